@@ -1,0 +1,92 @@
+"""Every error Pierhead raises on purpose, in the domain's words; dialects map them to wire codes.
+
+PierheadError
+├── Refused                     the caller asked for something that will not be done
+│   ├── Missing                 a required field is absent
+│   ├── Invalid                 a field's value is not legal
+│   ├── Unsupported             legal, but this platform has no such thing
+│   ├── NotFound                no such object
+│   ├── Conflict                the object's state forbids it (name taken, being deleted, raced)
+│   ├── Forbidden               a policy denies it
+│   └── OverQuota               capacity or quota refuses for good
+├── Unavailable                 an outside part does not answer now; the same call may work later
+└── Stale                       a guarded write lost the race: reload and decide again
+"""
+
+
+class PierheadError(Exception):
+    """Something went wrong."""
+
+    @property
+    def message(self) -> str:
+        """One sentence for a person."""
+        return str(self)
+
+
+class Refused(PierheadError):
+    """The caller asked for something that will not be done."""
+
+
+class Missing(Refused):
+    """A required field is absent."""
+
+    def __init__(self, field: str, hint: str = "") -> None:
+        self.field = field
+        super().__init__(f"The parameter {field} is required{': ' + hint if hint else ''}.")
+
+
+class Invalid(Refused):
+    """A field's value is not legal; `legal` says what would be."""
+
+    def __init__(self, field: str, problem: str, legal: str = "") -> None:
+        self.field = field
+        tail = f" Legal: {legal}." if legal else ""
+        super().__init__(f"The parameter {field} is not valid: {problem}.{tail}")
+
+
+class Unsupported(Refused):
+    """Legal on the cloud, but this platform has no such thing; `reason` says why and what to use."""
+
+    def __init__(self, feature: str, reason: str) -> None:
+        self.feature = feature
+        super().__init__(f"{feature} is not supported: {reason}")
+
+
+class NotFound(Refused):
+    """No such object."""
+
+    def __init__(self, kind: str, name: str, hint: str = "") -> None:
+        self.kind, self.name = kind, name
+        super().__init__(f"{kind} [{name}] does not exist{'. ' + hint if hint else '.'}")
+
+
+class Conflict(Refused):
+    """The object's present state forbids the change."""
+
+    def __init__(self, kind: str, name: str, problem: str) -> None:
+        self.kind, self.name = kind, name
+        super().__init__(f"{kind} [{name}] {problem}.")
+
+
+class Forbidden(Refused):
+    """A policy denies it."""
+
+    def __init__(self, action: str, resource: str, *, explicit: bool = False) -> None:
+        self.action, self.resource, self.explicit = action, resource, explicit
+        super().__init__(f"You are not authorized to do {action} on {resource}.")
+
+
+class OverQuota(Refused):
+    """Capacity or quota refuses for good."""
+
+
+class Unavailable(PierheadError):
+    """An outside part does not answer now; the same call may work later."""
+
+    def __init__(self, what: str, why: str) -> None:
+        self.what = what
+        super().__init__(f"{what} is not available: {why}")
+
+
+class Stale(PierheadError):
+    """A guarded write lost the race; the caller reloads and decides again."""

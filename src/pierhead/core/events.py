@@ -1,0 +1,22 @@
+"""What happened, to which service, by whose doing, and why. Appended, never changed."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened."""
+
+    at: float  #: epoch seconds
+    service: str  #: service id
+    name: str  #: service name, kept for the time after its removal
+    type: Literal["Normal", "Warning"]
+    reason: str  #: one word
+    message: str
+    actor: str  #: principal id, or `pierhead` for the platform itself
+    replica: str = ""
+    id: int = 0  #: given by the store
+
+
+PLATFORM = "pierhead"

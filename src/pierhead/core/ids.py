@@ -1,0 +1,32 @@
+"""Identifiers. Chance comes in as bytes, so that tests can name what they get."""
+
+import base64
+import hashlib
+from collections.abc import Callable
+
+#: `Entropy(n)` gives n random bytes; bootstrap passes `secrets.token_bytes`.
+Entropy = Callable[[int], bytes]
+#: Epoch seconds, UTC; bootstrap passes the wall clock.
+Clock = Callable[[], float]
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def object_id(entropy: Entropy) -> str:
+    """32 lower-case hex digits: the id of a service, template, model."""
+    return entropy(16).hex()
+
+
+def short_id(entropy: Entropy, length: int = 8) -> str:
+    """Lower-case letters and digits: the tail of a replica's name."""
+    return "".join(ALPHABET[byte % len(ALPHABET)] for byte in entropy(length))
+
+
+def access_token(entropy: Entropy) -> str:
+    """A service's token: base64 of 40 hex characters, 56 characters (the vendor's documented shape)."""
+    return base64.b64encode(entropy(20).hex().encode()).decode()
+
+
+def engine_key(secret: bytes, replica: str) -> str:
+    """The key between gateway and one replica's engine: derived, so it is stored nowhere."""
+    return hashlib.blake2b(replica.encode(), key=secret[:64], digest_size=24).hexdigest()

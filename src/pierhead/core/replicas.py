@@ -1,0 +1,137 @@
+"""A replica's state: one enum, one table of legal steps, and what a runtime reports about it.
+
+                 +-----------------------------(crash)---------------------------+
+                 v                                                               |
+  PENDING -> STARTING -> READY <-> UNREADY      any of these -> CRASHED -(back-off)-> STARTING
+     |           |          |         |                             |
+     +-----------+----------+---------+--> DRAINING -> STOPPING -> STOPPED (then forgotten)
+
+Owners: the runtime alone moves a replica; the planner (plan.py) only asks for it.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ReplicaState(StrEnum):
+    """Where a replica is in its life."""
+
+    PENDING = "pending"  #: intent written, no process yet
+    STARTING = "starting"  #: process runs, not ready
+    READY = "ready"  #: takes requests
+    UNREADY = "unready"  #: was ready, its probe fails
+    CRASHED = "crashed"  #: exited by itself; runs again after its back-off
+    DRAINING = "draining"  #: gets no new requests, ends those it has
+    STOPPING = "stopping"  #: told to terminate
+    STOPPED = "stopped"  #: gone on purpose; its record is removed next
+
+
+STEPS: dict[ReplicaState, frozenset[ReplicaState]] = {
+    ReplicaState.PENDING: frozenset(
+        {ReplicaState.STARTING, ReplicaState.CRASHED, ReplicaState.STOPPING, ReplicaState.STOPPED}
+    ),
+    ReplicaState.STARTING: frozenset(
+        {ReplicaState.READY, ReplicaState.CRASHED, ReplicaState.DRAINING, ReplicaState.STOPPING}
+    ),
+    ReplicaState.READY: frozenset(
+        {ReplicaState.UNREADY, ReplicaState.CRASHED, ReplicaState.DRAINING, ReplicaState.STOPPING}
+    ),
+    ReplicaState.UNREADY: frozenset(
+        {ReplicaState.READY, ReplicaState.CRASHED, ReplicaState.DRAINING, ReplicaState.STOPPING}
+    ),
+    ReplicaState.CRASHED: frozenset(
+        {ReplicaState.STARTING, ReplicaState.STOPPING, ReplicaState.STOPPED}
+    ),
+    ReplicaState.DRAINING: frozenset({ReplicaState.STOPPING, ReplicaState.STOPPED}),
+    ReplicaState.STOPPING: frozenset({ReplicaState.STOPPED}),
+    ReplicaState.STOPPED: frozenset(),
+}
+
+#: States of a replica that is on its way out: it counts for nothing and gets no new requests.
+LEAVING = frozenset({ReplicaState.DRAINING, ReplicaState.STOPPING, ReplicaState.STOPPED})
+
+
+class IllegalStep(ValueError):
+    """A replica was moved along an edge that the table does not have: a bug, not a condition."""
+
+
+def step(old: ReplicaState, new: ReplicaState) -> ReplicaState:
+    """`new`, if the table allows it from `old` (staying is always allowed).
+
+    Raises:
+        IllegalStep: the table has no such edge.
+    """
+    if new is not old and new not in STEPS[old]:
+        raise IllegalStep(f"{old} -> {new}")
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a replica's process ended."""
+
+    at: float  #: epoch seconds
+    code: int | None = None
+    signal: int | None = None
+    oom: bool = False  #: the kernel's memory limit killed it
+    lost: bool = False  #: nobody saw the end (its keeper was killed too, or the machine restarted)
+
+    def __str__(self) -> str:
+        if self.oom:
+            return "killed: out of memory"
+        if self.signal is not None:
+            return f"killed by signal {self.signal}"
+        return "ended unseen" if self.lost or self.code is None else f"exit code {self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """One replica as its runtime sees it now."""
+
+    id: str
+    service: str  #: service id
+    rollout: str  #: which version and restart it belongs to (see workloads.Workload)
+    state: ReplicaState
+    created: float
+    node: str = ""
+    host: str = ""
+    port: int = 0
+    pid: int | None = None
+    started: float | None = None  #: this run's launch
+    ready_at: float | None = None
+    runs: int = 0  #: launches so far; restarts = runs - 1
+    failures: int = 0  #: crashes in a row, without a good spell between
+    retry_at: float | None = None  #: CRASHED: when it runs again
+    reason: str = ""  #: one word
+    message: str = ""  #: a sentence
+    last_exit: Exit | None = None
+    last_lines: tuple[str, ...] = ()  #: what the crashed run wrote last
+    limits: str = ""  #: which limits hold, e.g. `cgroup: memory 1.0 GiB, cpu 2`
+    keyed: bool = False
+    api: str = "any"
+
+    @property
+    def address(self) -> str:
+        """`host:port`, or "" before it has one."""
+        return f"{self.host}:{self.port}" if self.port else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine a runtime can use."""
+
+    name: str
+    cpu: int
+    memory: int
+    memory_free: int
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeInfo:
+    """What a runtime can do, asked once at start."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    limits: str  #: how memory and CPU limits are enforced here, in a sentence
+    warnings: tuple[str, ...] = field(default_factory=tuple)

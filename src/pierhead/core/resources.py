@@ -1,0 +1,24 @@
+"""What one replica may use of a machine."""
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Per replica; None means no limit was asked for."""
+
+    cpu: float | None = None  #: cores
+    memory: int | None = None  #: bytes
+    gpu: int = 0  #: devices
+
+
+def human_bytes(count: float) -> str:
+    """`98362432` -> `93.8 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024 or unit == "GiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError("unreachable")

@@ -1,0 +1,92 @@
+"""The route table: all that the gateway knows. The hub builds it, the gateway swaps it in whole."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One replica that takes requests."""
+
+    replica: str
+    host: str
+    port: int
+    key: str = ""  #: engine's own key, sent as Bearer; "" = no Authorization header goes there
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How requests for one service are judged and where they go."""
+
+    service: str  #: service id
+    name: str
+    aliases: tuple[str, ...] = ()  #: other names it answers to, e.g. `<group>.<name>`
+    tokens: tuple[str, ...] = ()  #: any of them opens it
+    targets: tuple[Target, ...] = ()
+    api: str = "any"  #: `openai`: its /v1 paths speak OpenAI's protocol
+    #: Model names that its engine may be asked for; empty = the engine checks for itself.
+    models: tuple[str, ...] = ()
+    created: float = 0.0
+    timeout: float | None = None  #: seconds a request may take; None = the gateway's limit
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """All routes at one revision. Never changed: an update is a new table."""
+
+    revision: int = 0
+    routes: Mapping[str, Route] = field(default_factory=dict[str, Route])  #: by name and by alias
+    #: Replicas that were routed and no longer are, whose last requests the hub waits for.
+    draining: frozenset[str] = frozenset()
+
+
+def table(revision: int, routes: list[Route], draining: frozenset[str] = frozenset()) -> RouteTable:
+    """A table that finds each route by its name and its aliases; names win over aliases."""
+    by_name = {alias: route for route in routes for alias in route.aliases}
+    by_name.update({route.name: route for route in routes})
+    return RouteTable(revision=revision, routes=by_name, draining=draining)
+
+
+def dump(value: RouteTable) -> str:
+    """As JSON; holds secrets: only for the gateway and its 0600 file."""
+    routes = {route.service: asdict(route) for route in value.routes.values()}
+    document = {
+        "revision": value.revision,
+        "routes": list(routes.values()),
+        "draining": sorted(value.draining),
+    }
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def load(text: str | bytes) -> RouteTable:
+    """The table that `dump` wrote.
+
+    Raises:
+        ValueError: the text is not such a table.
+    """
+    try:
+        document: dict[str, Any] = json.loads(text)
+        routes = [_route(entry) for entry in document["routes"]]
+        return table(int(document["revision"]), routes, frozenset(document["draining"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a route table: {error!r}") from error
+
+
+def _route(entry: dict[str, Any]) -> Route:
+    known = {name: entry[name] for name in Route.__dataclass_fields__ if name in entry}
+    known["targets"] = tuple(Target(**target) for target in entry["targets"])
+    for name in ("aliases", "tokens", "models"):
+        known[name] = tuple(entry[name])
+    return Route(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayReport:
+    """What a gateway tells the hub every second."""
+
+    gateway: str  #: stable per process
+    revision: int  #: table it serves by
+    outstanding: Mapping[str, int]  #: replica id -> requests it is busy with, zero left out
+    ejected: tuple[str, ...] = ()  #: replica ids out of rotation because they failed

@@ -1,0 +1,121 @@
+"""A service: what somebody wants (`Service`), what was seen of it (`Seen`), never mixed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pierhead.core.mounts import Source
+from pierhead.core.replicas import ReplicaStatus
+from pierhead.core.templates import Rolling, Template
+from pierhead.core.workloads import rollout
+
+
+class Wanted(StrEnum):
+    """What the owner wants of the service as a whole."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DELETED = "deleted"
+
+
+class Change(StrEnum):
+    """The last thing that was asked; names the transitional status until it is done."""
+
+    CREATE = "create"
+    CLONE = "clone"
+    UPDATE = "update"
+    SCALE = "scale"
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The content of one version of a service; never changed after it was written."""
+
+    number: int
+    template: Template
+    source: Source | None  #: the service's own weights; None = the template's
+    rolling: Rolling = Rolling()
+    request_timeout: float | None = None  #: seconds a request may take; None = the platform's limit
+    #: What the client submitted for this version, word for word (JSON object).
+    submitted: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def weights(self) -> Source | None:
+        """Where the weights come from, the service's own mount first."""
+        return self.source or self.template.source
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Wanted state. Every change raises `revision`, which also guards the write."""
+
+    id: str  #: 32 lower-case hex digits
+    name: str
+    account: str
+    caller: str  #: principal that created it
+    origin: str  #: which door and form: `eas.app`, `eas.service`
+    wanted: Wanted
+    change: Change
+    replicas: int
+    current: Version
+    latest: int  #: highest version number
+    epoch: int  #: raised by restart
+    revision: int
+    token: str  #: what opens its endpoint
+    created: float
+    updated: float
+    workspace: str = ""
+    quota: str = ""
+    group: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def rollout(self) -> str:
+        """Name of what should run now; see workloads.Workload."""
+        return rollout(self.current.number, self.epoch)
+
+    @property
+    def wanted_replicas(self) -> int:
+        """Replicas that should run now."""
+        return self.replicas if self.wanted is Wanted.RUNNING else 0
+
+    @property
+    def full_name(self) -> str:
+        """`<group>.<name>` inside a group, else the name."""
+        return f"{self.group}.{self.name}" if self.group else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why no (further) replica is being started; `permanent` = not without somebody's doing."""
+
+    reason: str  #: one word
+    message: str  #: what is missing and what to do about it
+    permanent: bool = False
+    progress: float | None = None  #: 0..1 where it can be told
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the reconciler last saw of a service; written only by it."""
+
+    revision: int = 0  #: revision of the wanted state that this answers
+    settled: int = 0  #: highest revision that was wholly reached
+    since: float = 0.0  #: when `revision` was first seen
+    hold: Hold | None = None
+    replicas: tuple[ReplicaStatus, ...] = ()
+    failed_roll: bool = False  #: the newest version did not come up; the old one serves on
+    served: bool = False  #: at least one replica was ready since the last start
+    broken: str = ""  #: why removal does not come to an end
+
+    def of(self, rollout_name: str) -> tuple[ReplicaStatus, ...]:
+        """Replicas of one rollout."""
+        return tuple(replica for replica in self.replicas if replica.rollout == rollout_name)
+
+
+UNSEEN = Seen()

@@ -1,0 +1,200 @@
+"""A service's status: one pure function of wanted and seen. Nothing anywhere sets a status.
+
+    Creating/Cloning -> Waiting -> Running        Updating -> (Waiting) -> Running | Failed (old version serves)
+    Scaling -> Running        Starting -> Waiting -> Running        Stopping -> Stopped        Deleting -> gone
+
+Owner of every non-terminal status: the reconciler. Deadline: the template's start deadline,
+counted from the moment the reconciler took up the change.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
+from pierhead.core.services import Change, Seen, Service, Wanted
+
+
+class Status(StrEnum):
+    """Statuses a service can have."""
+
+    CREATING = "Creating"
+    CLONING = "Cloning"
+    WAITING = "Waiting"
+    PENDING = "Pending"
+    RUNNING = "Running"
+    UPDATING = "Updating"
+    SCALING = "Scaling"
+    STARTING = "Starting"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+    DELETE_FAILED = "DeleteFailed"
+
+
+#: What a change is called while it is on its way.
+UNDER_WAY = {
+    Change.CREATE: Status.CREATING,
+    Change.CLONE: Status.CLONING,
+    Change.UPDATE: Status.UPDATING,
+    Change.RESTART: Status.UPDATING,
+    Change.SCALE: Status.SCALING,
+    Change.START: Status.STARTING,
+    Change.STOP: Status.STOPPING,
+    Change.DELETE: Status.DELETING,
+}
+
+#: Crashes in a row after which a replica that never came up counts as failed, not as starting.
+HOPELESS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to show of a service: status, one word why, one sentence with cause and advice."""
+
+    status: Status
+    reason: str
+    message: str
+
+
+def verdict(service: Service, seen: Seen, now: float) -> Verdict:
+    """The one place where a service's status is decided."""
+    if service.wanted is Wanted.DELETED:
+        return _deleting(seen)
+    if service.wanted is Wanted.STOPPED:
+        return _stopping(service, seen)
+    if seen.revision < service.revision:
+        status = UNDER_WAY[service.change]
+        return Verdict(
+            status,
+            str(status),
+            f"The change ({service.change}) was accepted and is being taken up.",
+        )
+    return _running(service, seen, now)
+
+
+def _deleting(seen: Seen) -> Verdict:
+    if seen.broken:
+        return Verdict(Status.DELETE_FAILED, "DeleteFailed", seen.broken)
+    left = len(seen.replicas)
+    return Verdict(
+        Status.DELETING,
+        "Deleting",
+        f"{left} replica(s) are still to go." if left else "The service is being removed.",
+    )
+
+
+def _stopping(service: Service, seen: Seen) -> Verdict:
+    if seen.revision < service.revision or seen.replicas:
+        return Verdict(
+            Status.STOPPING,
+            "Stopping",
+            f"{len(seen.replicas)} replica(s) end their requests and stop.",
+        )
+    return Verdict(Status.STOPPED, "Stopped", "The service is stopped; start it to serve again.")
+
+
+def _running(service: Service, seen: Seen, now: float) -> Verdict:
+    ready = [replica for replica in seen.replicas if replica.state is ReplicaState.READY]
+    current = seen.of(service.rollout)
+    settled = seen.settled >= service.revision
+    if seen.failed_roll:
+        return Verdict(
+            Status.FAILED,
+            "UpdateFailed",
+            f"Version {service.current.number} did not come up; the version before it serves on. {_why(current, seen)}",
+        )
+    if ready and (settled or _overdue(service, seen, now)):
+        return _serving(service, seen, ready)
+    if _hopeless(service, seen, current, now) and not ready:
+        return _failed(service, seen, current)
+    if seen.hold is not None:
+        status = _on_the_way(service, seen, serves=bool(ready))
+        return Verdict(status, seen.hold.reason, seen.hold.message)
+    return _coming(service, seen, current, serves=bool(ready))
+
+
+def _serving(service: Service, seen: Seen, ready: list[ReplicaStatus]) -> Verdict:
+    if len(ready) >= service.replicas:
+        return Verdict(Status.RUNNING, "Running", "Service is now running.")
+    why = _why(seen.replicas, seen)
+    return Verdict(
+        Status.RUNNING,
+        "PartlyReady",
+        f"{len(ready)} of {service.replicas} replicas are ready. {why}".strip(),
+    )
+
+
+def _failed(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...]) -> Verdict:
+    if seen.hold is not None and seen.hold.permanent:
+        return Verdict(Status.FAILED, seen.hold.reason, seen.hold.message)
+    crashed = _worst(current)
+    if crashed is not None:
+        return Verdict(
+            Status.FAILED,
+            crashed.reason or "Crashed",
+            f"{crashed.message} It is tried again, later each time.".strip(),
+        )
+    minutes = service.current.template.start_deadline / 60
+    return Verdict(
+        Status.FAILED,
+        "StartDeadlineExceeded",
+        f"No replica became ready within {minutes:g} minutes. {_why(current, seen)}".strip(),
+    )
+
+
+def _coming(
+    service: Service, seen: Seen, current: tuple[ReplicaStatus, ...], *, serves: bool
+) -> Verdict:
+    status = _on_the_way(service, seen, serves=serves)
+    up = sum(replica.state is ReplicaState.READY for replica in current)
+    why = _why(current, seen)
+    return Verdict(
+        status, str(status), f"{up} of {service.replicas} replicas are ready. {why}".strip()
+    )
+
+
+def _on_the_way(service: Service, seen: Seen, *, serves: bool) -> Status:
+    """Waiting once something was launched for a service that serves nobody; else the change's own name."""
+    if seen.settled >= service.revision:
+        return Status.WAITING
+    launched = any(replica.runs for replica in seen.of(service.rollout))
+    return Status.WAITING if launched and not serves else UNDER_WAY[service.change]
+
+
+def _hopeless(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...], now: float) -> bool:
+    if seen.hold is not None and seen.hold.permanent:
+        return True
+    if any(replica.failures >= HOPELESS for replica in current):
+        return True
+    return seen.hold is None and _overdue(service, seen, now)
+
+
+def _overdue(service: Service, seen: Seen, now: float) -> bool:
+    began = max([seen.since, *(replica.created for replica in seen.of(service.rollout))])
+    return now - began > service.current.template.start_deadline
+
+
+def _worst(replicas: tuple[ReplicaStatus, ...]) -> ReplicaStatus | None:
+    crashed = [replica for replica in replicas if replica.failures]
+    return max(crashed, key=lambda replica: replica.failures) if crashed else None
+
+
+def _why(replicas: tuple[ReplicaStatus, ...], seen: Seen) -> str:
+    """The first reason in sight why not all is well; "" when there is none."""
+    if seen.hold is not None:
+        return seen.hold.message
+    unwell = (
+        r
+        for r in replicas
+        if r.message and r.state is not ReplicaState.READY and r.state not in LEAVING
+    )
+    return next((replica.message for replica in unwell), "")
+
+
+def reached(service: Service, seen: Seen) -> bool:
+    """Is everything as wanted: the right number of ready replicas of the right rollout, no others?"""
+    current = [
+        replica for replica in seen.of(service.rollout) if replica.state is ReplicaState.READY
+    ]
+    return len(seen.replicas) == len(current) == service.wanted_replicas

@@ -1,0 +1,26 @@
+"""What a runtime is asked to make true for one service."""
+
+from dataclasses import dataclass
+
+from pierhead.core.launch import Files
+from pierhead.core.templates import Rolling, Template
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """N replicas of one rollout. Two workloads with the same `rollout` run the same thing."""
+
+    service: str  #: service id
+    name: str  #: service name
+    rollout: str  #: `<version>.<epoch>`: changes with every new version and every restart
+    replicas: int
+    template: Template
+    files: Files
+    rolling: Rolling = Rolling()
+    #: Leaving replicas that the data plane has let go of: their last request has ended.
+    drained: frozenset[str] = frozenset()
+
+
+def rollout(version: int, epoch: int) -> str:
+    """The rollout's name of a service's version and restart counter."""
+    return f"{version}.{epoch}"

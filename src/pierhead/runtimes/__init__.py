@@ -1,0 +1,1 @@
+"""Where replicas run. `base` is the protocol; `process` runs them on this host."""

@@ -1,0 +1,62 @@
+"""The runtime protocol. A runtime makes workloads true and reports what is; it holds no truth."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pierhead.core.replicas import ReplicaStatus, RuntimeInfo
+from pierhead.core.workloads import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line a replica wrote."""
+
+    at: float  #: epoch seconds
+    replica: str
+    text: str
+
+
+class Runtime(Protocol):
+    """Every method may be called again at any time with the same result."""
+
+    async def probe(self) -> RuntimeInfo:
+        """What this runtime can do here, asked at start and by `doctor`."""
+        ...
+
+    async def adopt(self) -> None:
+        """Find again what an earlier process of this platform left running; called once, first."""
+        ...
+
+    async def apply(self, workload: Workload) -> None:
+        """Take the next safe steps toward `workload` and return at once; called until settled.
+
+        Raises:
+            Unavailable: a step could not be taken now (no free port, disk full); call again.
+        """
+        ...
+
+    async def remove(self, service: str, grace: float) -> bool:
+        """Take the next steps toward nothing being left of a service.
+
+        True once no process, port or record of it remains. Replicas get `grace` seconds.
+        """
+        ...
+
+    def observe(self, service: str | None = None) -> list[ReplicaStatus]:
+        """Every replica (of one service, or of all), from memory, without I/O."""
+        ...
+
+    async def logs(
+        self, service: str, *, replica: str = "", previous: bool = False, limit: int = 100_000
+    ) -> list[LogLine]:
+        """The last `limit` lines, oldest first; `previous` = of the run before the last restart."""
+        ...
+
+    def changes(self) -> AsyncIterator[str]:
+        """Service ids whose replicas changed: hints only, they may be lost or doubled."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; replicas run on."""
+        ...

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What a person or a script types: `pierhead VERB`. Start reading at `main.py`."""

@@ -38,6 +38,24 @@ _LOG_RULES: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "The model file is damaged or is no GGUF file; fetch it again and check its digest.",
     ),
     (
+        re.compile(
+            r"failed to create context|exceeds? the (?:available|maximum) context|n_ctx.{0,40}(?:too large|exceed)|larger than the maximum number of tokens|max_model_len.{0,80}(?:greater|larger)",
+            re.I,
+        ),
+        "ContextTooLarge",
+        "The context does not fit; lower the tokens per request or the slots, or give more memory.",
+    ),
+    (
+        re.compile(r"no CUDA-capable device|CUDA driver version|CUDA error|no NVIDIA driver|HIP error", re.I),
+        "AcceleratorLost",
+        "The accelerator is missing or failed; check the driver and the devices of this machine.",
+    ),
+    (
+        re.compile(r"error while loading shared libraries|cannot open shared object file", re.I),
+        "LibraryMissing",
+        "The program needs a shared library that is not installed where it runs.",
+    ),
+    (
         re.compile(r"failed to load model|error loading model", re.I),
         "ModelLoadFailed",
         "The engine could not load the weights; see the log for its own words.",
@@ -60,6 +78,11 @@ _LOG_RULES: tuple[tuple[re.Pattern[str], str, str], ...] = (
 )
 
 _CODES: dict[int, tuple[str, str]] = {
+    0: ("Exited", "The command ended by itself without an error, but a server must keep running."),
+    125: (
+        "NotStarted",
+        "Its limits or its working folder could not be set up; the log names which.",
+    ),
     126: ("CommandNotExecutable", "The command exists but may not be executed; check its mode."),
     127: ("CommandNotFound", "The command does not exist; check its path and PATH."),
 }
@@ -75,7 +98,11 @@ _SIGNALS: dict[int, tuple[str, str]] = {
         "SegmentationFault",
         "The program crashed; this is a fault in the engine or a damaged model file.",
     ),
+    15: ("Terminated", "Somebody outside the platform told the process to end."),
 }
+
+#: Ends that came from outside: nothing that the program wrote before explains them.
+_FROM_OUTSIDE = frozenset({9, 15})
 
 
 def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
@@ -85,15 +112,28 @@ def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
             "OutOfMemory",
             "The process was killed because it used more memory than its limit; raise the limit or shrink context, slots or model.",
         )
-    text = "\n".join(last_lines)
+    if end.lost:
+        return Cause(
+            "Lost",
+            "Nobody saw the process end: the process beside it was killed too, or the machine restarted.",
+        )
+    number = _signal_of(end)
+    text = "" if number in _FROM_OUTSIDE else "\n".join(last_lines)
     for pattern, reason, advice in _LOG_RULES:
         found = pattern.search(text)
         if found is not None:
             return Cause(reason, f"{advice} ({end}; log: {_line_of(text, found.start())})")
-    known = _SIGNALS.get(end.signal or 0) or _CODES.get(end.code if end.code is not None else -1)
+    known = _SIGNALS.get(number) or _CODES.get(-1 if end.code is None else end.code)
     if known is not None:
         return Cause(known[0], f"{known[1]} ({end}{_evidence(last_lines)})")
     return Cause("Crashed", f"The process ended by itself ({end}{_evidence(last_lines)}).")
+
+
+def _signal_of(end: Exit) -> int:
+    """The signal that ended it, also when a shell in between tells it as 128 + number; else 0."""
+    if end.signal is not None:
+        return end.signal
+    return end.code - 128 if end.code is not None and 128 < end.code < 160 else 0
 
 
 def _line_of(text: str, position: int) -> str:

@@ -20,3 +20,11 @@ class Event:
 
 
 PLATFORM = "pierhead"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something about a request that its sender should know: a parameter without effect here, say."""
+
+    reason: str
+    message: str

@@ -4,7 +4,8 @@ Rules, in the order they are applied:
   1. A replica on its way out is helped along: DRAINING stops once drained or overdue, STOPPED is forgotten.
   2. Nothing wanted: everything leaves (those that take requests drain first).
   3. Too many of the current rollout: not-ready ones leave first, then the youngest.
-  4. Replicas of an older rollout leave only as far as `max_unavailable` allows, not-ready ones at once.
+  4. Replicas of an older rollout leave only as far as `max_unavailable` allows, not-ready ones at once;
+     while nobody at all is ready, those stay that the bounds have room for.
   5. New ones start up to `replicas`, never more than `replicas + max_surge` in all.
   6. A crashed replica runs again when its back-off is over.
 Because every call starts from what is seen, it can be called at any time, any number of times.
@@ -85,7 +86,7 @@ def plan(target: Target, seen: Sequence[Seen], now: float) -> list[Action]:
     leaving = _excess(current, target.replicas)
     current = [replica for replica in current if replica not in leaving]
     surge, unavailable = bounds(target.rolling, target.replicas)
-    leaving += _replaceable(old, current, target.replicas, unavailable)
+    leaving += _replaceable(old, current, target.replicas, (surge, unavailable))
     actions += [_leave(replica) for replica in leaving]
     staying = len(current) + sum(replica not in leaving for replica in old)
     room = target.replicas + (surge if old else 0) - staying
@@ -135,20 +136,32 @@ def _excess(current: Sequence[Seen], wanted: int) -> list[Seen]:
 
 
 def _replaceable(
-    old: Sequence[Seen], current: Sequence[Seen], wanted: int, unavailable: int
+    old: Sequence[Seen], current: Sequence[Seen], wanted: int, room: tuple[int, int]
 ) -> list[Seen]:
-    """Which replicas of older rollouts may leave now."""
+    """Which replicas of older rollouts may leave now; `room` = (max_surge, max_unavailable)."""
     if wanted == 0:
         return list(old)
     ready_old = [replica for replica in old if replica.state is ReplicaState.READY]
     idle = [replica for replica in old if replica.state is not ReplicaState.READY]
     ready = len(ready_old) + sum(replica.state is ReplicaState.READY for replica in current)
-    spare = max(0, ready - max(0, wanted - unavailable))
+    if ready == 0:
+        return _superfluous(idle, len(current), wanted, room)
+    spare = max(0, ready - max(0, wanted - room[1]))
     oldest_first = sorted(ready_old, key=lambda replica: replica.created)
-    # Old ones that are not ready carry nobody: they leave at once, unless they are all there is
-    # left to come back while the new rollout is not up yet.
-    idle_may_leave = idle if ready else []
-    return idle_may_leave + oldest_first[:spare]
+    return idle + oldest_first[:spare]
+
+
+def _superfluous(
+    idle: Sequence[Seen], current: int, wanted: int, room: tuple[int, int]
+) -> list[Seen]:
+    """Nobody is ready: which old ones leave, so that new ones find room within the bounds.
+
+    The others stay: they are all there is to come back while the new rollout is not up yet.
+    """
+    surge, unavailable = room
+    given_up = max(0, current - surge) if surge else max(unavailable, current)
+    youngest_first = sorted(idle, key=lambda replica: -replica.created)
+    return youngest_first[: max(0, len(idle) - max(0, wanted - given_up))]
 
 
 def _leave(replica: Seen) -> Action:

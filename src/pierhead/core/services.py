@@ -98,6 +98,7 @@ class Hold:
     message: str  #: what is missing and what to do about it
     permanent: bool = False
     progress: float | None = None  #: 0..1 where it can be told
+    placement: bool = False  #: no machine has what a replica needs
 
 
 @dataclass(frozen=True, slots=True)

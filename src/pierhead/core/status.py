@@ -44,6 +44,9 @@ UNDER_WAY = {
     Change.DELETE: Status.DELETING,
 }
 
+#: Changes of a service that ran nothing before: nobody is served until they are done.
+_FROM_NOTHING = {Change.CREATE, Change.CLONE, Change.START}
+
 #: Crashes in a row after which a replica that never came up counts as failed, not as starting.
 HOPELESS = 3
 
@@ -97,15 +100,18 @@ def _stopping(service: Service, seen: Seen) -> Verdict:
 def _running(service: Service, seen: Seen, now: float) -> Verdict:
     ready = [replica for replica in seen.replicas if replica.state is ReplicaState.READY]
     current = seen.of(service.rollout)
-    settled = seen.settled >= service.revision
-    if seen.failed_roll:
+    up = [replica for replica in ready if replica in current]
+    if seen.settled >= service.revision and ready:
+        return _serving(service, seen, ready)
+    if seen.failed_roll or (ready and not up and _stuck(service, seen, now)):
+        why = _why(current, seen)
         return Verdict(
             Status.FAILED,
             "UpdateFailed",
-            f"Version {service.current.number} did not come up; the version before it serves on. {_why(current, seen)}",
+            f"Version {service.current.number} did not come up; the one before it serves on. {why}".strip(),
         )
-    if ready and (settled or _overdue(service, seen, now)):
-        return _serving(service, seen, ready)
+    if up and _overdue(service, seen, now):
+        return _serving(service, seen, up)
     if _hopeless(service, seen, current, now) and not ready:
         return _failed(service, seen, current)
     if seen.hold is not None:
@@ -127,7 +133,8 @@ def _serving(service: Service, seen: Seen, ready: list[ReplicaStatus]) -> Verdic
 
 def _failed(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...]) -> Verdict:
     if seen.hold is not None and seen.hold.permanent:
-        return Verdict(Status.FAILED, seen.hold.reason, seen.hold.message)
+        status = Status.PENDING if seen.hold.placement else Status.FAILED
+        return Verdict(status, seen.hold.reason, seen.hold.message)
     crashed = _worst(current)
     if crashed is not None:
         return Verdict(
@@ -155,11 +162,12 @@ def _coming(
 
 
 def _on_the_way(service: Service, seen: Seen, *, serves: bool) -> Status:
-    """Waiting once something was launched for a service that serves nobody; else the change's own name."""
+    """Waiting once something was launched, unless an older state serves on; else the change's own name."""
     if seen.settled >= service.revision:
         return Status.WAITING
     launched = any(replica.runs for replica in seen.of(service.rollout))
-    return Status.WAITING if launched and not serves else UNDER_WAY[service.change]
+    alone = not serves or service.change in _FROM_NOTHING
+    return Status.WAITING if launched and alone else UNDER_WAY[service.change]
 
 
 def _hopeless(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...], now: float) -> bool:
@@ -167,12 +175,26 @@ def _hopeless(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...], 
         return True
     if any(replica.failures >= HOPELESS for replica in current):
         return True
+    # One that came up and lost its readiness has kept the deadline; its probes decide now.
+    came_up = any(replica.state is ReplicaState.UNREADY for replica in current)
+    return not came_up and _stuck(service, seen, now)
+
+
+def _stuck(service: Service, seen: Seen, now: float) -> bool:
+    """Out of time with nothing left to wait for: a hold has its own pace."""
     return seen.hold is None and _overdue(service, seen, now)
 
 
 def _overdue(service: Service, seen: Seen, now: float) -> bool:
-    began = max([seen.since, *(replica.created for replica in seen.of(service.rollout))])
-    return now - began > service.current.template.start_deadline
+    settled = seen.settled >= service.revision
+    began = [_began(replica, settled=settled) for replica in seen.of(service.rollout)]
+    return now - max(seen.since, *began, 0.0) > service.current.template.start_deadline
+
+
+def _began(replica: ReplicaStatus, *, settled: bool) -> float:
+    """When its time began: at its birth; after good days, at the crash that ended them."""
+    crashed = replica.last_exit.at if settled and replica.last_exit is not None else 0.0
+    return max(replica.created, replica.ready_at or 0.0, crashed)
 
 
 def _worst(replicas: tuple[ReplicaStatus, ...]) -> ReplicaStatus | None:

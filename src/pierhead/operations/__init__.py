@@ -1,1 +1,1 @@
-"""TODO"""
+"""The use cases, one module per noun: each writes wanted state, then wakes the reconciler."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Durable state. `db` runs functions as transactions; one module per noun holds the functions."""

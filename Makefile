@@ -1,0 +1,51 @@
+# Every target is a line or two; what is longer lives in scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help install test-deps demo up test test-unit test-fault check fix bench docs clean
+
+help: ## show this list
+	@echo "Pierhead: self-hosted model serving that speaks PAI-EAS on the wire"
+	@echo
+	@echo "Start here:   make demo     (first time about two minutes, most of it downloads)"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "Pass options with ARGS, e.g.  make demo ARGS=--keep   make test ARGS='-k planner'"
+
+install: ## make .venv with everything (quick when nothing changed)
+	@PYTHON="$(PYTHON)" sh scripts/install.sh
+
+demo: install ## start the platform, serve a small model through the official SDK, ask it, stop
+	@.venv/bin/pierhead demo $(ARGS)
+
+up: install ## start the platform in the foreground
+	@.venv/bin/pierhead up $(ARGS)
+
+test-deps: install ## install what only the tests need (PostgreSQL, Node clients)
+	@sh scripts/install-test-deps.sh
+
+test: test-deps ## run all tests
+	@sh scripts/test.sh $(ARGS)
+
+test-unit: install ## run the unit tests only (seconds)
+	@.venv/bin/pytest -q -n 2 tests/unit $(ARGS)
+
+test-fault: test-deps ## run the tests that kill things
+	@.venv/bin/pytest -q tests/fault $(ARGS)
+
+check: install ## lint, types, layers, generated pages, change fragments
+	@sh scripts/check.sh
+
+fix: install ## mend format, simple lint and the generated pages
+	@.venv/bin/ruff check --fix --quiet . || true
+	@.venv/bin/ruff format --quiet .
+	@.venv/bin/python scripts/generate_docs.py
+
+bench: install ## measure start, memory, CPU per call, create-to-Running, install size
+	@.venv/bin/python -m bench $(ARGS)
+
+docs: install ## build the documentation into site/ (English and Chinese)
+	@sh scripts/docs.sh
+
+clean: ## remove what can be made again (keeps .venv and data folders)
+	@rm -rf site build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis .cache bench/out
+	@find src tests scripts bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

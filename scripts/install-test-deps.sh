@@ -1,0 +1,29 @@
+#!/bin/sh
+# What the tests need beside Python: a PostgreSQL server's programs, Node with npm, the npm clients.
+# What cannot be installed is named here; the tests that need it then fail with the same sentence.
+set -eu
+cd "$(dirname "$0")/.."
+
+if ! command -v initdb >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+    sh scripts/apt-install.sh "the PostgreSQL tests" postgresql || true
+fi
+
+node=tests/contract/node
+[ -f "$node/package-lock.json" ] || exit 0
+
+node_suits() {
+    command -v npm >/dev/null 2>&1 &&
+        node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 18 ? 0 : 1)' 2>/dev/null
+}
+node_suits || sh scripts/apt-install.sh "the tests with npm clients" nodejs npm || true
+if ! node_suits; then
+    echo "pierhead: the tests with npm clients need Node 18 or newer with npm; they will fail without" >&2
+    exit 0
+fi
+
+wanted=$(sha256sum <"$node/package-lock.json")
+if [ "$(cat "$node/node_modules/.installed" 2>/dev/null || true)" != "$wanted" ]; then
+    echo "  installing the npm clients"
+    (cd "$node" && npm ci --silent --no-audit --no-fund)
+    echo "$wanted" >"$node/node_modules/.installed"
+fi

@@ -1,0 +1,198 @@
+"""The account's first key pair, the internal secrets, and temporary credentials.
+
+`DIR/credentials.json` (0600) is written once, at the first start, before any port opens, and is the
+truth ever after: its key pair is put into the database again at each start.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pierhead.core.errors import PierheadError
+from pierhead.core.ids import ALPHABET
+from pierhead.core.principals import AccessKey, BearerToken, Principal
+from pierhead.settings import Settings
+from pierhead.sources.cache import sync_folder
+from pierhead.store import db, keys
+
+#: Longest life of a temporary credential, in seconds.
+LONGEST = 12 * 3600.0
+SHORTEST = 60.0
+
+
+class BadCredentials(PierheadError):
+    """The credentials file is damaged, or a wish about credentials is not legal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the credentials file holds, and the internal secrets beside it."""
+
+    account: str
+    key: AccessKey
+    internal_key: str  #: between hub and gateway
+    engine_secret: bytes  #: engines' own keys are derived from it
+
+
+def load_or_create(settings: Settings) -> Credentials:
+    """Read the credentials, or make them at the first start; endpoints are brought up to date.
+
+    Raises:
+        BadCredentials: the file is there but cannot be used.
+    """
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    document = (
+        _read(settings.credentials_file) if settings.credentials_file.exists() else _new(settings)
+    )
+    wanted = document | {"region": settings.region, "endpoints": _endpoints(settings)}
+    if not settings.credentials_file.exists() or wanted != document:
+        _write_private(settings.credentials_file, json.dumps(wanted, indent=2).encode() + b"\n")
+    return _credentials(settings, wanted)
+
+
+def internal_key(data_dir: Path) -> str:
+    """The secret between hub and gateway; made by whichever of the two starts first."""
+    return _secret(data_dir / "run" / "internal.key").hex()
+
+
+def issue_sts(settings: Settings, duration: float) -> AccessKey:
+    """A temporary key pair with a session token, valid for `duration` seconds.
+
+    Raises:
+        BadCredentials: the duration is not between one minute and twelve hours.
+        Unavailable: the database does not answer.
+    """
+    account = _existing(settings)["account_id"]
+    key = AccessKey(
+        id="STS." + _text(24),
+        secret=_text(40),
+        principal=Principal(account=account, id=account, kind="account"),
+        session_token=secrets.token_urlsafe(96),
+        expires=_expiry(duration),
+        created=time.time(),
+    )
+    _write(settings, lambda connection: keys.put(connection, key))
+    return key
+
+
+def issue_bearer(settings: Settings, duration: float) -> str:
+    """A bearer token for API calls, valid for `duration` seconds; only its digest is kept.
+
+    Raises:
+        BadCredentials: the duration is not between one minute and twelve hours.
+        Unavailable: the database does not answer.
+    """
+    account = _existing(settings)["account_id"]
+    token = secrets.token_urlsafe(48)
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    bearer = BearerToken(
+        digest=digest, principal=Principal(account=account, id=account), expires=_expiry(duration)
+    )
+    _write(settings, lambda connection: keys.put_bearer(connection, bearer))
+    return token
+
+
+def _existing(settings: Settings) -> dict[str, Any]:
+    if not settings.credentials_file.exists():
+        raise BadCredentials(
+            f"{settings.credentials_file} does not exist: start the platform once (`pierhead up`)."
+        )
+    return _read(settings.credentials_file)
+
+
+def _expiry(duration: float) -> float:
+    if not SHORTEST <= duration <= LONGEST:
+        raise BadCredentials(
+            f"A duration of {duration:g} s is not legal: from {SHORTEST:g} s to {LONGEST:g} s."
+        )
+    return time.time() + duration
+
+
+def _write(settings: Settings, fn: "Callable[[db.Connection], None]") -> None:
+    engine = db.connect(settings.database, writing=True)
+    try:
+        db.run(engine, fn)
+    finally:
+        engine.dispose()
+
+
+def _new(settings: Settings) -> dict[str, Any]:
+    return {
+        "region": settings.region,
+        "account_id": "".join(secrets.choice("0123456789") for _ in range(15)).rjust(16, "1"),
+        "access_key_id": "LTAI5t" + _text(18),
+        "access_key_secret": _text(30),
+        "zstack": {"account": "admin", "password": _text(20)},
+        "endpoints": _endpoints(settings),
+    }
+
+
+def _endpoints(settings: Settings) -> dict[str, str]:
+    hub = settings.hub_endpoint
+    return {"eas": hub, "zstack": f"{hub}/zstack", "gateway": settings.gateway_endpoint}
+
+
+def _credentials(settings: Settings, document: dict[str, Any]) -> Credentials:
+    account = document["account_id"]
+    key = AccessKey(
+        id=document["access_key_id"],
+        secret=document["access_key_secret"],
+        principal=Principal(account=account, id=account),
+    )
+    return Credentials(
+        account=account,
+        key=key,
+        internal_key=internal_key(settings.data_dir),
+        engine_secret=_secret(settings.data_dir / "run" / "engine.key"),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        texts = [document[name] for name in ("account_id", "access_key_id", "access_key_secret")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadCredentials(
+            f"{path} cannot be used ({error!r}): restore it from a backup, or move it away to get a new key pair at the next start."
+        ) from error
+    if not all(isinstance(text, str) and text for text in texts):
+        raise BadCredentials(f"{path} lacks a key pair or an account id.")
+    return document
+
+
+def _secret(path: Path) -> bytes:
+    """32 secret bytes that live in `path`; made once, whoever comes first."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        _write_private(part, secrets.token_bytes(32))
+        try:
+            os.link(part, path)  # fails when another process was first: then its secret counts
+        except FileExistsError:
+            pass
+        finally:
+            part.unlink()
+    return path.read_bytes()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        os.fchmod(out.fileno(), 0o600)
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def _text(length: int) -> str:
+    letters = ALPHABET + ALPHABET[:26].upper()
+    return "".join(secrets.choice(letters) for _ in range(length))

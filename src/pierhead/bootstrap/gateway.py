@@ -1,0 +1,37 @@
+"""The gateway process, put together from the platform's settings."""
+
+import random
+import time
+from urllib.parse import urlsplit
+
+from pierhead.bootstrap.credentials import internal_key
+from pierhead.core.errors import Unavailable
+from pierhead.gateway import main
+from pierhead.gateway.settings import GatewaySettings
+from pierhead.settings import Settings, split_address
+
+
+async def serve(settings: Settings) -> None:
+    """Run the gateway until SIGTERM or SIGINT.
+
+    Raises:
+        Unavailable: its port cannot be had.
+    """
+    host, port = split_address(settings.gateway_listen)
+    gateway = GatewaySettings(
+        data_dir=settings.data_dir,
+        host=host,
+        port=port,
+        hub_url=settings.hub_endpoint,
+        internal_key=internal_key(settings.data_dir),
+        advertise=urlsplit(settings.gateway_endpoint).netloc if settings.advertise else "",
+        head_seconds=settings.request_timeout,
+        stop_seconds=int(settings.drain_seconds),
+    )
+    try:
+        await main.serve(gateway, time.time, random.SystemRandom())
+    except OSError as error:
+        raise Unavailable(
+            f"The address {settings.gateway_listen}",
+            f"{error.strerror}; set gateway_listen to another one",
+        ) from error

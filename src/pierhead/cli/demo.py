@@ -1,0 +1,388 @@
+"""`pierhead demo`: the whole path for real, through the vendor's official SDK, timed phase by phase.
+
+Start a platform of its own -> CreateAppService -> weights, schedule, load, ready -> ask through the
+official OpenAI client -> compare with the bare engine -> stop in good order.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pierhead.cli.demo_bare import Bare, bare_engine, median
+from pierhead.core.errors import PierheadError
+
+SERVICE = "demo"
+SPEC = "smollm2_135m_q4"
+QUESTION = "What is the capital of France? Answer briefly."
+STORY = "Write two sentences about a lighthouse."
+#: Calls per side when the gateway is compared with the bare engine.
+ROUNDS = 7
+START_SECONDS, READY_SECONDS = 30.0, 300.0
+
+
+class DemoFailed(PierheadError):
+    """A step of the demo did not come off; the message says which, and what to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run the demo."""
+
+    keep: bool = False
+    data_dir: Path | None = None  #: None = a temporary folder, removed at the end
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A platform that runs."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    credentials: dict[str, Any]
+    seconds: float
+
+
+def run(options: Options) -> None:
+    """Run the demo and print what happens.
+
+    Raises:
+        DemoFailed: a step did not come off; everything that was started is stopped.
+    """
+    began = time.monotonic()
+    sdk, openai = _clients()
+    _say_install()
+    with _folder(options) as folder, _platform(folder, options) as platform:
+        eas = _eas(sdk, platform.credentials)
+        phases = _create(sdk, eas, platform)
+        endpoint = eas.describe_service_endpoints(platform.credentials["region"], SERVICE).body
+        client = openai.OpenAI(
+            base_url=f"{endpoint.endpoints[0].internet_endpoints[0]}/v1",
+            api_key=endpoint.access_token,
+        )
+        _ask(client)
+        _compare(client, phases, folder)
+        _line("total", time.monotonic() - began)
+        if options.keep:
+            _say_kept(platform, endpoint)
+        else:
+            _delete(sdk, eas, platform)
+    if not options.keep:
+        print(
+            "\nEverything was stopped and removed; the weights stay cached. `make demo ARGS=--keep` leaves it running."
+        )
+
+
+def cache_dir() -> Path:
+    """Where the demo keeps its weights between runs: `$XDG_CACHE_HOME/pierhead`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pierhead"
+
+
+def _clients() -> tuple[Any, Any]:
+    """The official SDKs, loaded by name: both are optional and one carries no types."""
+    from importlib import import_module
+
+    try:
+        return import_module("alibabacloud_eas20210701.client"), import_module("openai")
+    except ImportError as error:
+        raise DemoFailed(
+            f"The demo calls through the official SDKs, and {error.name} is not installed: pip install 'pierhead[demo]'."
+        ) from error
+
+
+def _say_install() -> None:
+    since = os.environ.get("PIERHEAD_DEMO_SINCE", "")
+    print("Pierhead demo: one real model, called through the official SDKs\n")
+    if since:
+        _line("install", max(0.0, time.time() - float(since)), "make install")
+
+
+@contextmanager
+def _folder(options: Options) -> Generator[Path, None, None]:
+    if options.data_dir is not None:
+        options.data_dir.mkdir(parents=True, exist_ok=True)
+        yield options.data_dir.absolute()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="pierhead-demo-"))
+    yield folder
+    if not options.keep:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _platform(folder: Path, options: Options) -> Generator[Started, None, None]:
+    """`pierhead up` on free ports; stopped in good order unless it is to be kept."""
+    began = time.monotonic()
+    log = (folder / "up.log").open("wb")
+    command = [
+        sys.executable,
+        "-m",
+        "pierhead",
+        "up",
+        "--data-dir",
+        str(folder),
+        "--listen",
+        "127.0.0.1:0",
+        "--gateway-listen",
+        "127.0.0.1:0",
+    ]
+    environment = {**os.environ, "PIERHEAD_CACHE_DIR": str(cache_dir())}
+    process = subprocess.Popen(
+        command,
+        stdout=log,
+        stderr=log,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
+    log.close()
+    kept = False
+    try:
+        started = _wait_started(process, folder, began)
+        _line(
+            "platform",
+            started.seconds,
+            f"{started.credentials['endpoints']['eas']}, gateway {started.credentials['endpoints']['gateway']}",
+        )
+        yield started
+        kept = options.keep
+    finally:
+        if not kept:
+            _stop(process)
+
+
+def _wait_started(process: "subprocess.Popen[bytes]", folder: Path, began: float) -> Started:
+    from pierhead.cli.demo_bare import answers
+
+    file = folder / "credentials.json"
+    while time.monotonic() - began < START_SECONDS:
+        if process.poll() is not None:
+            raise DemoFailed(f"The platform ended at its start:\n{_tail(folder)}")
+        if file.exists():
+            credentials = json.loads(file.read_text())
+            endpoints = credentials["endpoints"]
+            if answers(endpoints["eas"] + "/healthz") and answers(
+                endpoints["gateway"] + "/healthz"
+            ):
+                return Started(process, folder, credentials, time.monotonic() - began)
+        time.sleep(0.05)
+    raise DemoFailed(f"The platform was not ready within {START_SECONDS:g} s:\n{_tail(folder)}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    began = time.monotonic()
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    _line("stop", time.monotonic() - began, "gateway, replicas, hub")
+
+
+def _eas(sdk: Any, credentials: dict[str, Any]) -> Any:
+    from importlib import import_module
+
+    config = import_module("alibabacloud_tea_openapi.models").Config(
+        access_key_id=credentials["access_key_id"],
+        access_key_secret=credentials["access_key_secret"],
+        endpoint=credentials["endpoints"]["eas"].removeprefix("http://"),
+        protocol="HTTP",
+    )
+    return sdk.Client(config)
+
+
+def _create(sdk: Any, eas: Any, platform: Started) -> dict[str, float]:
+    """CreateAppService, then watch it come up; seconds of each phase."""
+    from importlib import import_module
+
+    models = import_module("alibabacloud_eas20210701.models")
+    region = platform.credentials["region"]
+    began = time.monotonic()
+    request = models.CreateAppServiceRequest(
+        service_name=SERVICE, app_type="LLM", app_version="v1", service_spec=SPEC, replicas=1
+    )
+    created = eas.create_app_service(request).body
+    _line(
+        "create",
+        time.monotonic() - began,
+        f"CreateAppService -> {created.service_id} {created.status}",
+    )
+    running = _watch(eas, region, began)
+    events = eas.describe_service_event(
+        region, SERVICE, models.DescribeServiceEventRequest()
+    ).body.events
+    _say_phases(platform, [event.reason for event in events], running)
+    return {"running": running}
+
+
+def _watch(eas: Any, region: str, began: float) -> float:
+    """Poll until Running; prints each new phase once, and the seconds so far on a terminal."""
+    shown = ""
+    while time.monotonic() - began < READY_SECONDS:
+        service = eas.describe_service(region, SERVICE).body
+        elapsed = time.monotonic() - began
+        if service.status == "Running":
+            _clear()
+            return elapsed
+        if service.status == "Failed":
+            raise DemoFailed(f"The service failed: {service.reason}: {service.message}")
+        phase = f"{service.status} ({service.reason})"
+        if sys.stdout.isatty():
+            print(
+                f"\r\033[K  ... {elapsed:5.1f} s  {phase}: {service.message[:90]}",
+                end="",
+                flush=True,
+            )
+        elif phase != shown:
+            print(f"  ... {elapsed:5.1f} s  {phase}", flush=True)
+        shown = phase
+        time.sleep(0.1)
+    raise DemoFailed(f"The service was not Running within {READY_SECONDS:g} s; last: {shown}")
+
+
+def _say_phases(platform: Started, reasons: list[str], running: float) -> None:
+    """weights, schedule, load, ready: from the platform's own events, which carry fractions of seconds."""
+    from pierhead.cli.demo_bare import event_times
+
+    at = event_times(platform.folder / "pierhead.db", SERVICE)
+    start = at["ServiceCreated"]
+    fetched = at.get("HoldEnded", start)
+    launched, ready = at.get("ReplicaStarting", fetched), at.get("ReplicaReady", start + running)
+    _line(
+        "weights",
+        fetched - start,
+        "fetched, sha256 checked" if "FetchingWeights" in reasons else "cached",
+    )
+    _line("schedule", launched - fetched, "port, limits, process")
+    _line("load", ready - launched, f"engine starts, {SPEC} is loaded, answers its first token")
+    _line("ready", at.get("Running", ready) - ready, "routed and Running")
+
+
+def _ask(client: Any) -> None:
+    print(f"\n> {QUESTION}")
+    began = time.monotonic()
+    answer = client.chat.completions.create(
+        model=SERVICE,
+        messages=[{"role": "user", "content": QUESTION}],
+        temperature=0,
+        max_tokens=32,
+    )
+    seconds = time.monotonic() - began
+    print(f"  {answer.choices[0].message.content.strip()}")
+    print(f"  [{answer.usage.completion_tokens} tokens in {seconds:.2f} s]")
+    print(f"\n> {STORY}   (streamed)\n  ", end="", flush=True)
+    _stream(client)
+
+
+def _stream(client: Any) -> None:
+    began = time.monotonic()
+    first = tokens = 0
+    stream = client.chat.completions.create(
+        model=SERVICE,
+        messages=[{"role": "user", "content": STORY}],
+        temperature=0,
+        max_tokens=80,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    for chunk in stream:
+        text = chunk.choices[0].delta.content if chunk.choices else None
+        if text:
+            first = first or time.monotonic()
+            print(text.replace("\n", "\n  "), end="", flush=True)
+        tokens = chunk.usage.completion_tokens if chunk.usage else tokens
+    ended = time.monotonic()
+    rate = (tokens - 1) / (ended - first) if tokens > 1 and ended > first else 0.0
+    print(f"\n  [{tokens} tokens, first after {first - began:.2f} s, then {rate:.0f} tokens/s]\n")
+
+
+def _compare(client: Any, phases: dict[str, float], folder: Path) -> None:
+    """The same engine and weights without Pierhead: start, and one short request after the other."""
+    with bare_engine(SPEC, cache_dir(), folder) as bare:
+        ours, theirs = [list(side) for side in zip(*_rounds(client, bare), strict=True)]
+        print("Over the bare engine (same program, same weights, medians):")
+        _line(
+            "  start",
+            phases["running"] - bare.ready,
+            f"create to Running {phases['running']:.2f} s, bare engine to its first answer {bare.ready:.2f} s",
+            sign=True,
+        )
+        _line(
+            "  request",
+            median(ours) - median(theirs),
+            f"{median(ours) * 1000:.1f} ms through the gateway, {median(theirs) * 1000:.1f} ms direct",
+            sign=True,
+        )
+
+
+def _rounds(client: Any, bare: Bare) -> Iterator[tuple[float, float]]:
+    """Interleaved, so that a noisy machine is noisy for both."""
+    direct = client.with_options(base_url=bare.url + "/v1", api_key="none")
+    for number in range(ROUNDS + 1):
+        pair = tuple(_timed(each, number) for each in (client, direct))
+        if number:  # the first round warms up
+            yield pair[0], pair[1]
+
+
+def _timed(client: Any, number: int) -> float:
+    began = time.perf_counter()
+    client.completions.create(
+        model=SERVICE, prompt=f"Round {number}: one, two, three,", temperature=0, max_tokens=4
+    )
+    return time.perf_counter() - began
+
+
+def _delete(sdk: Any, eas: Any, platform: Started) -> None:
+    began = time.monotonic()
+    region = platform.credentials["region"]
+    eas.delete_service(region, SERVICE)
+    while time.monotonic() - began < 60:
+        try:
+            eas.describe_service(region, SERVICE)
+        # Any class: the SDK's own depend on its version; the code decides, all else is raised again.
+        except Exception as error:
+            if getattr(error, "code", "") != "InvalidService.NotFound":
+                raise DemoFailed(
+                    f"The service could not be described while it was deleted: {error}"
+                ) from error
+            _line("delete", time.monotonic() - began, "DeleteService, until it was gone")
+            return
+        time.sleep(0.1)
+    raise DemoFailed("The service was not gone within 60 s.")
+
+
+def _say_kept(platform: Started, endpoint: Any) -> None:
+    url, token = endpoint.endpoints[0].internet_endpoints[0], endpoint.access_token
+    folder = platform.folder
+    print(f"""
+The platform runs on (process {platform.process.pid}). Try:
+  .venv/bin/pierhead services list --data-dir {folder}
+  .venv/bin/pierhead services scale {SERVICE} 2 --data-dir {folder}
+  .venv/bin/pierhead events {SERVICE} --data-dir {folder}
+  curl {url}/v1/chat/completions -H 'Authorization: Bearer {token}' \\
+    -d '{{"model": "{SERVICE}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+  kill {platform.process.pid}      # stops everything in good order""")
+
+
+def _line(phase: str, seconds: float, note: str = "", *, sign: bool = False) -> None:
+    print(f"{phase:<10} {seconds:{'+' if sign else ''}7.2f} s   {note}".rstrip(), flush=True)
+
+
+def _clear() -> None:
+    if sys.stdout.isatty():
+        print("\r\033[K", end="")
+
+
+def _tail(folder: Path) -> str:
+    return "\n".join((folder / "up.log").read_text(errors="replace").splitlines()[-15:])

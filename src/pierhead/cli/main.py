@@ -1,0 +1,72 @@
+"""The command `pierhead`: its verbs, and how errors become one sentence and an exit code."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pierhead.cli import (
+    credentials,
+    doctor,
+    platform,
+    processes,
+    reports,
+    service_documents,
+    services,
+)
+
+app = typer.Typer(
+    name="pierhead",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # errors are sentences, not boxes; and rich costs 60 ms
+    pretty_exceptions_enable=False,
+    help="Self-hosted model serving that speaks PAI-EAS on the wire.",
+    epilog="Begin with: pierhead demo, or: pierhead up",
+)
+
+for verb in (
+    platform.up,
+    platform.hub,
+    platform.gateway,
+    doctor.doctor,
+    platform.settings,
+    platform.version,
+    platform.migrate,
+):
+    app.command()(verb)
+app.add_typer(services.app, name="services")
+app.add_typer(credentials.app, name="credentials")
+for shortcut in (reports.logs, reports.events, reports.instances):
+    app.command()(shortcut)
+
+#: Importing it is what adds its verbs to `services`.
+__all__ = ["app", "run", "service_documents"]
+
+
+@app.command()
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it running and print what to try next.")
+    ] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder to use; else a temporary one, removed at the end.")
+    ] = None,
+) -> None:
+    """Show the whole path at work: weights, service, answers through the official SDKs, figures.
+
+    \b
+    Examples:
+      pierhead demo
+      pierhead demo --keep
+    """
+    # The demo brings more along than other verbs should wait for.
+    from pierhead.cli.demo import Options
+    from pierhead.cli.demo import run as run_demo
+
+    run_demo(Options(keep=keep, data_dir=data_dir))
+
+
+def run() -> None:
+    """The entry point: exit code 0, 1 when something failed, 2 for bad usage."""
+    processes.guarded(processes.plainly(sys.argv[1:]) or app)

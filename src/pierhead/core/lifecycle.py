@@ -1,0 +1,123 @@
+"""What each request does to a service's wanted state. Pure: (service, request, now) -> service.
+
+Each function gives the changed service, one revision on, or None when nothing has to change.
+"""
+
+from dataclasses import replace
+
+from pierhead.core.errors import Conflict, Invalid
+from pierhead.core.services import Change, Service, Version, Wanted
+
+MAX_REPLICAS = 1000
+
+
+def replica_count(count: int, field: str = "Replicas") -> int:
+    """`count`, if it is a legal number of replicas.
+
+    Raises:
+        Invalid: it is below 1 or above 1000; the message names `field`.
+    """
+    if not 1 <= count <= MAX_REPLICAS:
+        raise Invalid(field, str(count), f"a whole number from 1 to {MAX_REPLICAS}")
+    return count
+
+
+def start(service: Service, now: float, *, failed: bool = False) -> Service | None:
+    """Want it running; a failed one gets new replicas, which owe nothing to its crashes and back-off.
+
+    Raises:
+        Conflict: it is being deleted.
+    """
+    _alive(service)
+    if service.wanted is Wanted.RUNNING and not failed:
+        return None
+    epoch = service.epoch + 1 if failed else service.epoch
+    return _next(replace(service, wanted=Wanted.RUNNING, change=Change.START, epoch=epoch), now)
+
+
+def stop(service: Service, now: float) -> Service | None:
+    """Want no replica; name, token, configuration and endpoint stay.
+
+    Raises:
+        Conflict: it is being deleted.
+    """
+    _alive(service)
+    if service.wanted is Wanted.STOPPED:
+        return None
+    return _next(replace(service, wanted=Wanted.STOPPED, change=Change.STOP), now)
+
+
+def restart(service: Service, now: float) -> Service:
+    """Want every replica replaced, rolling.
+
+    Raises:
+        Conflict: it is being deleted, or stopped.
+    """
+    _alive(service)
+    if service.wanted is Wanted.STOPPED:
+        raise Conflict("service", service.name, "is stopped: start it instead")
+    return _next(replace(service, epoch=service.epoch + 1, change=Change.RESTART), now)
+
+
+def scale(service: Service, replicas: int, now: float) -> Service | None:
+    """Want another number of replicas; of a stopped service it is the number after its start.
+
+    Raises:
+        Conflict: it is being deleted.
+        Invalid: the number is not legal.
+    """
+    _alive(service)
+    if replica_count(replicas) == service.replicas:
+        return None
+    change = Change.SCALE if service.wanted is Wanted.RUNNING else service.change
+    return _next(replace(service, replicas=replicas, change=change), now)
+
+
+def upgrade(
+    service: Service, version: Version, now: float, *, replicas: int | None = None
+) -> Service:
+    """Want other content: a new version, reached by a rolling update. `version.number` is set here.
+
+    Raises:
+        Conflict: it is being deleted.
+        Invalid: the number of replicas is not legal.
+    """
+    _alive(service)
+    number = service.latest + 1
+    change = Change.UPDATE if service.wanted is Wanted.RUNNING else service.change
+    count = service.replicas if replicas is None else replica_count(replicas)
+    upgraded = replace(
+        service,
+        current=replace(version, number=number),
+        latest=number,
+        change=change,
+        replicas=count,
+    )
+    return _next(upgraded, now)
+
+
+def touch(service: Service, now: float) -> Service:
+    """Take over a change that asks nothing of the replicas, such as another workspace.
+
+    Raises:
+        Conflict: it is being deleted.
+    """
+    _alive(service)
+    change = Change.UPDATE if service.wanted is Wanted.RUNNING else service.change
+    return _next(replace(service, change=change), now)
+
+
+def delete(service: Service, now: float) -> Service | None:
+    """Want it gone; legal in every state."""
+    if service.wanted is Wanted.DELETED:
+        return None
+    return _next(replace(service, wanted=Wanted.DELETED, change=Change.DELETE), now)
+
+
+def _next(service: Service, now: float) -> Service:
+    return replace(service, revision=service.revision + 1, updated=now)
+
+
+def _alive(service: Service) -> None:
+    if service.wanted is Wanted.DELETED:
+        raise Conflict("service", service.name, "is being deleted")

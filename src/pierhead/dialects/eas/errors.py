@@ -1,0 +1,168 @@
+"""Wire codes: which core error becomes which code and status, and the envelope that carries it.
+
+{"RequestId", "HostId", "Code", "Message", "Recommend" [, "AccessDeniedDetail"]}
+"""
+
+from typing import Any
+
+from pierhead.core import errors
+from pierhead.core.principals import Principal
+
+#: Code -> (HTTP status, what it means). Clients decide by code and by 4xx against 5xx.
+CODES: dict[str, tuple[int, str]] = {
+    "IncompleteSignature": (
+        400,
+        "A credential header is malformed, or a required header is missing or unsigned.",
+    ),
+    "InvalidSignatureMethod": (
+        400,
+        "The signature scheme is not one of ACS3-HMAC-SHA256, HMAC-SHA1 (ROA) and bearer token.",
+    ),
+    "InvalidAccessKeyId.NotFound": (404, "The access key does not exist."),
+    "InvalidAccessKeyId.Inactive": (404, "The access key is disabled."),
+    "SignatureDoesNotMatch": (
+        400,
+        "The signature, or the hash of the body, is not the one of the request that arrived.",
+    ),
+    "InvalidTimeStamp.Format": (400, "The date header is not a date."),
+    "InvalidTimeStamp.Expired": (
+        400,
+        "The date header is more than 15 minutes from the server's clock.",
+    ),
+    "SignatureNonceUsed": (400, "The nonce was used before: the request is a replay."),
+    "ContentMD5NotMatched": (400, "Content-MD5 is not the MD5 of the body."),
+    "MissingSecurityToken": (400, "The access key is temporary and came without its token."),
+    "InvalidSecurityToken.Expired": (400, "The temporary access key has expired."),
+    "InvalidSecurityToken.Malformed": (400, "The security token is not a token."),
+    "InvalidSecurityToken.MismatchWithAccessKey": (
+        400,
+        "The security token belongs to another access key.",
+    ),
+    "InvalidBearerToken": (401, "The bearer token is unknown or has expired."),
+    "Forbidden.RAM": (403, "No policy allows it, or one denies it."),
+    "InvalidService.NotFound": (404, "The service does not exist."),
+    "InvalidGroup.NotFound": (404, "The group does not exist."),
+    "InvalidInstance.NotFound": (404, "The instance (replica) does not exist."),
+    "InvalidResource.NotFound": (404, "The resource does not exist."),
+    "InvalidGateway.NotFound": (404, "The gateway does not exist."),
+    "InvalidBenchmarkTask.NotFound": (404, "The benchmark task does not exist."),
+    "InvalidAutoScaler.NotFound": (404, "The service has no auto-scaler."),
+    "InvalidCronScaler.NotFound": (404, "The service has no cron-scaler."),
+    "InvalidMirror.NotFound": (404, "The service has no mirror."),
+    "InvalidRegion.NotFound": (404, "The region is not the one of this platform."),
+    "InvalidService.Conflict": (
+        409,
+        "The service's state forbids it: name taken, being deleted, or changed at the same time.",
+    ),
+    "MissingParameter": (400, "A required parameter is absent; the message names it."),
+    "InvalidParameter": (400, "A parameter is not legal; the message names it and what is legal."),
+    "UnsupportedOperation": (
+        400,
+        "The operation, or a part of the request, is not available here; the message says why.",
+    ),
+    "QuotaExceeded": (400, "A quota or the capacity refuses it for good."),
+    "InvalidAction.NotFound": (404, "No operation has this path."),
+    "InvalidAction.Mismatch": (400, "x-acs-action names another operation than the path."),
+    "InvalidVersion": (400, "x-acs-version is not 2021-07-01."),
+    "UnsupportedHTTPMethod": (405, "The path has no operation with this method."),
+    "RequestTimeout": (408, "The body did not arrive in time."),
+    "RequestEntityTooLarge": (413, "The body is larger than the limit."),
+    "InternalError": (500, "A fault of the platform; its log tells more under the request id."),
+    "ServiceUnavailable": (503, "A part of the platform does not answer now; try again."),
+}
+
+#: What a core error's kind is called in a `...NotFound` code.
+_NOUNS = {
+    "service": "Service",
+    "group": "Group",
+    "instance": "Instance",
+    "replica": "Instance",
+    "resource": "Resource",
+    "gateway": "Gateway",
+    "benchmarktask": "BenchmarkTask",
+    "autoscaler": "AutoScaler",
+    "cronscaler": "CronScaler",
+    "mirror": "Mirror",
+    "region": "Region",
+}
+
+#: Core error -> code; NotFound is worked out by kind. The first class that fits counts.
+_BY_CLASS: tuple[tuple[type[errors.PierheadError], str], ...] = (
+    (errors.Missing, "MissingParameter"),
+    (errors.Invalid, "InvalidParameter"),
+    (errors.Unsupported, "UnsupportedOperation"),
+    (errors.Conflict, "InvalidService.Conflict"),
+    (errors.Stale, "InvalidService.Conflict"),
+    (errors.Forbidden, "Forbidden.RAM"),
+    (errors.OverQuota, "QuotaExceeded"),
+    (errors.Unavailable, "ServiceUnavailable"),
+)
+
+_PRINCIPAL_TYPES = {"account": "Account", "user": "SubUser", "assumed-role": "AssumedRoleUser"}
+
+#: Where each code is explained, relative to the project; the anchor is the code without its dot.
+REFERENCE = "docs/reference/eas-errors.md"
+
+
+class WireError(errors.Refused):
+    """A refusal that only this wire knows; `code` is one of CODES."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+def code_of(error: errors.PierheadError) -> str:
+    """The wire code of an error raised on purpose."""
+    if isinstance(error, WireError):
+        return error.code
+    if isinstance(error, errors.NotFound):
+        noun = _NOUNS.get(error.kind.lower().replace(" ", "").replace("-", ""))
+        return f"Invalid{noun}.NotFound" if noun else "InvalidParameter"
+    return next((code for kind, code in _BY_CLASS if isinstance(error, kind)), "InternalError")
+
+
+def status_of(code: str) -> int:
+    """The HTTP status that goes with a code."""
+    return CODES[code][0]
+
+
+def envelope(
+    error: errors.PierheadError, request_id: str, host: str, principal: Principal | None = None
+) -> dict[str, Any]:
+    """The body of a refusal, as clients of every age read it."""
+    code = code_of(error)
+    known = code != "InternalError"
+    body: dict[str, Any] = {
+        "RequestId": request_id,
+        "HostId": host,
+        "Code": code,
+        "Message": error.message if known else CODES[code][1],
+        "Recommend": f"{REFERENCE}#{anchor(code)}",
+    }
+    if isinstance(error, errors.Forbidden):
+        body["AccessDeniedDetail"] = _denied(error, principal)
+    return body
+
+
+def _denied(error: errors.Forbidden, principal: Principal | None) -> dict[str, str]:
+    kind = principal.kind if principal is not None else "account"
+    return {
+        "PolicyType": "AccountLevelIdentityBasedPolicy",
+        "AuthAction": error.action,
+        "AuthPrincipalType": _PRINCIPAL_TYPES.get(kind, kind),
+        "NoPermissionType": "ExplicitDeny" if error.explicit else "ImplicitDeny",
+    }
+
+
+def anchor(code: str) -> str:
+    """The anchor of a code's heading: lower case, no dot."""
+    return code.lower().replace(".", "")
+
+
+def reference() -> str:
+    """The page that `Recommend` points to, as Markdown: one heading per code."""
+    parts = ["# EAS error codes\n"]
+    for code, (status, meaning) in sorted(CODES.items()):
+        parts.append(f"## {code}\n\nHTTP {status}. {meaning}\n")
+    return "\n".join(parts)

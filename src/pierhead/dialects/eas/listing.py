@@ -1,0 +1,153 @@
+"""Filters, sorting and paging of the list operations, as WIRE sections 3 and 13 have them. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pierhead.core.errors import Invalid
+from pierhead.core.replicas import ReplicaStatus
+from pierhead.dialects.eas.present import INSTANCE_STATUS, core_id
+from pierhead.runtimes.base import LogLine
+from pierhead.store.services import ServiceQuery, Sort
+
+#: Filters on what is the same for every service here: another value matches nothing.
+_CONSTANT: Mapping[str, str] = {
+    "Accessibility": "PUBLIC",
+    "AutoscalerEnabled": "false",
+    "CronscalerEnabled": "false",
+    "Gateway": "",
+    "ParentServiceUid": "",
+    "ResourceAliasName": "",
+    "ResourceBurstable": "false",
+    "ResourceId": "",
+    "ResourceName": "",
+    "ResourceType": "",
+    "Role": "Standard",
+    "ServiceType": "Standard",
+}
+_SORTS: Mapping[str, Sort] = {
+    "createtime": "created",
+    "updatetime": "updated",
+    "servicename": "name",
+}
+_TIME_FORMS = (
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%dT%H:%MZ",
+    "%Y-%m-%d",
+)
+
+
+def matches_nothing(query: Mapping[str, Any]) -> bool:
+    """Does a filter ask for a kind of service that does not exist here?"""
+    for name, only in _CONSTANT.items():
+        value = query.get(name)
+        if value is not None and str(value).lower() != only.lower():
+            return True
+    return False
+
+
+def service_query(query: Mapping[str, Any]) -> ServiceQuery:
+    """The query of ListServices; conditions AND. The status is filtered apart, it is computed."""
+    number, size = page(query)
+    return ServiceQuery(
+        name=query.get("ServiceName", ""),
+        contains=query.get("Filter", ""),
+        id=core_id(query.get("ServiceUid", "")),
+        group=query.get("GroupName", ""),
+        workspace=query.get("WorkspaceId", ""),
+        or_no_workspace=bool(query.get("IncludeNoWorkspace")),
+        quota=query.get("QuotaId", ""),
+        caller=query.get("CallerUid", ""),
+        grouped={"grouping": True, "standalone": False}.get(
+            str(query.get("TrafficState", "")).lower()
+        ),
+        labels=query.get("Label", {}),
+        sort=_SORTS.get(str(query.get("Sort", "")).lower(), "created"),
+        descending=str(query.get("Order", "desc")).lower() != "asc",
+        offset=(number - 1) * size,
+        limit=size,
+    )
+
+
+def page(query: Mapping[str, Any], number: str = "PageNumber") -> tuple[int, int]:
+    """(page, size); both were checked and cut when they were read."""
+    return int(query[number]), int(query["PageSize"])
+
+
+def instances(replicas: Sequence[ReplicaStatus], query: Mapping[str, Any]) -> list[ReplicaStatus]:
+    """The replicas that pass the filters, in the order asked for."""
+    passing = [replica for replica in replicas if _passes(replica, query)]
+    passing.sort(
+        key=lambda replica: (replica.started or replica.created, replica.id),
+        reverse=str(query.get("Order", "desc")).lower() != "asc",
+    )
+    return passing
+
+
+def _passes(replica: ReplicaStatus, query: Mapping[str, Any]) -> bool:
+    facts = {
+        "InstanceName": replica.id,
+        "ReplicaName": replica.id,
+        "InstanceIP": replica.host,
+        "HostIP": replica.host,
+        "InstanceStatus": INSTANCE_STATUS[replica.state],
+        "InstanceType": "",
+        "IsSpot": "false",
+        "ResourceType": "DedicatedResource",
+        "Role": "Standard",
+    }
+    if any(
+        query.get(name) is not None and str(query[name]).lower() != fact.lower()
+        for name, fact in facts.items()
+    ):
+        return False
+    anywhere = query.get("Filter")
+    return anywhere is None or any(anywhere in fact for fact in (replica.id, replica.host))
+
+
+def log_lines(lines: Sequence[LogLine], query: Mapping[str, Any]) -> list[LogLine]:
+    """The lines within the time span and with the keyword."""
+    since, until = span(query, 0.0, float("inf"))
+    keyword = query.get("Keyword", "")
+    return [line for line in lines if since <= line.at <= until and keyword in line.text]
+
+
+def newest_page(lines: Sequence[LogLine], number: int, size: int) -> Sequence[LogLine]:
+    """Page 1 holds the newest lines; within a page the oldest comes first."""
+    end = len(lines) - (number - 1) * size
+    return lines[max(0, end - size) : max(0, end)]
+
+
+def span(query: Mapping[str, Any], since: float, until: float) -> tuple[float, float]:
+    """StartTime and EndTime in epoch seconds, else the usual ones.
+
+    Raises:
+        Invalid: one is no time.
+    """
+    first, last = query.get("StartTime"), query.get("EndTime")
+    return (
+        since if first is None else moment("StartTime", first),
+        # Times on the wire have whole seconds: the last one counts as a whole.
+        until if last is None else moment("EndTime", last) + 0.999999,
+    )
+
+
+def moment(name: str, text: str) -> float:
+    """A UTC time in epoch seconds.
+
+    Raises:
+        Invalid: the text is no time; the message names the parameter.
+    """
+    for form in _TIME_FORMS:
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            continue
+    raise Invalid(name, f"[{text[:40]}]", "a UTC time such as 2026-11-21T19:27:22Z")
+
+
+def pages(total: int, size: int) -> int:
+    """How many pages there are."""
+    return -(-total // size)

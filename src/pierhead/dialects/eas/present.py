@@ -1,0 +1,205 @@
+"""Core values as the wire shows them: the service object, instances, events. Pure.
+
+Every field is there and none is null: clients index some, and take null as absent (WIRE section 6).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any, cast
+
+from pierhead.core.events import Event
+from pierhead.core.replicas import ReplicaState, ReplicaStatus
+from pierhead.core.resources import MIB
+from pierhead.core.services import Seen, Service
+from pierhead.core.status import verdict
+
+APP = "eas.app"  #: Service.origin of app services
+DOCUMENT = "eas.service"  #: Service.origin of services made from a service JSON
+
+INSTANCE_STATUS = {
+    ReplicaState.PENDING: "Pending",
+    ReplicaState.STARTING: "Creating",
+    ReplicaState.READY: "Running",
+    ReplicaState.UNREADY: "NotReady",
+    ReplicaState.CRASHED: "Failed",
+    ReplicaState.DRAINING: "Terminating",
+    ReplicaState.STOPPING: "Terminating",
+    ReplicaState.STOPPED: "Terminating",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What every answer about a service depends on besides the service."""
+
+    region: str
+    gateway: str  #: base URL of the data plane
+    clock: Callable[[], float]
+    config: Callable[[Service], Mapping[str, Any]]  #: the service JSON of a service
+
+    def endpoint(self, service: Service) -> str:
+        """URL under which the service answers."""
+        return f"{self.gateway}/api/predict/{service.full_name}"
+
+
+def created(view: View, service: Service, status: str) -> dict[str, Any]:
+    """The answer of a create operation."""
+    endpoint = view.endpoint(service)
+    return {
+        "ServiceId": service_id(service),
+        "ServiceName": service.name,
+        "Status": status,
+        "Region": view.region,
+        "InternetEndpoint": endpoint,
+        "IntranetEndpoint": endpoint,
+    }
+
+
+def service(view: View, item: Service, seen: Seen, *, secrets: bool) -> dict[str, Any]:
+    """The service object; its AccessToken only where `secrets` are shown."""
+    judged = verdict(item, seen, view.clock())
+    ready = sum(replica.state is ReplicaState.READY for replica in seen.replicas)
+    running = min(ready, item.wanted_replicas) if item.wanted_replicas else ready
+    resources = item.current.template.resources
+    shown = created(view, item, judged.status)
+    return (
+        shown
+        | _app(item)
+        | {
+            "AccessToken": item.token if secrets else "",
+            "CallerUid": item.caller,
+            "Cpu": ceil(resources.cpu or 0),
+            "CreateTime": time_text(item.created),
+            "CurrentVersion": item.current.number,
+            "ExtraData": "",
+            "Gateway": "",
+            "Gpu": resources.gpu,
+            "Image": image(item),
+            "Labels": [
+                {"LabelKey": key, "LabelValue": value} for key, value in item.labels.items()
+            ],
+            "LatestVersion": item.latest,
+            "Memory": ceil((resources.memory or 0) / MIB),
+            "Message": judged.message,
+            "Namespace": item.name,
+            "ParentUid": item.account,
+            "PendingInstance": max(0, item.wanted_replicas - running),
+            "QuotaId": item.quota,
+            "Reason": judged.reason,
+            "Resource": "",
+            "ResourceAlias": "",
+            "Role": "Standard",
+            "RoleAttrs": "",
+            "RunningInstance": running,
+            "SafetyLock": "none",
+            "SecondaryInternetEndpoint": "",
+            "SecondaryIntranetEndpoint": "",
+            "ServiceConfig": compact(view.config(item)),
+            "ServiceGroup": item.group,
+            "ServiceType": "Standard",
+            "ServiceUid": service_id(item),
+            "Source": "",
+            "TotalInstance": item.replicas,
+            "TrafficState": "grouping" if item.group else "standalone",
+            "UpdateTime": time_text(item.updated),
+            "Weight": 100,
+            "WorkspaceId": item.workspace,
+        }
+    )
+
+
+def instance(view: View, replica: ReplicaStatus) -> dict[str, Any]:
+    """One replica as an instance."""
+    started = time_text(replica.started) if replica.started else ""
+    address = replica.host
+    return {
+        "ExternalIP": "",
+        "ExternalInstancePort": 0,
+        "HostIP": address,
+        "HostName": replica.node,
+        "InnerIP": address,
+        "InstanceName": replica.id,
+        "InstancePort": replica.port,
+        "InstanceType": "",
+        "IsSpot": False,
+        "Isolated": False,
+        "LastState": [_last_state(replica)] if replica.last_exit else [],
+        "Namespace": replica.service,
+        "ReadyProcesses": int(replica.state is ReplicaState.READY),
+        "Reason": replica.message or replica.reason,
+        "ResourceType": "DedicatedResource",
+        "RestartCount": max(0, replica.runs - 1),
+        "Role": "Standard",
+        "StartAt": started,
+        "StartTime": started,
+        "Status": INSTANCE_STATUS[replica.state],
+        "TenantHostIP": "",
+        "TenantInstanceIP": "",
+        "TotalProcesses": 1,
+        "Zone": view.region,
+    }
+
+
+def event(item: Event) -> dict[str, str]:
+    """One event; what a person did names the person."""
+    return {
+        "Type": item.type,
+        "Reason": item.reason,
+        "Message": item.message,
+        "Time": time_text(item.at),
+    }
+
+
+def service_id(item: Service) -> str:
+    """`eas-m-` and the id: letters and digits, as the vendor's."""
+    return f"eas-m-{item.id}"
+
+
+def core_id(name: str) -> str:
+    """A name or id from a path, with the vendor's prefix taken off an id."""
+    return name.removeprefix("eas-m-") if len(name) == 38 else name
+
+
+def image(item: Service) -> str:
+    """The first container's image, as far as a process has one."""
+    if item.origin == APP:
+        return f"pierhead/{item.current.template.name}"
+    containers = cast("list[dict[str, Any]]", item.current.submitted.get("containers") or [{}])
+    return str(containers[0].get("image") or "")
+
+
+def time_text(at: float) -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def compact(document: Mapping[str, Any]) -> str:
+    """A JSON object as text."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _app(item: Service) -> dict[str, str]:
+    facts: Mapping[str, Any] = item.current.submitted if item.origin == APP else {}
+    config = facts.get("Config")
+    return {
+        "AppType": facts.get("AppType", ""),
+        "AppVersion": facts.get("AppVersion", ""),
+        "AppSpecName": facts.get("ServiceSpec", ""),
+        "AppConfig": compact(config) if config else "",
+    }
+
+
+def _last_state(replica: ReplicaStatus) -> dict[str, Any]:
+    end = replica.last_exit
+    if end is None:
+        return {}
+    return {
+        "Reason": replica.reason or "Exited",
+        "Message": replica.message or str(end),
+        "ExitCode": -1 if end.code is None else end.code,
+        "Signal": end.signal or 0,
+        "FinishedAt": time_text(end.at),
+    }

@@ -1,0 +1,92 @@
+"""JSON from strangers: nothing too deep, too large, twice named or unspeakable gets past here."""
+
+import json
+import math
+import re
+from typing import Any, NoReturn, cast
+
+from pierhead.core.errors import Invalid
+
+MAX_DEPTH = 64
+#: Characters that no text may hold: NUL, and halves of UTF-16 pairs.
+UNCLEAN = re.compile("[\x00\ud800-\udfff]")
+_MAX_INT = 2**63 - 1
+_MAX_DIGITS = 19
+
+
+def parse_json(text: str, name: str) -> Any:
+    """A JSON value whose depth, numbers and texts are harmless.
+
+    Raises:
+        Invalid: it is not JSON, or not harmless; the message names `name`.
+    """
+    try:
+        value: Any = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
+        )
+    except _Unclean as error:
+        raise Invalid(name, str(error)) from error
+    except RecursionError as error:
+        raise Invalid(name, f"it is nested deeper than {MAX_DEPTH} levels") from error
+    except ValueError as error:
+        problem = (
+            f"it is not JSON ({error})"
+            if isinstance(error, json.JSONDecodeError)
+            else "it is not JSON"
+        )
+        raise Invalid(name, problem) from error
+    _harmless(value, name)
+    return value
+
+
+class _Unclean(ValueError):
+    """JSON that another reader could take for something else."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        double = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise _Unclean(f"the key [{double[:80]}] is given more than once")
+    return value
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise _Unclean(f"{text} is no JSON number")
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS + 1 or abs(int(text)) > _MAX_INT:
+        raise _Unclean(f"the number {text[:30]} is too large")
+    return int(text)
+
+
+def _harmless(value: Any, name: str) -> None:
+    """Walks level by level, so that depth costs no stack."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for outer in level for inner in _inside(outer, name)]
+        if not level:
+            return
+    raise Invalid(name, f"it is nested deeper than {MAX_DEPTH} levels")
+
+
+def _inside(value: Any, name: str) -> list[Any]:
+    if isinstance(value, str):
+        _clean(value, name)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise Invalid(name, "it holds a number that is too large")
+    elif isinstance(value, dict):
+        entries = cast(dict[str, Any], value)
+        for key in entries:
+            _clean(key, name)
+        return list(entries.values())
+    elif isinstance(value, list):
+        return cast(list[Any], value)
+    return []
+
+
+def _clean(text: str, name: str) -> None:
+    if UNCLEAN.search(text):
+        raise Invalid(name, "it holds a NUL character or half a UTF-16 pair")

@@ -1,0 +1,64 @@
+"""The process of one llama.cpp replica: parse arguments, load the model, serve until TERM.
+
+The model is loaded before the port answers, so a port that answers is a model that is loaded.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+# Loaded by name: the extension module carries no types.
+xllamacpp: Any = import_module("xllamacpp")
+
+
+def main(argv: list[str]) -> None:
+    """Serve until a signal ends the process."""
+    options = _options(argv)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    server = xllamacpp.Server(_parameters(options, os.environ.pop("LLAMA_API_KEY", "")))
+    print(f"serving {options.alias} at {server.listening_address}", flush=True)  # noqa: T201
+    while True:
+        signal.pause()
+
+
+def _leave(_number: int, _frame: object) -> None:
+    # The HTTP server runs in native threads that Python's own shutdown would wait for.
+    os._exit(0)
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="pierhead.engines.llama_cpp_server", description=__doc__)
+    parser.add_argument("--model", required=True, help="GGUF file")
+    parser.add_argument("--alias", required=True, help="model name that clients use")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 = a free one")
+    parser.add_argument("--context", type=int, default=2048, help="tokens per request")
+    parser.add_argument("--slots", type=int, default=4, help="requests at once")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="never more than free cores: threads spin"
+    )
+    return parser.parse_args(argv)
+
+
+def _parameters(options: argparse.Namespace, key: str) -> Any:
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = options.model
+    parameters.hostnames = [options.host]
+    parameters.port = options.port
+    parameters.n_ctx = options.context * options.slots  # the engine shares it out over its slots
+    parameters.n_parallel = options.slots
+    parameters.model_alias = {options.alias}
+    parameters.api_keys = [key] if key else []
+    parameters.endpoint_metrics = True
+    parameters.endpoint_slots = True
+    parameters.use_jinja = True
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = options.threads
+    return parameters
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

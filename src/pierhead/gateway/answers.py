@@ -1,0 +1,86 @@
+"""The answers that the gateway gives itself: refusals, in the shape that the caller's path asks for."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pierhead.core.errors import PierheadError, Refused
+
+Headers = tuple[tuple[bytes, bytes], ...]
+CLOSE = (b"connection", b"close")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole reply."""
+
+    status: int
+    body: bytes
+    content_type: bytes = b"application/json"
+    headers: Headers = ()
+
+
+def json_answer(status: int, document: dict[str, Any], headers: Headers = ()) -> Answer:
+    """`document` as a reply."""
+    return Answer(status, json.dumps(document).encode(), headers=headers)
+
+
+class Refusal(Refused):
+    """The request is not passed on; `code` is for programs, the message for people."""
+
+    def __init__(
+        self, status: int, code: str, message: str, *, param: str | None = None, close: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.param, self.close = status, code, param, close
+
+    def answer(self, request_id: str, *, openai: bool) -> Answer:
+        """As JSON: OpenAI's error object (it alone has `param`), or the data plane's."""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        error: dict[str, Any] = {"message": self.message, "type": kind, "code": self.code}
+        if openai:
+            error["param"] = self.param
+        document = {"error": error, "request_id": request_id}
+        return json_answer(self.status, document, (CLOSE,) if self.close else ())
+
+
+class NoUpstream(Refusal):
+    """The service exists and has no ready replica."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "no_healthy_upstream", "no healthy upstream")
+
+    def answer(self, request_id: str, *, openai: bool) -> Answer:
+        """Exactly this text on every path: clients of the vendor's gateway look for it."""
+        del request_id, openai
+        return Answer(503, self.message.encode(), b"text/plain")
+
+
+class ClientLeft(PierheadError):
+    """The client closed its connection before its reply was complete."""
+
+
+class Cut(PierheadError):
+    """The reply broke off after it had begun: only the loss of the connection can say so."""
+
+
+def no_service(name: str) -> Refusal:
+    """404, never empty: the vendor's CLI takes an empty 404 for a gateway that is not ready."""
+    return Refusal(404, "service_not_found", f"The service `{name[:200]}` does not exist.")
+
+
+def bad_token() -> Refusal:
+    """401, the same whether the token is missing, wrong or made for another service."""
+    return Refusal(401, "invalid_api_key", "The access token is missing or wrong.")
+
+
+def no_model(name: str, legal: tuple[str, ...] = ()) -> Refusal:
+    """404 in OpenAI's words; `legal` names what the service answers to."""
+    hint = f" Legal: {', '.join(legal)}." if legal else ""
+    message = f"The model `{name[:200]}` does not exist or you do not have access to it.{hint}"
+    return Refusal(404, "model_not_found", message, param="model")
+
+
+def no_path(path: bytes) -> Refusal:
+    """404 for a path that is nobody's."""
+    return Refusal(404, "path_not_found", f"Nothing is served at {path.decode('latin-1')[:200]}.")

@@ -1,0 +1,101 @@
+"""The feed keeps the route table current: from the file at the start, from the hub ever after."""
+
+import asyncio
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from pierhead.core.errors import Unavailable
+from pierhead.core.routes import RouteTable
+from pierhead.gateway.hub import Hub
+from pierhead.gateway.settings import GatewaySettings
+from pierhead.gateway.table import LiveTable, read_table, set_aside, write_table
+
+_PAUSE_FIRST, _PAUSE_LONGEST = 0.05, 1.0  #: seconds between tries while the hub is away
+_SAME_AGAIN = 0.2  #: least seconds between two answers without news: a hub that does not wait
+
+
+class Feed:
+    """Follows the hub; whatever happens there, the gateway serves on by the table it has."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        hub: Hub,
+        live: LiveTable,
+        log: FilteringBoundLogger,
+        now: Callable[[], float],
+    ) -> None:
+        self._file, self._hub, self._live = settings.table_file, hub, live
+        self._log, self._now = log, now
+        self._unsaved: RouteTable | None = None
+        self._hub_was_there = True
+        #: Revision the hub is known to share; -1 = send all: a hub that came back may count anew.
+        self._shared = -1
+
+    def load(self) -> None:
+        """Serves by the last table on disk, if there is one; a broken file is set aside."""
+        try:
+            table = read_table(self._file)
+        except (ValueError, OSError) as error:
+            self._log.error("route table file is broken", file=str(self._file), error=str(error))
+            self._set_aside()
+            return
+        if table:
+            self._live.swap(table)
+
+    async def follow(self) -> None:
+        """Takes over every new table. Never ends by itself."""
+        pause = _PAUSE_FIRST
+        while True:
+            asked = self._now()
+            try:
+                news = await self._next()
+            except Unavailable as error:
+                self._note_hub(str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _PAUSE_LONGEST)
+                continue
+            pause = _PAUSE_FIRST
+            self._note_hub("")
+            if not news:
+                await asyncio.sleep(max(0.0, asked + _SAME_AGAIN - self._now()))
+
+    async def _next(self) -> bool:
+        table = await self._hub.table_after(self._shared)
+        if table is not None:
+            self._shared = table.revision
+        news = table is not None and table != self._current()
+        if table is not None and news:
+            self._live.swap(table)
+            self._unsaved = table
+        if self._unsaved is not None:
+            await self._save(self._unsaved)
+        return news
+
+    def _current(self) -> RouteTable | None:
+        return self._live.served.table if self._live.served else None
+
+    async def _save(self, table: RouteTable) -> None:
+        try:
+            await asyncio.to_thread(write_table, self._file, table)  # an fsync may take long
+        except OSError as error:
+            # Requests go on; the next answer of the hub tries again.
+            self._log.error("route table cannot be saved", file=str(self._file), error=str(error))
+        else:
+            self._unsaved = None
+
+    def _set_aside(self) -> None:
+        try:
+            self._log.warning("it was set aside", file=str(set_aside(self._file)))
+        except OSError as error:
+            self._log.error("it cannot be set aside", error=str(error))
+
+    def _note_hub(self, trouble: str) -> None:
+        if trouble:
+            self._shared = -1
+        if trouble and self._hub_was_there:
+            self._log.warning("hub is not reachable; serving by the table at hand", error=trouble)
+        elif not trouble and not self._hub_was_there:
+            self._log.info("hub is reachable again")
+        self._hub_was_there = not trouble

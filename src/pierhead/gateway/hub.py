@@ -1,0 +1,128 @@
+"""The link to the hub: news of the route table come in, reports go out. Never in a request's path."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from pierhead.core import routes
+from pierhead.core.errors import Unavailable
+from pierhead.core.ids import Clock
+from pierhead.core.routes import GatewayReport, RouteTable
+from pierhead.gateway.settings import GatewaySettings
+
+_GRACE = 5.0  #: seconds a hub's answer may be late
+_COALESCE = 0.02  #: seconds to wait for more news; a report may be 50 ms late
+_AFTER_FAILURE = 0.5  #: seconds
+
+
+class Hub:
+    """The hub as the gateway sees it, and since when it has not been seen."""
+
+    def __init__(self, settings: GatewaySettings, clock: Clock) -> None:
+        self._url = settings.hub_url.rstrip("/")
+        self._wait, self._clock = settings.poll_seconds, clock
+        #: Epoch seconds of the first failure in a row; None while it answers.
+        self.unreachable_since: float | None = clock()
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {settings.internal_key}"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=_GRACE, sock_connect=_GRACE),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def table_after(self, revision: int) -> RouteTable | None:
+        """The hub's table as soon as it is another than `revision`; None if it stayed the same.
+
+        Raises:
+            Unavailable: no answer, or not one that holds a table.
+        """
+        url = f"{self._url}/internal/routes?revision={revision}&wait={self._wait:g}"
+        status, body = await self._call("GET", url, self._wait + _GRACE)
+        if status == HTTPStatus.NOT_MODIFIED:
+            return None
+        try:
+            return routes.load(body)
+        except ValueError as error:
+            raise self._unavailable(str(error)) from error
+
+    async def report(self, report: GatewayReport) -> None:
+        """Tells the hub.
+
+        Raises:
+            Unavailable: it did not take it.
+        """
+        body = json.dumps(asdict(report)).encode()
+        await self._call("POST", f"{self._url}/internal/report", _GRACE, body)
+
+    async def _call(
+        self, method: str, url: str, seconds: float, body: bytes | None = None
+    ) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/json"} if body else {}
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_GRACE)
+        call = self._session.request(
+            method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+        )
+        try:
+            async with call as response:
+                answer = response.status, await response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unavailable(str(error) or type(error).__name__) from error
+        if not (answer[0] < 300 or answer[0] == HTTPStatus.NOT_MODIFIED):
+            raise self._unavailable(f"it answered {answer[0]}")
+        self.unreachable_since = None
+        return answer
+
+    def _unavailable(self, why: str) -> Unavailable:
+        if self.unreachable_since is None:
+            self.unreachable_since = self._clock()
+        return Unavailable("the hub", why)
+
+
+class Bell:
+    """Calls for a report at once; rings that come close together make one."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """From anywhere in the loop."""
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it rings, but no longer than `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(_COALESCE)
+        self._rung.clear()  # before the report is composed: what happens later rings again
+
+
+async def report_always(
+    hub: Hub, bell: Bell, seconds: float, compose: Callable[[], GatewayReport]
+) -> None:
+    """Reports every `seconds` and at each ring. What the hub missed, the next report says again."""
+    while True:
+        await bell.wait(seconds)
+        try:
+            await hub.report(compose())
+        except Unavailable:
+            await asyncio.sleep(min(seconds, _AFTER_FAILURE))  # seen in `unreachable_since`

@@ -1,0 +1,139 @@
+"""The gateway's process: builds the parts, opens the port, and stops in good order."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
+from random import Random
+
+import structlog
+import uvicorn
+from structlog.typing import FilteringBoundLogger
+
+from pierhead.core.ids import Clock, short_id
+from pierhead.core.routes import GatewayReport
+from pierhead.gateway.app import Gateway
+from pierhead.gateway.balance import Balance
+from pierhead.gateway.feed import Feed
+from pierhead.gateway.hub import Bell, Hub, report_always
+from pierhead.gateway.journal import Journal
+from pierhead.gateway.local import Local
+from pierhead.gateway.metrics import Metrics
+from pierhead.gateway.relay import Relay
+from pierhead.gateway.settings import GatewaySettings
+from pierhead.gateway.table import LiveTable, Served
+from pierhead.gateway.upstream import Upstream
+
+_LAST_WORDS = 1.0  #: seconds that requests cancelled at the stop get to say so
+
+
+async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
+    """Serves until SIGTERM or SIGINT; requests in flight then get `stop_seconds` to end.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    log: FilteringBoundLogger = structlog.get_logger("pierhead.gateway")
+    now = asyncio.get_running_loop().time
+    live, bell = LiveTable(), Bell()
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(_listen(settings))
+        hub = await stack.enter_async_context(Hub(settings, clock))
+        upstream = await stack.enter_async_context(Upstream(settings))
+        balance = Balance(now, rng, lambda replica: _ring_if_drained(replica, live, bell))
+        metrics = Metrics(lambda: balance.outstanding)
+        relay = Relay(settings, upstream, balance, live.targets, now)
+        relay.ejections.append(metrics.ejection)
+
+        def swapped(served: Served) -> None:
+            balance.retain(served.replicas())
+            metrics.retain(gate.route.name for gate in served.services.values())
+            if served.table.draining:
+                bell.ring()
+
+        live.watchers.append(swapped)
+        local = Local(settings.advertise, live, hub, metrics)
+        app = Gateway(settings, live, relay, local, Journal(metrics, log, now), rng)
+        feed = Feed(settings, hub, live, log, now)
+        feed.load()
+        name = f"gw-{short_id(rng.randbytes)}"
+        report = report_always(
+            hub, bell, settings.report_seconds, lambda: _report(name, live, balance)
+        )
+        # In a group: should the feed die of a mistake, no stale table is served in silence.
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(feed.follow()), group.create_task(report)]
+            await _serve(settings, app, listener, log)
+            for task in tasks:
+                task.cancel()
+
+
+async def _serve(
+    settings: GatewaySettings, app: Gateway, listener: socket.socket, log: FilteringBoundLogger
+) -> None:
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="critical",  # it reports cut replies as errors; the journal has them
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,  # the engine's own passes
+            backlog=settings.backlog,
+            timeout_keep_alive=settings.keep_alive_seconds,
+            timeout_graceful_shutdown=settings.stop_seconds,
+        )
+    )
+    host, port = listener.getsockname()[:2]
+    log.info("gateway serves", host=host, port=port)
+    with _stopped_by_signals(server):
+        await server.serve(sockets=[listener])
+    if server.server_state.tasks:
+        await asyncio.wait(server.server_state.tasks, timeout=_LAST_WORDS)
+    log.info("gateway stopped")
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leaves signals to us: uvicorn would raise them again at the end, and exit with -15."""
+        yield
+
+
+@contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Generator[None, None, None]:
+    def stop() -> None:
+        server.force_exit = server.should_exit  # the second signal does not wait
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for one in signals:
+        loop.add_signal_handler(one, stop)
+    try:
+        yield
+    finally:
+        for one in signals:
+            loop.remove_signal_handler(one)
+
+
+def _listen(settings: GatewaySettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    address = (settings.host, settings.port)
+    return socket.create_server(address, family=family, backlog=settings.backlog)
+
+
+def _ring_if_drained(replica: str, live: LiveTable, bell: Bell) -> None:
+    if live.served and replica in live.served.table.draining:
+        bell.ring()
+
+
+def _report(name: str, live: LiveTable, balance: Balance) -> GatewayReport:
+    return GatewayReport(name, live.revision, dict(balance.outstanding), balance.ejected)

@@ -1,0 +1,97 @@
+"""What the gateway counts, for Prometheus. Labelled by known service names only, so that it stays small."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pierhead.gateway.exchange import Exchange
+
+NO_SERVICE = "-"  #: requests that no service could be named for; no service has this name
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+class _Inflight(Collector):
+    """Read from the balance at each scrape: nothing to keep in step."""
+
+    def __init__(self, outstanding: Callable[[], Mapping[str, int]]) -> None:
+        self._outstanding = outstanding
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "pierhead_gateway_inflight", "Requests that a replica is busy with", labels=["replica"]
+        )
+        for replica, count in self._outstanding().items():
+            family.add_metric([replica], count)
+        yield family
+
+
+class Metrics:
+    """The counters of one gateway."""
+
+    def __init__(self, outstanding: Callable[[], Mapping[str, int]]) -> None:
+        registry = self._registry = CollectorRegistry()
+        name = "pierhead_gateway"
+        self._requests = Counter(
+            f"{name}_requests", "Requests answered", ["service", "code"], registry=registry
+        )
+        self._seconds = Histogram(
+            f"{name}_request_seconds",
+            "Time to the last byte",
+            ["service"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._ttft = Histogram(
+            f"{name}_ttft_seconds",
+            "Time to the first byte of the body",
+            ["service"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._broken = Counter(
+            f"{name}_broken_streams",
+            "Replies cut off after they had begun",
+            ["service"],
+            registry=registry,
+        )
+        self._ejected = Counter(
+            f"{name}_ejected",
+            "Replicas taken out of rotation because they failed",
+            ["service"],
+            registry=registry,
+        )
+        self.revision = Gauge(f"{name}_table_revision", "Route table in force", registry=registry)
+        self.hub = Gauge(f"{name}_hub_reachable", "1 while the hub answers", registry=registry)
+        registry.register(_Inflight(outstanding))
+        self._services: frozenset[str] = frozenset()
+
+    def request(self, exchange: Exchange, begun: float, ended: float) -> None:
+        """Counts a finished request; times in seconds of one clock."""
+        service = self._label(exchange.service)
+        self._requests.labels(service, str(exchange.status)).inc()
+        self._seconds.labels(service).observe(ended - begun)
+        if exchange.first_byte is not None:
+            self._ttft.labels(service).observe(exchange.first_byte - begun)
+        if exchange.broken:
+            self._broken.labels(service).inc()
+
+    def ejection(self, service: str) -> None:
+        """Counts a replica of `service` taken out of rotation."""
+        self._ejected.labels(self._label(service)).inc()
+
+    def retain(self, services: Iterable[str]) -> None:
+        """Drops the series of services that are gone."""
+        kept = frozenset(services)
+        for service in self._services - kept:
+            for metric in (self._requests, self._seconds, self._ttft, self._broken, self._ejected):
+                metric.remove_by_labels({"service": service})
+        self._services = kept
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _label(self, service: str) -> str:
+        return service if service in self._services else NO_SERVICE

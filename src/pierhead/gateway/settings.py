@@ -1,0 +1,36 @@
+"""What a gateway is told at its start; nothing here changes while it runs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Where it listens, whom it asks, and how long and how large things may get (seconds, bytes)."""
+
+    data_dir: Path
+    host: str
+    port: int  #: 0 = any free port
+    hub_url: str  #: e.g. `http://127.0.0.1:8080`
+    internal_key: str = field(repr=False)
+    #: `host:port` told to clients that look for endpoints; "" = the address they reached us at.
+    advertise: str = ""
+
+    body_limit: int = 64 * 1024 * 1024  #: a request body is held whole, so that it can be repeated
+    body_seconds: float = 60.0  #: for a client to send its body
+    head_seconds: float = (
+        600.0  #: for a replica to begin its answer, unless the route says otherwise
+    )
+    connect_seconds: float = 5.0
+    picks: int = 3  #: replicas tried for one request
+    keep_alive_seconds: int = 75  #: an idle client connection is kept
+    stop_seconds: int = 10  #: requests in flight get at the stop
+    backlog: int = 4096  #: asyncio's 100 made 5,000 clients that connect at once wait for 45 s
+
+    poll_seconds: float = 5.0  #: longest wait for news of the route table: an event may get lost
+    report_seconds: float = 1.0
+
+    @property
+    def table_file(self) -> Path:
+        """The last route table, by which the gateway serves while the hub is down."""
+        return self.data_dir / "gateway" / "routes.json"

@@ -1,0 +1,101 @@
+"""Who may call a service: the three forms of `Authorization` that EAS clients send (WIRE §12)."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+DEFAULT_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """One token, as it is compared: by its digest, so that its length does not show either."""
+
+    secret: bytes
+    digest: bytes
+
+
+def lock(token: str) -> Lock:
+    """The lock that `token` opens."""
+    secret = token.encode()
+    return Lock(secret, hashlib.sha256(secret).digest())
+
+
+class Credential(Protocol):
+    """What the client showed."""
+
+    def opens(self, locks: Sequence[Lock]) -> bool:
+        """Whether it belongs to one of them; always compares with each, in constant time."""
+        ...
+
+    def fits(self, body: bytes) -> bool:
+        """Whether it was made for this body."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """The token itself, bare or after `Bearer`: SHA-256 of each reading of the header."""
+
+    digests: tuple[bytes, ...]
+
+    def opens(self, locks: Sequence[Lock]) -> bool:
+        found = False
+        for one in locks:
+            for digest in self.digests:
+                found |= hmac.compare_digest(one.digest, digest)
+        return found
+
+    def fits(self, body: bytes) -> bool:
+        del body
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature of `eas-prediction`. Its Date is local time labelled GMT: no clock is asked."""
+
+    signature: bytes
+    signed: bytes
+    content_md5: str
+
+    def opens(self, locks: Sequence[Lock]) -> bool:
+        found = False
+        for one in locks:
+            made = hmac.new(one.secret, self.signed, hashlib.sha1).digest()
+            found |= hmac.compare_digest(made, self.signature)
+        return found
+
+    def fits(self, body: bytes) -> bool:
+        """The header holds hex here; on the control plane it is base64."""
+        made = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        return hmac.compare_digest(made.encode(), self.content_md5.lower().encode())
+
+
+def credential(method: str, path: str, headers: dict[str, str]) -> Credential | None:
+    """What the request shows; None without a usable `Authorization`.
+
+    `path` is the raw one without the query; `headers` have lower-case names.
+    """
+    value = headers.get("authorization", "").strip()
+    scheme, _, rest = value.partition(" ")
+    if scheme.lower() == "eas" and rest:
+        return _signed(method, path, headers, rest.strip())
+    readings = [value, rest.strip()] if scheme.lower() == "bearer" else [value]
+    digests = tuple(hashlib.sha256(text.encode()).digest() for text in readings if text)
+    return Plain(digests) if digests else None
+
+
+def _signed(method: str, path: str, headers: dict[str, str], text: str) -> Signed | None:
+    try:
+        signature = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    content_md5 = headers.get("content-md5", "")
+    content_type = headers.get("content-type", DEFAULT_TYPE)
+    parts = (method, content_md5, content_type, headers.get("date", ""), path)
+    return Signed(signature, "\n".join(parts).encode(), content_md5)

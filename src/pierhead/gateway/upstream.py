@@ -1,0 +1,126 @@
+"""The way to the replicas: pooled connections, one request at a time on each, bytes left as they are."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+
+import aiohttp
+from yarl import URL
+
+from pierhead.core.errors import Unavailable
+from pierhead.core.routes import Route, Target
+from pierhead.gateway.exchange import Exchange
+from pierhead.gateway.headers import for_replica
+from pierhead.gateway.settings import GatewaySettings
+
+#: What aiohttp would add although the client did not send it.
+_NOT_ADDED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+_HEAD_LIMIT = 256 * 1024  #: bytes of one header line of a replica; ours to trust, so generous
+_READ_SIZE = 64 * 1024
+_LARGE = 512 * 1024  #: a larger body is sent in pieces, so that others get their turn
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that has been let in."""
+
+    exchange: Exchange
+    route: Route
+    path: bytes  #: what the replica gets, without the query
+    body: bytes
+
+
+class NoAnswer(Unavailable):
+    """A replica gave no answer; `touched`: some bytes of one had come, so that it may have acted."""
+
+    def __init__(self, replica: str, why: str, *, touched: bool = False) -> None:
+        super().__init__(f"replica {replica}", why)
+        self.touched = touched
+
+
+class Upstream:
+    """The client side of the gateway. No redirects, cookies, proxies or decompression."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._pooled = self._session(fresh=False)
+        self._fresh = self._session(fresh=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._pooled.close()
+        await self._fresh.close()
+
+    async def ask(self, target: Target, call: Call) -> aiohttp.ClientResponse:
+        """The head of the replica's answer; the caller closes it.
+
+        Raises:
+            NoAnswer: it cannot be reached, or closed the connection before its head was complete.
+        """
+        connection = SimpleNamespace(reused=False)
+        try:
+            return await self._send(self._pooled, target, call, connection)
+        except NoAnswer as failure:
+            if failure.touched or not connection.reused:
+                raise
+        # It closed an idle connection just as we used it: no fault, and nothing was done yet.
+        return await self._send(self._fresh, target, call, connection)
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        target: Target,
+        call: Call,
+        connection: SimpleNamespace,
+    ) -> aiohttp.ClientResponse:
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        address = f"{host}:{target.port}"
+        # Both are ASCII: the server's parser takes nothing else.
+        query = f"?{call.exchange.query.decode()}" if call.exchange.query else ""
+        try:
+            return await session.request(
+                call.exchange.method,
+                URL(f"http://{address}{call.path.decode()}{query}", encoded=True),
+                headers=for_replica(call.exchange, address, target.key),
+                data=BytesIO(call.body) if len(call.body) > _LARGE else call.body or None,
+                allow_redirects=False,
+                trace_request_ctx=connection,
+            )
+        except aiohttp.ServerDisconnectedError as error:
+            touched = not isinstance(error.message, str)
+            raise NoAnswer(target.replica, "it closed the connection", touched=touched) from error
+        except aiohttp.ClientResponseError as error:
+            raise NoAnswer(target.replica, "it does not speak HTTP", touched=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise NoAnswer(target.replica, str(error) or type(error).__name__) from error
+
+    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_reuseconn.append(_note_reuse)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=fresh),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_seconds),
+            skip_auto_headers=_NOT_ADDED,
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=_READ_SIZE,
+            max_line_size=_HEAD_LIMIT,
+            max_field_size=_HEAD_LIMIT,
+            trace_configs=[tracing],
+        )
+
+
+async def _note_reuse(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: Any
+) -> None:
+    del session, params
+    context.trace_request_ctx.reused = True

@@ -1,0 +1,304 @@
+"""Use cases on services: create, change, start, stop, delete, find."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pierhead.core import lifecycle
+from pierhead.core.errors import Conflict, Invalid, NotFound, Stale
+from pierhead.core.events import Event, Notice
+from pierhead.core.ids import access_token, object_id
+from pierhead.core.mounts import Source
+from pierhead.core.names import service_name
+from pierhead.core.principals import Principal
+from pierhead.core.services import Change, Seen, Service, Version, Wanted
+from pierhead.core.status import Status, verdict
+from pierhead.core.templates import Rolling, Template
+from pierhead.operations.platform import Platform
+from pierhead.store import events as event_rows
+from pierhead.store import services as rows
+
+#: How often a change is decided anew when somebody else changed the service in between.
+ATTEMPTS = 5
+_TEXT_LIMIT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A service to be made, in the domain's words."""
+
+    name: str
+    origin: str
+    template: Template
+    replicas: int
+    submitted: Mapping[str, Any]
+    source: Source | None = None
+    rolling: Rolling = Rolling()
+    request_timeout: float | None = None
+    workspace: str = ""
+    quota: str = ""
+    group: str = ""
+    token: str = ""  #: "" = a new one
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a change comes to: the service as wanted next (None = as it is) and what to write down."""
+
+    service: Service | None
+    reason: str = ""
+    message: str = ""
+    notices: tuple[Notice, ...] = ()
+
+
+Decide = Callable[[Service, Seen, float], Decision]
+
+
+async def create(platform: Platform, actor: Principal, draft: Draft) -> Service:
+    """Make a service; its replicas come up afterwards.
+
+    Raises:
+        Invalid: name, count or a text is not legal.
+        Conflict: the name is taken.
+    """
+    _check(draft)
+    now = platform.clock()
+    service = _new(platform, actor, draft, now)
+    message = f"Service [{service.name}] was created: {service.replicas} x {service.current.template.name}."
+    noted = [
+        event(service, actor, now, "ServiceCreated", message),
+        *_notices(service, actor, now, draft.notices),
+    ]
+
+    def write(tx: Connection) -> None:
+        rows.add(tx, service)
+        event_rows.append(tx, *noted)
+
+    await platform.db.write(write)
+    platform.wake(service.id)
+    return service
+
+
+async def find(platform: Platform, name: str) -> tuple[Service, Seen]:
+    """A service by name, `<group>.<name>` or id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = await platform.db.read(rows.find, name)
+    if found is None:
+        raise NotFound("service", name)
+    return found
+
+
+async def page(
+    platform: Platform, query: rows.ServiceQuery, status: str = ""
+) -> tuple[list[tuple[Service, Seen]], int]:
+    """One page of services and the number of all; a status is computed, so it is filtered here."""
+    if not status:
+        return await platform.db.read(rows.page, query)
+    everything, _ = await platform.db.read(rows.page, replace(query, offset=0, limit=None))
+    now = platform.clock()
+    matching = [pair for pair in everything if verdict(*pair, now).status == status]
+    end = None if query.limit is None else query.offset + query.limit
+    return matching[query.offset : end], len(matching)
+
+
+async def change(platform: Platform, actor: Principal, name: str, decide: Decide) -> Service:
+    """Decide on the newest state and write it guarded; decided anew if somebody was faster.
+
+    Raises:
+        NotFound: there is no such service.
+        Conflict: its state forbids the change, or it was changed under us time and again.
+    """
+    for _ in range(ATTEMPTS):
+        service, seen = await find(platform, name)
+        now = platform.clock()
+        decision = decide(service, seen, now)
+        if decision.service is None:
+            return service
+        try:
+            await platform.db.write(_store, decision, actor, now)
+        except Stale:
+            continue
+        platform.wake(service.id)
+        return decision.service
+    raise Conflict("service", name, "was changed by others at the same time, again and again")
+
+
+async def start(platform: Platform, actor: Principal, name: str) -> Service:
+    """Start it; a running one stays as it is, a failed one is tried again."""
+
+    def decide(service: Service, seen: Seen, now: float) -> Decision:
+        failed = verdict(service, seen, now).status is Status.FAILED
+        return Decision(
+            lifecycle.start(service, now, failed=failed),
+            "ServiceStarted",
+            f"Service [{service.name}] is starting.",
+        )
+
+    return await change(platform, actor, name, decide)
+
+
+async def stop(platform: Platform, actor: Principal, name: str) -> Service:
+    """Stop it: replicas end their requests and go."""
+
+    def decide(service: Service, _seen: Seen, now: float) -> Decision:
+        return Decision(
+            lifecycle.stop(service, now), "ServiceStopped", f"Service [{service.name}] is stopping."
+        )
+
+    return await change(platform, actor, name, decide)
+
+
+async def restart(platform: Platform, actor: Principal, name: str) -> Service:
+    """Replace every replica, rolling, without a gap."""
+
+    def decide(service: Service, _seen: Seen, now: float) -> Decision:
+        return Decision(
+            lifecycle.restart(service, now),
+            "ServiceRestarted",
+            f"Service [{service.name}] is restarting.",
+        )
+
+    return await change(platform, actor, name, decide)
+
+
+async def delete(platform: Platform, actor: Principal, name: str) -> Service:
+    """Remove it, from whatever state it is in."""
+
+    def decide(service: Service, _seen: Seen, now: float) -> Decision:
+        return Decision(
+            lifecycle.delete(service, now),
+            "ServiceDeleted",
+            f"Service [{service.name}] is being deleted.",
+        )
+
+    return await change(platform, actor, name, decide)
+
+
+def scaled(
+    service: Service, replicas: int, now: float, notices: tuple[Notice, ...] = ()
+) -> Decision:
+    """The decision to have another number of replicas."""
+    message = f"Service [{service.name}] is scaling from {service.replicas} to {replicas} replicas."
+    return Decision(lifecycle.scale(service, replicas, now), "ServiceScaled", message, notices)
+
+
+def upgraded(
+    service: Service,
+    version: Version,
+    now: float,
+    replicas: int | None,
+    notices: tuple[Notice, ...],
+) -> Decision:
+    """The decision to have other content, and perhaps another number of replicas."""
+    changed = lifecycle.upgrade(service, version, now, replicas=replicas)
+    message = f"Service [{service.name}] is updating to version {changed.latest}."
+    return Decision(changed, "ServiceUpdated", message, notices)
+
+
+def touched(before: Service, after: Service, now: float, notices: tuple[Notice, ...]) -> Decision:
+    """The decision to keep `after`, which differs from `before` in nothing that a replica knows."""
+    if after == before:
+        return Decision(None)
+    changed = lifecycle.touch(after, now)
+    return Decision(
+        changed,
+        "ServiceUpdated",
+        f"Service [{after.name}] was updated; no replica is touched.",
+        notices,
+    )
+
+
+def event(service: Service, actor: Principal, now: float, reason: str, message: str) -> Event:
+    """An ordinary event about a service, by its actor."""
+    return Event(
+        at=now,
+        service=service.id,
+        name=service.name,
+        type="Normal",
+        reason=reason,
+        message=message,
+        actor=actor.id,
+    )
+
+
+def _store(tx: Connection, decision: Decision, actor: Principal, now: float) -> None:
+    service = decision.service
+    if service is None:
+        return
+    rows.change(tx, service)
+    noted = event(service, actor, now, decision.reason, decision.message)
+    event_rows.append(tx, noted, *_notices(service, actor, now, decision.notices))
+
+
+def _new(platform: Platform, actor: Principal, draft: Draft, now: float) -> Service:
+    version = Version(
+        number=1,
+        template=draft.template,
+        source=draft.source,
+        rolling=draft.rolling,
+        request_timeout=draft.request_timeout,
+        submitted=draft.submitted,
+    )
+    return Service(
+        id=object_id(platform.entropy),
+        name=draft.name,
+        account=platform.account,
+        caller=actor.id,
+        origin=draft.origin,
+        wanted=Wanted.RUNNING,
+        change=Change.CREATE,
+        replicas=draft.replicas,
+        current=version,
+        latest=1,
+        epoch=0,
+        revision=1,
+        token=draft.token or access_token(platform.entropy),
+        created=now,
+        updated=now,
+        workspace=draft.workspace,
+        quota=draft.quota,
+        group=draft.group,
+        labels=dict(draft.labels),
+    )
+
+
+def _check(draft: Draft) -> None:
+    service_name(draft.name)
+    lifecycle.replica_count(draft.replicas)
+    if draft.group:
+        service_name(draft.group, "metadata.group")
+    for field_name, value in {
+        "WorkspaceId": draft.workspace,
+        "QuotaId": draft.quota,
+        "token": draft.token,
+    }.items():
+        check_length(field_name, value)
+    for key, value in draft.labels.items():
+        check_length("Labels", key)
+        check_length("Labels", value)
+
+
+def check_length(field_name: str, value: str) -> None:
+    """Refuse a text that no column holds.
+
+    Raises:
+        Invalid: it is longer than 255 characters.
+    """
+    if len(value) > _TEXT_LIMIT:
+        raise Invalid(field_name, f"{len(value)} characters", f"at most {_TEXT_LIMIT} characters")
+
+
+def _notices(
+    service: Service, actor: Principal, now: float, notices: tuple[Notice, ...]
+) -> list[Event]:
+    return [
+        replace(event(service, actor, now, notice.reason, notice.message), type="Warning")
+        for notice in notices
+    ]

@@ -1,0 +1,97 @@
+"""What to write down when a service looks different than at the last look. Pure."""
+
+from collections.abc import Iterator
+
+from pierhead.core.events import PLATFORM, Event
+from pierhead.core.replicas import ReplicaState, ReplicaStatus
+from pierhead.core.services import Seen, Service
+from pierhead.core.status import Status, verdict
+
+
+def events(service: Service, before: Seen, after: Seen, now: float) -> list[Event]:
+    """The events between two looks, oldest first."""
+    noted = [
+        *_replica_events(service, before, after, now),
+        *_hold_events(service, before, after, now),
+    ]
+    was, is_now = verdict(service, before, now), verdict(service, after, now)
+    if is_now.status is Status.FAILED and (was.status, was.reason) != (
+        is_now.status,
+        is_now.reason,
+    ):
+        noted.append(_event(service, now, is_now.reason, is_now.message, warning=True))
+    elif is_now.status in {Status.RUNNING, Status.STOPPED} and was.status is not is_now.status:
+        noted.append(_event(service, now, is_now.status, is_now.message))
+    return noted
+
+
+def _replica_events(service: Service, before: Seen, after: Seen, now: float) -> Iterator[Event]:
+    old = {replica.id: replica for replica in before.replicas}
+    for replica in after.replicas:
+        text = _change(old.get(replica.id), replica)
+        if text is not None:
+            warning = replica.state in {ReplicaState.CRASHED, ReplicaState.UNREADY}
+            yield _event(service, now, text[0], text[1], replica=replica.id, warning=warning)
+    for gone in old.keys() - {replica.id for replica in after.replicas}:
+        yield _event(service, now, "ReplicaRemoved", f"Replica {gone} is gone.", replica=gone)
+
+
+def _change(old: ReplicaStatus | None, new: ReplicaStatus) -> tuple[str, str] | None:
+    """(reason, message) of a replica's step, or None when there is nothing to tell."""
+    if old is not None and (old.state, old.runs) == (new.state, new.runs):
+        return None
+    took = f" after {new.ready_at - new.started:.1f} s" if new.ready_at and new.started else ""
+    limits = f" Limits: {new.limits}." if new.limits else ""
+    launched = f"Replica {new.id} was launched (run {new.runs}) at {new.address}, process {new.pid}.{limits}"
+    ended = f"Replica {new.id}: {new.message or new.last_exit or 'ended by itself'}"
+    texts = {
+        ReplicaState.STARTING: ("ReplicaStarting", launched),
+        ReplicaState.READY: ("ReplicaReady", f"Replica {new.id} is ready{took}."),
+        ReplicaState.CRASHED: (new.reason or "Crashed", ended),
+        ReplicaState.UNREADY: (
+            new.reason or "NotReady",
+            f"Replica {new.id} does not answer its probe. {new.message}".strip(),
+        ),
+        ReplicaState.DRAINING: (
+            "ReplicaDraining",
+            f"Replica {new.id} gets no new requests and ends those it has.",
+        ),
+        ReplicaState.STOPPING: ("ReplicaStopping", f"Replica {new.id} was told to terminate."),
+    }
+    return texts.get(new.state)
+
+
+def _hold_events(service: Service, before: Seen, after: Seen, now: float) -> Iterator[Event]:
+    hold = after.hold
+    if (
+        hold is not None
+        and not hold.permanent
+        and (before.hold is None or before.hold.reason != hold.reason)
+    ):
+        yield _event(
+            service, now, hold.reason, hold.message, warning=hold.reason.endswith("Unavailable")
+        )
+    if hold is None and before.hold is not None:
+        yield _event(service, now, "HoldEnded", f"No longer held by {before.hold.reason}.")
+
+
+def _event(
+    service: Service,
+    now: float,
+    reason: str,
+    message: str,
+    *,
+    replica: str = "",
+    warning: bool = False,
+) -> Event:
+    kind = "Warning" if warning else "Normal"
+    return Event(
+        at=now,
+        service=service.id,
+        name=service.name,
+        type=kind,
+        reason=reason,
+        message=message,
+        actor=PLATFORM,
+        replica=replica,
+    )

@@ -1,0 +1,152 @@
+"""The reconciler as a whole: the queue, its hints, its timers and its housekeeping."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import structlog
+
+from pierhead.core.errors import Unavailable
+from pierhead.core.ids import Clock
+from pierhead.core.routes import GatewayReport
+from pierhead.reconciler.queue import KeyedQueue
+from pierhead.reconciler.routes import RouteBook
+from pierhead.reconciler.service import ServicePass
+from pierhead.runtimes.base import Runtime
+from pierhead.store import events, keys
+from pierhead.store import services as rows
+from pierhead.store.db import Database
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("reconciler")
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often the reconciler looks without being asked, in seconds."""
+
+    resync: float = 30.0
+    housekeeping: float = 60.0
+    event_days: float = 7.0
+
+
+class Reconciler:
+    """Keeps every service on its way to what is wanted."""
+
+    def __init__(
+        self,
+        one_pass: ServicePass,
+        rhythm: Rhythm,
+        timed: Callable[[float, str], None] = lambda _seconds, _error: None,
+    ) -> None:
+        self._db: Database = one_pass.db
+        self._runtime: Runtime = one_pass.runtime
+        self._routes: RouteBook = one_pass.routes
+        self._clock: Clock = one_pass.clock
+        self._rhythm = rhythm
+        self._timed = timed
+        self._pass = one_pass
+        self._queue = KeyedQueue(self._look, _failed)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def wake(self, service: str) -> None:
+        """Look at a service soon."""
+        self._queue.wake(service)
+
+    def hasten(self) -> None:
+        """Look now at every service that waits for something, such as weights that just came."""
+        self._queue.hasten()
+
+    async def start(self) -> None:
+        """Adopt what runs, publish the first whole route table, then work.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        await self._runtime.adopt()
+        for service, _seen in await self._db.read(rows.everything):
+            self._routes.update(service, tuple(self._runtime.observe(service.id)))
+        self._routes.begin()
+        self._queue.start()
+        await self._resync(spread=0.0)
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="runtime-changes"),
+            asyncio.create_task(
+                self._every(self._rhythm.resync, self._resync_spread), name="resync"
+            ),
+            asyncio.create_task(
+                self._every(self._rhythm.housekeeping, self._housekeeping), name="housekeeping"
+            ),
+        ]
+
+    async def close(self) -> None:
+        """End all work; replicas run on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._queue.close()
+
+    def heard(self, report: GatewayReport) -> None:
+        """Take in a gateway's report; services whose leaving replicas fell idle are looked at."""
+        self._routes.heard(report)
+        for service in {
+            replica.service
+            for replica in self._runtime.observe()
+            if replica.id in self._routes.table.draining
+        }:
+            self._queue.wake(service)
+
+    async def _look(self, service: str) -> float | None:
+        began, fault = perf_counter(), ""
+        try:
+            return await self._pass(service)
+        except Exception as error:
+            fault = type(error).__name__
+            raise
+        finally:
+            self._timed(perf_counter() - began, fault)
+
+    async def _follow(self) -> None:
+        async for service in self._runtime.changes():
+            self._queue.wake(service)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except Unavailable as error:
+                log.warning(
+                    "a periodic task could not run; it is tried again",
+                    task=getattr(work, "__name__", ""),
+                    error=str(error),
+                )
+
+    async def _resync_spread(self) -> None:
+        await self._resync(spread=self._rhythm.resync / 2)
+
+    async def _resync(self, spread: float) -> None:
+        """Look at every service, and at replicas whose service is gone, over `spread` seconds."""
+        known = set(await self._db.read(rows.ids)) | {
+            replica.service for replica in self._runtime.observe()
+        }
+        for number, service in enumerate(sorted(known)):
+            if spread:
+                self._queue.wake_in(service, spread * number / len(known))
+            else:
+                self._queue.wake(service)
+
+    async def _housekeeping(self) -> None:
+        now = self._clock()
+        await self._db.write(keys.prune, now)
+        await self._db.write(events.prune, now - self._rhythm.event_days * 86400)
+
+
+def _failed(service: str, error: Exception) -> None:
+    """Tell of a pass that failed; the queue tries it again."""
+    if isinstance(error, Unavailable):
+        log.warning("a pass over a service has to wait", service=service, error=str(error))
+    else:
+        log.error(
+            "a pass over a service failed; it is tried again", service=service, exc_info=error
+        )

@@ -1,0 +1,170 @@
+"""Publishes routes: keeps the table that gateways fetch, and knows which leaving replicas are idle.
+
+A replica is drained once every live gateway serves by a table without it and has no request on it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pierhead.core.ids import Clock
+from pierhead.core.launch import Capabilities
+from pierhead.core.replicas import ReplicaState, ReplicaStatus
+from pierhead.core.routes import GatewayReport, Route, RouteTable, Target, dump, table
+from pierhead.core.services import Service, Wanted
+
+#: A gateway that was silent this long counts as gone; it reports every second.
+SILENCE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    report: GatewayReport
+    at: float
+
+
+class RouteBook:
+    """The routes of all services, at a revision that never repeats."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        engine_key: Callable[[str], str],
+        capabilities: Mapping[str, Capabilities],
+    ) -> None:
+        self._clock = clock
+        self._engine_key = engine_key
+        self._capabilities = capabilities
+        self._routes: dict[str, Route] = {}
+        self._left: dict[str, int] = {}  # leaving replica -> first revision without it
+        self._gateways: dict[str, _Heard] = {}
+        self._opened = clock()
+        # From the clock, so that a restarted hub never gives an old number to a new table.
+        self._revision = int(self._opened * 1000)
+        self._dumped: tuple[int, bytes] = (0, b"")
+        self._changed = asyncio.Event()
+        self._ended = False
+        self.open = False  #: False until every service was looked at once: no half table goes out
+
+    @property
+    def revision(self) -> int:
+        """The newest table's number."""
+        return self._revision
+
+    @property
+    def table(self) -> RouteTable:
+        """The newest table."""
+        return table(self._revision, list(self._routes.values()), frozenset(self._left))
+
+    @property
+    def leaving(self) -> frozenset[str]:
+        """Replicas that were routed, no longer are, and still run."""
+        return frozenset(self._left)
+
+    @property
+    def gateways(self) -> int:
+        """Gateways that were heard of just now."""
+        now = self._clock()
+        return sum(now - heard.at < SILENCE for heard in self._gateways.values())
+
+    def end(self) -> None:
+        """Let those who wait for news go: there will be none."""
+        self._ended = True
+        self._changed.set()
+
+    def begin(self) -> None:
+        """Let gateways see the table."""
+        self.open = True
+        self._publish()
+
+    def update(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> None:
+        """Route a service to its ready replicas, if that is a change."""
+        route = None if service.wanted is Wanted.DELETED else self._route(service, replicas)
+        leaving = {
+            replica.id for replica in replicas if replica.state is ReplicaState.DRAINING
+        } - self._left.keys()
+        if route == self._routes.get(service.id) and not leaving:
+            return
+        if route is None:
+            self._routes.pop(service.id, None)
+        else:
+            self._routes[service.id] = route
+        self._left |= dict.fromkeys(leaving, self._revision + 1)
+        self._publish()
+
+    def drop(self, service: str) -> None:
+        """Forget a service that is gone."""
+        if self._routes.pop(service, None) is not None:
+            self._publish()
+
+    def forget(self, replicas: frozenset[str]) -> None:
+        """Stop watching replicas that are gone."""
+        for replica in replicas & self._left.keys():
+            del self._left[replica]
+
+    def heard(self, report: GatewayReport) -> None:
+        """Take in what a gateway said of itself."""
+        self._gateways[report.gateway] = _Heard(report, self._clock())
+
+    def drained(self, replicas: frozenset[str]) -> frozenset[str]:
+        """Which of these leaving replicas no gateway is busy with any more."""
+        now = self._clock()
+        self._gateways = {
+            name: heard for name, heard in self._gateways.items() if now - heard.at < 10 * SILENCE
+        }
+        live = [heard.report for heard in self._gateways.values() if now - heard.at < SILENCE]
+        if not live and now - self._opened < SILENCE:
+            return (
+                frozenset()
+            )  # after a start, gateways get time to report before they count as absent
+        return frozenset(
+            replica
+            for replica in replicas & self._left.keys()
+            if all(self._idle(replica, report) for report in live)
+        )
+
+    async def newer(self, revision: int, wait: float) -> bytes | None:
+        """The table as JSON once it differs from `revision`; None if it does not within `wait` seconds."""
+        deadline = asyncio.get_running_loop().time() + wait
+        while not self.open or revision == self._revision:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or self._ended:
+                return None
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return None
+        if self._dumped[0] != self._revision:
+            self._dumped = (self._revision, dump(self.table).encode())
+        return self._dumped[1]
+
+    def _idle(self, replica: str, report: GatewayReport) -> bool:
+        return report.revision >= self._left[replica] and not report.outstanding.get(replica, 0)
+
+    def _publish(self) -> None:
+        self._revision += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _route(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> Route:
+        capabilities = self._capabilities[service.current.template.engine]
+        names = (service.name, service.full_name, service.current.template.name)
+        return Route(
+            service=service.id,
+            name=service.name,
+            aliases=(service.full_name,) if service.group else (),
+            tokens=(service.token,),
+            targets=tuple(
+                self._target(replica)
+                for replica in sorted(replicas, key=lambda r: r.id)
+                if replica.state is ReplicaState.READY
+            ),
+            api=capabilities.api,
+            models=() if capabilities.checks_model_name else tuple(dict.fromkeys(names)),
+            created=service.created,
+            timeout=service.current.request_timeout,
+        )
+
+    def _target(self, replica: ReplicaStatus) -> Target:
+        key = self._engine_key(replica.id) if replica.keyed else ""
+        return Target(replica=replica.id, host=replica.host, port=replica.port, key=key)

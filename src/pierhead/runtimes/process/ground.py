@@ -1,0 +1,45 @@
+"""What all replicas of one process runtime share."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pierhead.core.ids import Clock, Entropy
+from pierhead.core.launch import Launch, Placement
+from pierhead.core.workloads import Workload
+from pierhead.runtimes.process.identity import boot_id
+from pierhead.runtimes.process.limits import Limits
+from pierhead.runtimes.process.ports import shared_folder
+from pierhead.runtimes.process.probing import Prober
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator or a test may choose."""
+
+    owner: str  #: tells this platform's processes and cgroups from another's on the same host
+    ports: range = range(21000, 29000)  #: below the kernel's own ephemeral ports
+    host: str = "127.0.0.1"
+    port_locks: Path = field(default_factory=shared_folder)
+    boot: str = field(default_factory=boot_id)
+    log_bytes: int = 10 * MIB  #: of one log file; there are at most two per run
+    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The runtime's parts, as its replicas need them."""
+
+    root: Path
+    node: str
+    settings: Settings
+    launch: Callable[[Workload, Placement], Launch]
+    clock: Clock
+    entropy: Entropy
+    engine_key: Callable[[str], str]
+    limits: Limits
+    prober: Prober
+    hint: Callable[[str], None]

@@ -1,0 +1,292 @@
+"""What the runtime keeps on disk, so that a killed hub loses nothing.
+
+    <folder>/<service id>/<replica id>/
+        replica.json          the intent, written before anything starts (0600: holds the template)
+        drain.json stop.json  marks: what was begun is gone on with
+        lock                  held by the keeper for as long as it lives
+        work/                 the engine's folder when its launch names none
+        runs/<n>/run.json     one launch, written before the keeper is started
+                 keeper.json  who runs (by the keeper)
+                 ready.json   it has been ready
+                 killed.json  the runtime ended it, and why
+                 pause.json   it was ended with the platform, by no fault of its own
+                 exit.json    how it ended (by the keeper)
+                 log, log.1, keeper.err
+A removed replica is first renamed to `.gone-<id>`, so that a half-removed one is never taken up.
+No fsync: what these files speak of does not survive a power cut either.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pierhead.core.errors import Invalid, Unavailable
+from pierhead.core.launch import Files
+from pierhead.core.replicas import Exit
+from pierhead.core.resources import Resources
+from pierhead.core.templates import Probe, Rolling, Template
+from pierhead.core.workloads import Workload
+
+KEPT_RUNS = 5  #: the last ones; the first is kept besides, it often holds the real cause
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_GONE = ".gone-"
+
+
+def path_part(text: str, field: str) -> str:
+    """`text`, if it is safe as one part of a path.
+
+    Raises:
+        Invalid: it could leave the folder.
+    """
+    if _PART.fullmatch(text) is None:
+        raise Invalid(field, f"[{text[:80]}]", "letters, digits, dot, dash and underscore")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """That a replica shall be: written once, before anything else."""
+
+    id: str
+    created: float
+    workload: Workload  #: as it was then; an older rollout is run again from it
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One launch, without its secrets."""
+
+    number: int
+    started: float
+    host: str
+    port: int
+    readiness: Probe
+    liveness: Probe | None
+    api: str
+    keyed: bool
+    cwd: str
+    grace: float  #: seconds between TERM and KILL when nobody says otherwise
+    limits: str
+    cgroups: tuple[str, ...]
+    failures: int  #: crashes in a row before this run
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperFacts:
+    """Who runs: (pid, start ticks) of keeper and engine, and the boot they belong to."""
+
+    keeper: tuple[int, int]
+    engine: tuple[int, int]
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run on disk."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        """Counts from 1."""
+        return int(self.path.name)
+
+    def facts(self) -> RunFacts | None:
+        """The launch; None if it was never wholly written."""
+        found = read(self.path / "run.json")
+        return _run_facts(found) if found else None
+
+    def keeper(self) -> KeeperFacts | None:
+        """Who runs, as the keeper told."""
+        found = read(self.path / "keeper.json")
+        if not found:
+            return None
+        keeper, engine = found["keeper"], found["engine"]
+        return KeeperFacts((keeper[0], keeper[1]), (engine[0], engine[1]), found["boot"])
+
+    def exit(self) -> Exit | None:
+        """How it ended, if it did."""
+        found = read(self.path / "exit.json")
+        return Exit(**_known(Exit, found)) if found else None
+
+    def write_exit(self, end: Exit) -> None:
+        """Record an end that the keeper could not."""
+        write(self.path / "exit.json", asdict(end))
+
+    def mark(self, name: str, **facts: Any) -> None:
+        """Write a mark of this run."""
+        write(self.path / f"{name}.json", facts)
+
+    def marked(self, name: str) -> dict[str, Any] | None:
+        """The mark's facts, or None."""
+        return read(self.path / f"{name}.json")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFolder:
+    """One replica on disk."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The replica's id."""
+        return self.path.name
+
+    def create(self, intent: Intent) -> None:
+        """Write the intent."""
+        (self.path / "runs").mkdir(parents=True, mode=0o700)
+        (self.path / "work").mkdir(mode=0o700)
+        write(self.path / "replica.json", _plain(intent))
+
+    def intent(self) -> Intent | None:
+        """The intent; None when it was never wholly written, or is going."""
+        found = read(self.path / "replica.json")
+        return (
+            Intent(found["id"], found["created"], _workload(found["workload"])) if found else None
+        )
+
+    def mark(self, name: Literal["drain", "stop"], **facts: float) -> None:
+        """Write a mark of this replica."""
+        write(self.path / f"{name}.json", facts)
+
+    def marked(self, name: Literal["drain", "stop"]) -> dict[str, Any] | None:
+        """The mark's facts, or None."""
+        return read(self.path / f"{name}.json")
+
+    def runs(self) -> list[RunFolder]:
+        """Runs that are kept, first to last."""
+        try:
+            names = [entry.name for entry in (self.path / "runs").iterdir() if entry.name.isdigit()]
+        except FileNotFoundError:
+            return []
+        return [RunFolder(self.path / "runs" / name) for name in sorted(names, key=int)]
+
+    def new_run(self, facts: RunFacts) -> RunFolder:
+        """Write down that a run begins; runs that are neither first nor among the last go."""
+        for old in self.runs()[1 : 1 - KEPT_RUNS]:
+            shutil.rmtree(old.path)
+        run = RunFolder(self.path / "runs" / str(facts.number))
+        run.path.mkdir(mode=0o700, exist_ok=True)
+        write(run.path / "run.json", asdict(facts))
+        return run
+
+    def check_free(self) -> None:
+        """Nobody may keep this replica.
+
+        Raises:
+            Unavailable: somebody does, unseen: another container or machine shares the folder.
+        """
+        try:
+            fd = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Unavailable(
+                f"The replica {self.id}", "a process that cannot be seen from here keeps it"
+            ) from error
+        finally:
+            os.close(fd)
+
+    def discard(self) -> None:
+        """Remove a folder that is no replica: its creation or removal was cut off."""
+        shutil.rmtree(self.path)
+
+    def set_aside(self) -> Path:
+        """From here on it is no replica any more, only a rest to be removed."""
+        rest = self.path.with_name(_GONE + self.path.name)
+        return self.path.rename(rest)
+
+
+def replica_folders(root: Path) -> Iterator[ReplicaFolder]:
+    """Every replica's folder; half-removed ones are removed on the way."""
+    for service in sorted(root.iterdir()) if root.exists() else ():
+        if not service.is_dir() or service.is_symlink():
+            continue
+        for entry in sorted(service.iterdir()):
+            if entry.name.startswith(_GONE):
+                shutil.rmtree(entry)
+            elif entry.is_dir():
+                yield ReplicaFolder(entry)
+        remove_if_empty(service)
+
+
+def remove_if_empty(service: Path) -> bool:
+    """True when a service's folder is gone."""
+    try:
+        service.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def write(path: Path, facts: Mapping[str, Any]) -> None:
+    """Replace a JSON file in one step, readable by this user only."""
+    part = path.with_name(f"{path.name}.new")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump(facts, file)
+    part.replace(path)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None when it is not there or was torn by a power cut."""
+    try:
+        found: Any = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+
+
+def _plain(intent: Intent) -> dict[str, Any]:
+    template = replace(intent.workload.template, env=dict(intent.workload.template.env))
+    facts = asdict(replace(intent, workload=replace(intent.workload, template=template)))
+    del facts["workload"]["drained"]  # of one moment, not of the intent
+    return facts
+
+
+def _workload(facts: dict[str, Any]) -> Workload:
+    known = _known(Workload, facts)
+    known["template"] = _template(facts["template"])
+    known["files"] = Files(**_known(Files, facts["files"]))
+    known["rolling"] = Rolling(**_known(Rolling, facts["rolling"]))
+    return Workload(**known)
+
+
+def _template(facts: dict[str, Any]) -> Template:
+    known = _known(Template, facts)
+    known["source"] = None  # already fetched: `files` says where it lies
+    known["command"] = tuple(facts["command"])
+    known["resources"] = Resources(**_known(Resources, facts["resources"]))
+    known["readiness"] = _probe(facts["readiness"])
+    known["liveness"] = _probe(facts["liveness"]) if facts["liveness"] else None
+    return Template(**known)
+
+
+def _run_facts(facts: dict[str, Any]) -> RunFacts:
+    known = _known(RunFacts, facts)
+    known["readiness"] = _probe(facts["readiness"])
+    known["liveness"] = _probe(facts["liveness"]) if facts["liveness"] else None
+    known["cgroups"] = tuple(facts["cgroups"])
+    return RunFacts(**known)
+
+
+def _probe(facts: dict[str, Any]) -> Probe:
+    known = _known(Probe, facts)
+    known["command"] = tuple(facts.get("command", ()))
+    return Probe(**known)
+
+
+def _known(cls: type[Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """Fields that this version knows: a file may come from an older or a newer one."""
+    return {name: facts[name] for name in cls.__dataclass_fields__ if name in facts}

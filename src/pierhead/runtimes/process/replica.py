@@ -1,0 +1,403 @@
+"""One replica as a process: takes the planner's steps, notices its ends, survives the hub.
+
+Every step is on disk before it is taken (records.py), so whoever comes after a killed hub goes on
+with it. All of it runs on the event loop; only waiting is done in tasks.
+"""
+
+import asyncio
+import shutil
+from contextlib import suppress
+from typing import Any
+
+from pierhead.core import backoff, diagnosis, plan
+from pierhead.core.errors import PierheadError
+from pierhead.core.launch import Launch, Placement
+from pierhead.core.replicas import LEAVING, Exit, ReplicaState, ReplicaStatus, step
+from pierhead.core.workloads import Workload
+from pierhead.runtimes.failpoint import failpoint
+from pierhead.runtimes.process import logfiles, ports
+from pierhead.runtimes.process.ground import Ground
+from pierhead.runtimes.process.identity import Identity, environment, stat
+from pierhead.runtimes.process.probing import Subject
+from pierhead.runtimes.process.records import Intent, ReplicaFolder, RunFacts, RunFolder
+from pierhead.runtimes.process.run import Run
+from pierhead.runtimes.process.spawn import engine_environment, spawn
+from pierhead.runtimes.process.vigil import Findings, Vigil
+
+_EVIDENCE = 50  #: lines of a crashed run that the diagnosis reads
+_SHOWN = 20  #: of them, lines that a status carries
+_SHORT_GRACE = 5.0  #: seconds to end after a drain that used up its time
+_FRESH = frozenset({ReplicaState.PENDING, ReplicaState.CRASHED})
+
+
+class Replica:
+    """One replica: its place on disk, its state, its present or last run."""
+
+    def __init__(self, ground: Ground, folder: ReplicaFolder, intent: Intent) -> None:
+        self._ground = ground
+        self._folder = folder
+        self.intent = intent
+        self.state = ReplicaState.PENDING
+        self._run: Run | None = None
+        self._vigil: Vigil | None = None
+        self._ready_at: float | None = None
+        self._failures = 0
+        self._retry_at: float | None = None
+        self._leave_by: float | None = None
+        self._kill_at: float | None = None
+        self._reason = self._message = ""
+        self._last_exit: Exit | None = None
+        self._last_lines: tuple[str, ...] = ()
+        self._alarms: set[asyncio.Task[None]] = set()
+
+    # ---- what others see ------------------------------------------------------------------
+
+    @property
+    def live(self) -> bool:
+        """Is there a process, or a rest of one?"""
+        return self._run is not None and self._run.live
+
+    def seen(self) -> plan.Seen:
+        """For the planner."""
+        return plan.Seen(
+            id=self.intent.id,
+            rollout=self.intent.workload.rollout,
+            state=self.state,
+            created=self.intent.created,
+            retry_at=self._retry_at,
+            leave_by=self._leave_by,
+        )
+
+    def status(self) -> ReplicaStatus:
+        """For everybody else."""
+        facts = self._run.facts if self._run else None
+        engine = self._run.engine if self._run else None
+        return ReplicaStatus(
+            id=self.intent.id,
+            service=self.intent.workload.service,
+            rollout=self.intent.workload.rollout,
+            state=self.state,
+            created=self.intent.created,
+            node=self._ground.node,
+            host=facts.host if facts and self.live else "",
+            port=facts.port if facts and self.live else 0,
+            pid=engine.pid if engine else None,
+            started=facts.started if facts else None,
+            ready_at=self._ready_at,
+            runs=facts.number if facts else 0,
+            failures=self._failures,
+            retry_at=self._retry_at,
+            reason=self._reason,
+            message=self._message,
+            last_exit=self._last_exit,
+            last_lines=self._last_lines,
+            limits=facts.limits if facts else "",
+            keyed=facts.keyed if facts else False,
+            api=facts.api if facts else "any",
+        )
+
+    def run_folder(self, *, previous: bool = False) -> RunFolder | None:
+        """The last run's folder, or that of the run before it."""
+        runs = self._folder.runs()
+        return next(iter(runs[-2:-1] if previous else runs[-1:]), None)
+
+    # ---- the planner's steps --------------------------------------------------------------
+
+    def launch(self, wanted: Workload, threads: int) -> None:
+        """Run it (again). An older rollout runs as it was, not as `wanted` says.
+
+        Raises:
+            PierheadError: it cannot be started (now); the replica says why.
+            OSError: the disk or the kernel refuses.
+        """
+        same = wanted.rollout == self.intent.workload.rollout
+        try:
+            self._launch(wanted if same else self.intent.workload, threads)
+        except (PierheadError, OSError) as error:
+            self._reason, self._message = "CannotStart", str(error)
+            raise
+
+    def _launch(self, workload: Workload, threads: int) -> None:
+        ground, settings = self._ground, self._ground.settings
+        lease = ports.lease(settings.ports, settings.host, settings.port_locks, ground.entropy)
+        try:
+            placement = Placement(
+                service=workload.name,
+                replica=self.intent.id,
+                host=settings.host,
+                port=lease.port,
+                key=ground.engine_key(self.intent.id),
+                threads=threads,
+            )
+            launch = ground.launch(workload, placement)
+            facts = self._new_facts(workload, placement, launch)
+            ground.limits.prepare(self.intent.id, workload.template.resources)
+            folder = self._folder.new_run(facts)
+            failpoint("process.run.after_record")
+            spec = self._spec(workload, launch, facts)
+            pid = spawn(settings.owner, self.intent.id, folder, lease.fd, spec)
+            failpoint("process.run.after_spawn")
+        finally:
+            lease.close()
+        born = stat(pid)
+        self._begin(folder, facts, Identity(pid, born.ticks if born else 0, settings.boot))
+
+    def _new_facts(self, workload: Workload, placement: Placement, launch: Launch) -> RunFacts:
+        bounds = self._ground.limits.bounds(self.intent.id, workload.template.resources)
+        last = self.run_folder()
+        return RunFacts(
+            number=last.number + 1 if last else 1,
+            started=self._ground.clock(),
+            host=placement.host,
+            port=placement.port,
+            readiness=launch.readiness,
+            liveness=launch.liveness,
+            api=launch.api,
+            keyed=launch.keyed,
+            cwd=launch.cwd or str(self._folder.path / "work"),
+            grace=workload.template.stop_grace,
+            limits=bounds.text,
+            cgroups=bounds.cgroups,
+            failures=self._failures,
+        )
+
+    def _spec(self, workload: Workload, launch: Launch, facts: RunFacts) -> dict[str, Any]:
+        bounds = self._ground.limits.bounds(self.intent.id, workload.template.resources)
+        return {
+            "argv": launch.argv,
+            "env": engine_environment(launch.env),
+            "cwd": facts.cwd,
+            "grace": facts.grace,
+            "log_bytes": self._ground.settings.log_bytes,
+            "cgroups": bounds.cgroups,
+            "oom_file": bounds.oom_file,
+            "data_bytes": bounds.data_bytes,
+            "nice": bounds.nice,
+        }
+
+    def drain(self) -> None:
+        """Out of traffic; it may end what it has until its patience ends."""
+        now = self._ground.clock()
+        leave_by = now + self.intent.workload.template.stop_grace
+        self._folder.mark("drain", at=now, leave_by=leave_by)
+        failpoint("process.drain.after_mark")
+        self._leave_by = leave_by
+        self._ask_no_more()
+        self._move(ReplicaState.DRAINING)
+        self._hint_at(leave_by)
+
+    def stop(self, grace: float | None = None) -> None:
+        """TERM now, KILL after the grace (seconds; None = what its template gives)."""
+        now = self._ground.clock()
+        kill_at = now + (self._own_grace(now) if grace is None else max(0.0, grace))
+        sooner = self._kill_at is None or kill_at < self._kill_at
+        if self.state is ReplicaState.STOPPED or not sooner:
+            return
+        self._folder.mark("stop", at=now, kill_at=kill_at)
+        failpoint("process.stop.after_mark")
+        self._kill_at = kill_at
+        self._ask_no_more()
+        if self._run is None or not self._run.live:
+            self._move(ReplicaState.STOPPED)
+            return
+        told = self.state is ReplicaState.STOPPING
+        self._move(ReplicaState.STOPPING)
+        self._run.end(kill_at, tell=not told)
+        failpoint("process.stop.after_signal")
+
+    def _own_grace(self, now: float) -> float:
+        whole = self.intent.workload.template.stop_grace
+        if self._leave_by is None:
+            return whole
+        return min(whole, max(self._leave_by - now, _SHORT_GRACE))  # it had its time while draining
+
+    def forget(self) -> bool:
+        """Remove what is left of a stopped replica; False while the kernel still holds some."""
+        failpoint("process.forget.before_rename")
+        cgroups = self._run.facts.cgroups if self._run else ()
+        if self.live or not self._ground.limits.release(self.intent.id, cgroups):
+            self._hint_at(self._ground.clock() + 0.1)
+            return False
+        rest = self._folder.set_aside()
+        failpoint("process.forget.after_rename")
+        shutil.rmtree(rest)
+        failpoint("process.forget.after")
+        self.close()
+        self._ground.hint(self.intent.workload.service)
+        return True
+
+    def pause(self, grace: float) -> None:
+        """End the process with the platform: it is no crash, and the next hub runs it again."""
+        if self._run is None or not self._run.live:
+            return
+        if self.state not in LEAVING:
+            self._run.folder.mark("pause", at=self._ground.clock())
+            failpoint("process.pause.after_mark")
+        self._ask_no_more()
+        self._run.end(self._ground.clock() + grace)
+
+    def close(self) -> None:
+        """Stop all tasks; the process runs on."""
+        self._ask_no_more()
+        for alarm in self._alarms:
+            alarm.cancel()
+        if self._run is not None:
+            self._run.close()
+
+    # ---- taking up what an earlier hub left -----------------------------------------------
+
+    def take_up(self, keeper: Identity | None) -> None:
+        """Go on where an earlier hub was: with the run that lives, or with its end."""
+        drained, stopped = self._folder.marked("drain"), self._folder.marked("stop")
+        self._leave_by = drained["leave_by"] if drained else None
+        folder = self.run_folder()
+        facts = folder.facts() if folder else None
+        self._failures = facts.failures if facts else 0
+        if drained or stopped:
+            self.state = ReplicaState.STOPPING if stopped else ReplicaState.DRAINING
+        if folder is not None and facts is not None and keeper is not None:
+            self._continue(folder, facts, keeper)
+        elif folder is not None and facts is not None and _has_run(folder):
+            self._after_end(folder, facts)
+        elif drained or stopped:
+            self._move(ReplicaState.STOPPED)
+        if self.state is ReplicaState.STOPPING and self._run and stopped:
+            self._kill_at = stopped["kill_at"]
+            self._run.end(stopped["kill_at"])
+        elif self.state is ReplicaState.DRAINING and self._leave_by is not None:
+            self._hint_at(self._leave_by)
+
+    def _continue(self, folder: RunFolder, facts: RunFacts, keeper: Identity) -> None:
+        ready = folder.marked("ready")
+        self._ready_at = ready["at"] if ready else None
+        if self.state is ReplicaState.PENDING:
+            self.state = ReplicaState.READY if ready else ReplicaState.STARTING
+        self._begin(folder, facts, keeper)
+
+    def _after_end(self, folder: RunFolder, facts: RunFacts) -> None:
+        """The run ended while no hub looked; which state it had does not matter any more."""
+        ready = folder.marked("ready")
+        self._ready_at = ready["at"] if ready else None
+        if self.state is ReplicaState.PENDING:
+            self.state = ReplicaState.STARTING
+        keeper = folder.keeper()
+        boot = self._ground.settings.boot
+        if folder.exit() is None and keeper is not None and keeper.boot != boot:
+            folder.mark("pause", at=self._ground.clock())  # a reboot is not the replica's fault
+        self._run = Run(folder, facts, self._ground.clock, boot, self._ended)
+        self._run.bury()
+
+    # ---- a run's life ---------------------------------------------------------------------
+
+    def _begin(self, folder: RunFolder, facts: RunFacts, keeper: Identity) -> None:
+        if self.state in _FRESH:
+            self._reason = self._message = ""
+            self._retry_at = self._ready_at = None
+            self._move(ReplicaState.STARTING)
+        boot = self._ground.settings.boot
+        run = self._run = Run(folder, facts, self._ground.clock, boot, self._ended)
+        run.follow(keeper)
+        if run.live and self.state not in LEAVING:
+            findings = Findings(
+                not_yet=lambda why: self._say("NotReadyYet", why),
+                ready=self._became_ready,
+                unready=lambda why: self._change(ReplicaState.UNREADY, "ProbeFailed", why),
+                again=lambda: self._change(ReplicaState.READY),
+                dead=self._found_dead,
+            )
+            self._vigil = Vigil(self._ground.prober, self._ground.clock, self._subject, findings)
+            self._vigil.begin(facts, ready=self.state is ReplicaState.READY)
+
+    def _subject(self) -> Subject:
+        assert self._run is not None  # noqa: S101 - a vigil begins with its run
+        facts, engine = self._run.facts, self._run.engine
+        return Subject(
+            name=self.intent.workload.name,
+            host=facts.host,
+            port=facts.port,
+            key=self._ground.engine_key(self.intent.id) if facts.keyed else "",
+            env=lambda: environment(engine.pid) if engine else {},
+            cwd=facts.cwd,
+        )
+
+    def _became_ready(self) -> None:
+        self._ready_at = self._ground.clock()
+        if self._run is not None:
+            with suppress(OSError):  # disk full: it serves all the same; a new hub probes it anew
+                self._run.folder.mark("ready", at=self._ready_at)
+        failpoint("process.ready.after_mark")
+        self._change(ReplicaState.READY)
+
+    def _found_dead(self, why: str) -> None:
+        if self._run is None:
+            return
+        message = f"It was ended, because {why}"
+        with suppress(OSError):  # disk full: it is ended all the same, only the reason is poorer
+            self._run.folder.mark("killed", reason="LivenessFailed", message=message)
+        if self.state is ReplicaState.READY:
+            self._change(ReplicaState.UNREADY, "LivenessFailed", message)
+        self._run.end(self._ground.clock() + self._run.facts.grace)
+
+    def _ended(self) -> None:
+        """No process of the run is left."""
+        self._ask_no_more()
+        if self._run is None:
+            return
+        end = self._run.folder.exit() or Exit(at=self._ground.clock(), lost=True)
+        self._last_exit = end
+        if self.state in LEAVING:
+            self._move(ReplicaState.STOPPED)
+            return
+        if self._run.folder.marked("pause") is not None:
+            self._failures, self._retry_at = 0, end.at
+            self._say("Paused", "It ended with the platform or the machine and runs again.")
+        else:
+            self._crashed(self._run, end)
+        self._move(ReplicaState.CRASHED)
+        self._hint_at(self._retry_at or 0.0)
+
+    def _crashed(self, run: Run, end: Exit) -> None:
+        ready_for = end.at - self._ready_at if self._ready_at is not None else 0.0
+        self._failures = backoff.failures_after(run.facts.failures, ready_for)
+        seed = f"{self.intent.id}/{run.facts.number}"
+        self._retry_at = end.at + backoff.delay(self._failures, seed)
+        lines = [line.text for line in logfiles.tail(run.folder.path, self.intent.id, _EVIDENCE)]
+        self._last_lines = tuple(lines[-_SHOWN:])
+        killed = run.folder.marked("killed")
+        cause = diagnosis.crash(end, tuple(lines))
+        self._say(
+            killed["reason"] if killed else cause.reason,
+            killed["message"] if killed else cause.message,
+        )
+
+    # ---- small parts ----------------------------------------------------------------------
+
+    def _change(self, state: ReplicaState, reason: str = "", message: str = "") -> None:
+        self._say(reason, message)
+        self._move(state)
+
+    def _say(self, reason: str, message: str) -> None:
+        self._reason, self._message = reason, message
+
+    def _move(self, state: ReplicaState) -> None:
+        self.state = step(self.state, state)
+        self._ground.hint(self.intent.workload.service)
+
+    def _hint_at(self, at: float) -> None:
+        """Somebody should call again then: a back-off or a patience ends."""
+
+        async def later() -> None:
+            await asyncio.sleep(max(0.0, at - self._ground.clock()))
+            self._ground.hint(self.intent.workload.service)
+
+        alarm = asyncio.create_task(later())
+        self._alarms.add(alarm)
+        alarm.add_done_callback(self._alarms.discard)
+
+    def _ask_no_more(self) -> None:
+        if self._vigil is not None:
+            self._vigil.close()
+
+
+def _has_run(folder: RunFolder) -> bool:
+    return folder.keeper() is not None or folder.exit() is not None

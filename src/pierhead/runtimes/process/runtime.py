@@ -1,0 +1,287 @@
+"""The process runtime: replicas are child processes of this host that outlive the hub."""
+
+import asyncio
+import platform
+import signal
+from collections.abc import AsyncIterator, Callable
+from math import ceil
+from pathlib import Path
+
+import psutil
+
+from pierhead.core import plan
+from pierhead.core.errors import NotFound, PierheadError, Unavailable
+from pierhead.core.ids import Clock, Entropy, short_id
+from pierhead.core.launch import Launch, Placement
+from pierhead.core.names import replica_name
+from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus, RuntimeInfo
+from pierhead.core.workloads import Workload
+from pierhead.runtimes.base import LogLine
+from pierhead.runtimes.failpoint import failpoint
+from pierhead.runtimes.process import logfiles
+from pierhead.runtimes.process.ground import Ground, Settings
+from pierhead.runtimes.process.hints import Hints
+from pierhead.runtimes.process.identity import Handle, Identity
+from pierhead.runtimes.process.limits import detect
+from pierhead.runtimes.process.probing import Prober
+from pierhead.runtimes.process.records import (
+    Intent,
+    ReplicaFolder,
+    path_part,
+    remove_if_empty,
+    replica_folders,
+)
+from pierhead.runtimes.process.replica import Replica
+from pierhead.runtimes.process.spawn import living_keepers
+
+#: Seconds a keeper may need beyond the grace of its engine before `stop_all` gives up on it.
+_PATIENCE = 5.0
+
+
+class ProcessRuntime:
+    """Implements runtimes.base.Runtime; `launch` is the engines' answer, given by bootstrap."""
+
+    def __init__(
+        self,
+        folder: Path,
+        launch: Callable[[Workload, Placement], Launch],
+        clock: Clock,
+        entropy: Entropy,
+        engine_key: Callable[[str], str],
+        settings: Settings,
+    ) -> None:
+        path_part(settings.owner, "owner")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._ground = Ground(
+            root=folder.resolve(),
+            node=platform.node(),
+            settings=settings,
+            launch=launch,
+            clock=clock,
+            entropy=entropy,
+            engine_key=engine_key,
+            limits=detect(settings.owner),
+            prober=Prober(),
+            hint=self._hint,
+        )
+        self._services: dict[str, dict[str, Replica]] = {}
+        self._listeners: set[Hints] = set()
+        self._ending = False
+
+    async def probe(self) -> RuntimeInfo:
+        """What this host has."""
+        memory = psutil.virtual_memory()
+        node = Node(
+            name=self._ground.node,
+            cpu=self._ground.settings.cores,
+            memory=memory.total,
+            memory_free=memory.available,
+            gpus=_gpus(),
+        )
+        limits = self._ground.limits
+        unbounded = limits.memory is None or limits.cpu is None
+        return RuntimeInfo("process", (node,), limits.sentence, (limits.sentence,) * unbounded)
+
+    # ---- adopt ----------------------------------------------------------------------------
+
+    async def adopt(self) -> None:
+        """Take up every replica of this folder; end what belongs to none.
+
+        Raises:
+            Unavailable: a replica is held by a process that cannot be seen from here.
+        """
+        ground = self._ground
+        keepers = living_keepers(ground.settings.owner, ground.root, ground.settings.boot)
+        known: set[str] = set()
+        for folder in list(replica_folders(ground.root)):
+            service = folder.path.parent.name
+            intent = folder.intent()
+            if intent is None or intent.workload.service != service:
+                continue  # its creation was cut off: what runs for it is an orphan
+            replica = Replica(ground, folder, intent)
+            found = keepers.pop((service, folder.id), None)
+            if found is None:
+                folder.check_free()
+            self._services.setdefault(service, {})[folder.id] = replica
+            known.add(folder.id)
+            replica.take_up(found)
+        await self._end_orphans(list(keepers.values()))
+        for folder in list(replica_folders(ground.root)):
+            if folder.id not in known:
+                folder.discard()
+        await asyncio.to_thread(ground.limits.sweep, frozenset(known))
+
+    async def _end_orphans(self, keepers: list[Identity]) -> None:
+        """Keepers of this folder whose replica is no more: nobody would ever end them."""
+        boot = self._ground.settings.boot
+        handles = [handle for keeper in keepers if (handle := Handle.of(keeper, boot))]
+        for number, patience in ((signal.SIGUSR1, 3.0), (signal.SIGKILL, 3.0)):
+            for handle in handles:
+                handle.send(number)
+            await _until(lambda: all(handle.ended() for handle in handles), patience)
+        for handle in handles:
+            handle.close()
+
+    # ---- apply, remove --------------------------------------------------------------------
+
+    async def apply(self, workload: Workload) -> None:
+        """Take the next safe steps; what can be done is done even if one step fails.
+
+        Raises:
+            Unavailable: a step could not be taken now (no free port, disk full); call again.
+            Refused: the engine will not run this.
+        """
+        if self._ending:
+            raise Unavailable("The process runtime", "the platform is shutting down")
+        path_part(workload.service, "service")
+        group = self._services.setdefault(workload.service, {})
+        target = plan.Target(
+            workload.replicas, workload.rollout, workload.rolling, workload.drained
+        )
+        seen = [replica.seen() for replica in group.values()]
+        problems: list[PierheadError] = []
+        for action in plan.plan(target, seen, self._ground.clock()):
+            try:
+                self._act(action, workload, group)
+            except OSError as error:
+                problems.append(Unavailable("The replica's folder", str(error)))
+            except PierheadError as error:
+                problems.append(error)
+        self._tidy(workload.service)
+        if problems:
+            raise problems[0]
+
+    def _act(self, action: plan.Action, workload: Workload, group: dict[str, Replica]) -> None:
+        match action:
+            case plan.Start():
+                replica = self._create(workload)
+                group[replica.intent.id] = replica
+                replica.launch(workload, self._threads(workload))
+            case plan.Rerun(id):
+                group[id].launch(workload, self._threads(workload))
+            case plan.Drain(id):
+                group[id].drain()
+            case plan.Stop(id):
+                group[id].stop()
+            case plan.Forget(id):
+                if group[id].forget():
+                    del group[id]
+
+    def _create(self, workload: Workload) -> Replica:
+        ground = self._ground
+        tail = short_id(ground.entropy)
+        intent = Intent(replica_name(workload.name, tail), ground.clock(), workload)
+        folder = ReplicaFolder(ground.root / workload.service / intent.id)
+        failpoint("process.start.before_intent")
+        folder.create(intent)
+        failpoint("process.start.after_intent")
+        ground.hint(workload.service)
+        return Replica(ground, folder, intent)
+
+    def _threads(self, workload: Workload) -> int:
+        """Cores by replica, at least one: engines that fight for cores crawl."""
+        cores = self._ground.settings.cores
+        others = [
+            replica
+            for service, group in self._services.items()
+            for replica in group.values()
+            if service != workload.service and replica.live
+        ]
+        share = max(1, cores // max(1, len(others) + workload.replicas))
+        asked = workload.template.resources.cpu
+        return share if asked is None else max(1, min(share, ceil(asked)))
+
+    async def remove(self, service: str, grace: float) -> bool:
+        """Stop and forget every replica; True once nothing of the service is left.
+
+        Raises:
+            Unavailable: the disk refuses now; call again.
+        """
+        path_part(service, "service")
+        group = self._services.get(service, {})
+        try:
+            for replica in list(group.values()):
+                replica.stop(grace)
+                if replica.state is ReplicaState.STOPPED and replica.forget():
+                    del group[replica.intent.id]
+        except OSError as error:
+            raise Unavailable("The replica's folder", str(error)) from error
+        return self._tidy(service)
+
+    def _tidy(self, service: str) -> bool:
+        if self._services.get(service):
+            return False
+        self._services.pop(service, None)
+        return remove_if_empty(self._ground.root / service)
+
+    # ---- look -----------------------------------------------------------------------------
+
+    def observe(self, service: str | None = None) -> list[ReplicaStatus]:
+        """From memory."""
+        groups = self._services.values() if service is None else [self._services.get(service, {})]
+        return [replica.status() for group in groups for replica in group.values()]
+
+    async def logs(
+        self, service: str, *, replica: str = "", previous: bool = False, limit: int = 100_000
+    ) -> list[LogLine]:
+        """Lines of one replica or of all, in the order of time.
+
+        Raises:
+            NotFound: there is no such replica.
+        """
+        group = self._services.get(service, {})
+        if replica and replica not in group:
+            raise NotFound("replica", replica)
+        chosen = [group[replica]] if replica else list(group.values())
+        runs = [(each.intent.id, each.run_folder(previous=previous)) for each in chosen]
+
+        def read() -> list[LogLine]:
+            tails = [logfiles.tail(run.path, id_, limit) for id_, run in runs if run]
+            return logfiles.merged(tails, limit)
+
+        return await asyncio.to_thread(read)
+
+    def changes(self) -> AsyncIterator[str]:
+        """Hints from now on, until `close`."""
+        listener = Hints()
+        self._listeners.add(listener)
+        return listener
+
+    def _hint(self, service: str) -> None:
+        for listener in self._listeners:
+            listener.add(service)
+
+    # ---- end ------------------------------------------------------------------------------
+
+    async def stop_all(self, grace: float) -> None:
+        """End every process with the platform; the replicas come back with the next `adopt`."""
+        self._ending = True
+        replicas = [replica for group in self._services.values() for replica in group.values()]
+        for replica in replicas:
+            replica.pause(grace)
+        await _until(lambda: not any(replica.live for replica in replicas), grace + _PATIENCE)
+
+    async def close(self) -> None:
+        """Stop watching; replicas run on."""
+        self._ending = True
+        for group in self._services.values():
+            for replica in group.values():
+                replica.close()
+        for listener in self._listeners:
+            listener.close()
+        await self._ground.prober.close()
+
+
+async def _until(done: Callable[[], bool], seconds: float) -> bool:
+    """Look every 10 ms, for so long."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + seconds
+    while not done():
+        if loop.time() > give_up:
+            return False
+        await asyncio.sleep(0.01)
+    return True
+
+
+def _gpus() -> int:
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))

@@ -1,0 +1,29 @@
+"""Core values as JSON text and back, checked on the way in: what is stored is what the types say."""
+
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+from pierhead.core.errors import Invalid
+from pierhead.core.replicas import ReplicaStatus
+from pierhead.core.services import Hold, Version
+
+T = TypeVar("T")
+
+version: TypeAdapter[Version] = TypeAdapter(Version)
+hold: TypeAdapter[Hold] = TypeAdapter(Hold)
+replicas: TypeAdapter[tuple[ReplicaStatus, ...]] = TypeAdapter(tuple[ReplicaStatus, ...])
+labels: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
+
+
+def text(adapter: TypeAdapter[T], value: T) -> str:
+    """`value` as JSON text.
+
+    Raises:
+        Invalid: a text in it is no Unicode: half of a surrogate pair.
+    """
+    try:
+        return adapter.dump_json(value).decode()
+    except PydanticSerializationError as error:
+        raise Invalid("values", f"one of them cannot be stored: {error}") from error

@@ -1,0 +1,146 @@
+"""One function = one transaction = one thread hop. No await can hide in a transaction.
+
+SQLite: WAL, one writing thread, `BEGIN IMMEDIATE`, every commit synced to disk.
+PostgreSQL: the same functions, the same single writer per hub; other hubs are kept apart by guards.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    ProgrammingError,
+)
+
+from pierhead.core.errors import Invalid, Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 4
+#: How long PostgreSQL may take to accept a connection.
+CONNECT_SECONDS = 5
+
+
+class Database:
+    """The platform's database; `read` and `write` take functions of a connection."""
+
+    def __init__(
+        self, url: str, *, timed: Callable[[str, float], None] = lambda _kind, _seconds: None
+    ) -> None:
+        self.url = url
+        self._timed = timed
+        self._reader = connect(url, writing=False)
+        self._writer = connect(url, writing=True)
+        self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="db-read")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="db-write")
+
+    async def read(
+        self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`fn(connection, ...)` in a transaction that writes nothing.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        return await self._run(
+            "read", self._reading, lambda: run(self._reader, fn, *args, **kwargs)
+        )
+
+    async def write(
+        self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`fn(connection, ...)` in a transaction of its own; all of it happens, or nothing.
+
+        Raises:
+            Unavailable: the database does not answer, is locked, full or read-only.
+        """
+        return await self._run(
+            "write", self._writing, lambda: run(self._writer, fn, *args, **kwargs)
+        )
+
+    async def _run(self, kind: str, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        began = perf_counter()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
+        finally:
+            self._timed(kind, perf_counter() - began)
+
+    def close(self) -> None:
+        """Wait for running transactions, then let go of all connections."""
+        self._reading.shutdown()
+        self._writing.shutdown()
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def run(
+    engine: Engine, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """`fn` in one transaction on `engine`, in this thread.
+
+    Raises:
+        Unavailable: the database does not answer, is locked, full, damaged or read-only.
+        Invalid: a value cannot be stored or searched for: a NUL or half a character, say.
+    """
+    try:
+        with engine.begin() as connection:
+            return fn(connection, *args, **kwargs)
+    except (DataError, UnicodeEncodeError, OverflowError) as error:
+        problem = str(getattr(error, "orig", error)).strip().split("\n", 1)[0]
+        raise Invalid("values", f"the database cannot hold one of them: {problem}") from error
+    except (IntegrityError, ProgrammingError):
+        raise  # a mistake in our statements, not in the database's health
+    except (DatabaseError, InterfaceError) as error:
+        raise Unavailable("The database", str(error.orig).strip().split("\n", 1)[0]) from error
+
+
+def connect(url: str, *, writing: bool) -> Engine:
+    """An engine for `url`; SQLite connections are tuned, and begin immediately when `writing`."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return _sqlite(url, writing=writing)
+    return create_engine(
+        url,
+        pool_size=1 if writing else READERS,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+    )
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of a SQLite file."""
+    return f"sqlite:///{file}"
+
+
+def _sqlite(url: str, *, writing: bool) -> Engine:
+    engine = create_engine(url, pool_size=1 if writing else READERS, max_overflow=0)
+    begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
+
+    @event.listens_for(engine, "connect")
+    def _tune(connection: sqlite3.Connection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        # The driver must not begin transactions by itself: ours begin as asked for below.
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=5000",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,1 @@
+"""Alembic's scripts: one file per released change of the schema, never edited after its release."""

@@ -1,0 +1,51 @@
+"""What the reconciler saw of each service: written by it alone, read by everybody."""
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, update
+
+from pierhead.core.services import Seen
+from pierhead.store import codec, tables
+
+_T = tables.seen
+
+#: Labelled so that they can stand in one row beside the columns of `services`.
+COLUMNS = tuple(column.label(f"seen_{column.name}") for column in _T.columns)
+
+
+def save(tx: Connection, service: str, seen: Seen) -> None:
+    """Store what was seen; a service that is gone meanwhile is no error."""
+    tx.execute(update(_T).where(_T.c.service == service).values(row(service, seen)))
+
+
+def row(service: str, seen: Seen) -> dict[str, Any]:
+    """The columns of one service's `seen`."""
+    return {
+        "service": service,
+        "revision": seen.revision,
+        "settled": seen.settled,
+        "since": seen.since,
+        "hold": codec.text(codec.hold, seen.hold) if seen.hold else "",
+        "replicas": codec.text(codec.replicas, seen.replicas),
+        "failed_roll": seen.failed_roll,
+        "served": seen.served,
+        "broken": seen.broken,
+    }
+
+
+def read(row: RowMapping) -> Seen:
+    """The `Seen` in a row that was selected with COLUMNS."""
+    if row["seen_service"] is None:
+        return Seen()
+    return Seen(
+        revision=row["seen_revision"],
+        settled=row["seen_settled"],
+        since=row["seen_since"],
+        hold=codec.hold.validate_json(row["seen_hold"]) if row["seen_hold"] else None,
+        replicas=codec.replicas.validate_json(row["seen_replicas"])
+        if row["seen_replicas"] != "[]"
+        else (),
+        failed_roll=row["seen_failed_roll"],
+        served=row["seen_served"],
+        broken=row["seen_broken"],
+    )

@@ -1,0 +1,238 @@
+"""Services as stored: wanted state with a guard, its versions and labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Connection, RowMapping, Select, delete, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from pierhead.core.errors import Conflict, Stale
+from pierhead.core.services import Change, Seen, Service, Version, Wanted
+from pierhead.store import codec, tables
+from pierhead.store import seen as seen_rows
+
+_S = tables.services
+_BOTH = select(_S, *seen_rows.COLUMNS).outerjoin(tables.seen, tables.seen.c.service == _S.c.id)
+
+Sort = Literal["created", "updated", "name"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceQuery:
+    """Which services; every condition that is set must hold."""
+
+    name: str = ""
+    contains: str = ""  #: substring of the name
+    id: str = ""
+    group: str = ""
+    workspace: str = ""
+    or_no_workspace: bool = False  #: also those that have no workspace
+    quota: str = ""
+    grouped: bool | None = None  #: in a group, or not
+    caller: str = ""
+    labels: Mapping[str, str | None] = field(
+        default_factory=dict[str, str | None]
+    )  #: None = the key exists
+    sort: Sort = "created"
+    descending: bool = True
+    offset: int = 0
+    limit: int | None = None
+
+
+def add(tx: Connection, service: Service) -> None:
+    """Store a new service with its first version.
+
+    Raises:
+        Conflict: another service has this name.
+    """
+    try:
+        tx.execute(insert(_S).values(_row(service)))
+    except IntegrityError as error:
+        raise Conflict("service", service.name, "already exists") from error
+    tx.execute(insert(tables.seen).values(seen_rows.row(service.id, Seen())))
+    _write_labels(tx, service)
+    add_version(tx, service.id, service.current, service.created)
+
+
+def change(tx: Connection, service: Service) -> None:
+    """Store a changed service; its revision must be one above the stored one.
+
+    Raises:
+        Stale: somebody was faster.
+    """
+    values = _row(service)
+    guard = (_S.c.id == service.id) & (_S.c.revision == service.revision - 1)
+    old = tx.execute(select(_S.c.labels, _S.c.latest).where(guard)).first()
+    if old is None or not tx.execute(update(_S).where(guard).values(values)).rowcount:
+        raise Stale(service.id)
+    if old.labels != values["labels"]:
+        tx.execute(delete(tables.labels).where(tables.labels.c.service == service.id))
+        _write_labels(tx, service)
+    if service.latest > old.latest:
+        add_version(tx, service.id, service.current, service.updated)
+
+
+def add_version(tx: Connection, service: str, version: Version, created: float) -> None:
+    """Append to a service's history."""
+    tx.execute(
+        insert(tables.versions).values(
+            service=service,
+            number=version.number,
+            content=codec.text(codec.version, version),
+            created=created,
+        )
+    )
+
+
+def version(tx: Connection, service: str, number: int) -> Version | None:
+    """One version of a service's history."""
+    _V = tables.versions
+    found = tx.execute(
+        select(_V.c.content).where(_V.c.service == service, _V.c.number == number)
+    ).scalar()
+    return codec.version.validate_json(found) if found else None
+
+
+def remove(tx: Connection, service: str, revision: int) -> None:
+    """Remove the record, the last trace of a service.
+
+    Raises:
+        Stale: it changed meanwhile.
+    """
+    if not tx.execute(delete(_S).where(_S.c.id == service, _S.c.revision == revision)).rowcount:
+        raise Stale(service)
+
+
+def load(tx: Connection, service: str) -> tuple[Service, Seen] | None:
+    """A service by its id, with what was seen of it."""
+    return _pair(tx.execute(_BOTH.where(_S.c.id == service)).mappings().first())
+
+
+def find(tx: Connection, name: str) -> tuple[Service, Seen] | None:
+    """A service by its name, its `<group>.<name>`, or its id."""
+    found = _pair(tx.execute(_BOTH.where(_S.c.name == name)).mappings().first())
+    if found is None and "." in name:
+        group, _, bare = name.rpartition(".")
+        found = _pair(
+            tx.execute(_BOTH.where(_S.c.name == bare, _S.c.group_name == group)).mappings().first()
+        )
+    return found or load(tx, name)
+
+
+def page(tx: Connection, query: ServiceQuery) -> tuple[list[tuple[Service, Seen]], int]:
+    """One page of services and how many there are in all."""
+    rows = _where(_BOTH, query)
+    total = tx.execute(_where(select(func.count()).select_from(_S), query)).scalar_one()
+    by = {"created": _S.c.created, "updated": _S.c.updated, "name": _S.c.name}[query.sort]
+    rows = rows.order_by(by.desc() if query.descending else by.asc(), _S.c.id)
+    rows = rows.offset(query.offset).limit(query.limit)
+    return [_both(row) for row in tx.execute(rows).mappings()], total
+
+
+def ids(tx: Connection) -> list[str]:
+    """The id of every service."""
+    return list(tx.execute(select(_S.c.id)).scalars())
+
+
+def everything(tx: Connection) -> list[tuple[Service, Seen]]:
+    """Every service with what was seen of it."""
+    return [_both(row) for row in tx.execute(_BOTH).mappings()]
+
+
+def _where(statement: Select[Any], query: ServiceQuery) -> Select[Any]:
+    exact = {
+        "name": query.name,
+        "id": query.id,
+        "group_name": query.group,
+        "quota": query.quota,
+        "caller": query.caller,
+    }
+    for column, value in exact.items():
+        if value:
+            statement = statement.where(_S.c[column] == value)
+    if query.workspace:
+        own = _S.c.workspace == query.workspace
+        statement = statement.where(own | (_S.c.workspace == "") if query.or_no_workspace else own)
+    if query.grouped is not None:
+        statement = statement.where(
+            (_S.c.group_name != "") if query.grouped else (_S.c.group_name == "")
+        )
+    if query.contains:
+        statement = statement.where(_S.c.name.icontains(query.contains, autoescape=True))
+    for key, value in query.labels.items():
+        statement = statement.where(_labelled(key, value))
+    return statement
+
+
+def _labelled(key: str, value: str | None) -> Any:
+    _L = tables.labels
+    condition = exists().where(_L.c.service == _S.c.id, _L.c.key == key)
+    return condition if value is None else condition.where(_L.c.value == value)
+
+
+def _write_labels(tx: Connection, service: Service) -> None:
+    rows = [
+        {"service": service.id, "key": key, "value": value} for key, value in service.labels.items()
+    ]
+    if rows:
+        tx.execute(insert(tables.labels), rows)
+
+
+def _row(service: Service) -> dict[str, Any]:
+    same = (
+        "id",
+        "name",
+        "account",
+        "caller",
+        "origin",
+        "replicas",
+        "latest",
+        "epoch",
+        "revision",
+        "token",
+        "created",
+        "updated",
+        "workspace",
+        "quota",
+    )
+    row: dict[str, Any] = {name: getattr(service, name) for name in same}
+    return row | {
+        "wanted": str(service.wanted),
+        "change": str(service.change),
+        "content": codec.text(codec.version, service.current),
+        "group_name": service.group,
+        "labels": codec.text(codec.labels, dict(service.labels)),
+    }
+
+
+def _pair(row: RowMapping | None) -> tuple[Service, Seen] | None:
+    return None if row is None else _both(row)
+
+
+def _both(row: RowMapping) -> tuple[Service, Seen]:
+    return _service(row), seen_rows.read(row)
+
+
+def _service(row: RowMapping) -> Service:
+    return Service(
+        id=row["id"],
+        name=row["name"],
+        account=row["account"],
+        caller=row["caller"],
+        origin=row["origin"],
+        wanted=Wanted(row["wanted"]),
+        change=Change(row["change"]),
+        replicas=row["replicas"],
+        current=codec.version.validate_json(row["content"]),
+        latest=row["latest"],
+        epoch=row["epoch"],
+        revision=row["revision"],
+        token=row["token"],
+        created=row["created"],
+        updated=row["updated"],
+        workspace=row["workspace"],
+        quota=row["quota"],
+        group=row["group_name"],
+        labels=codec.labels.validate_json(row["labels"]),
+    )

@@ -1,0 +1,207 @@
+"""What the platform says about itself: structured log lines without secrets, and figures.
+
+`configure` is called once per process, by bootstrap. Log lines carry what is bound with
+`structlog.contextvars` (request_id, service); figures live in a registry of their own per process.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO, cast
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+from structlog.typing import EventDict, Processor
+
+MASK = "***"
+_SECRET_KEY = re.compile(r"secret|token|authori[sz]ation|password|passwd|api_?key|cookie", re.I)
+#: Secrets inside running text: header values, query strings, URLs with a password.
+_SECRET_TEXT = re.compile(
+    r"(?P<lead>\bBearer\s+|\bEAS\s+(?=[\w+/]{20})|\bSignature=|\bacs\s+[^:\s]+:"
+    r"|\b[\w-]*(?:secret|token|password|api_?key)[\w-]*[\"']?\s*[=:]\s*[\"']?"
+    r"|://[^/\s:@]+:)(?P<secret>[^\s\"'&,;@]{4,})",
+    re.I,
+)
+_LOUD = ("uvicorn.access", "aiohttp.access", "asyncio", "alembic", "sqlalchemy.engine")
+
+
+def masked_text(text: str) -> str:
+    """`text` with every recognisable secret replaced."""
+    return _SECRET_TEXT.sub(lambda found: found["lead"] + MASK, text)
+
+
+def _masked(key: str, value: object) -> object:
+    """Numbers stay: `completion_tokens=12` is a figure, not a secret."""
+    if isinstance(value, Mapping):
+        inner = cast("Mapping[object, object]", value)
+        return {name: _masked(str(name), part) for name, part in inner.items()}
+    secret = _SECRET_KEY.search(key) is not None
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(key, part) for part in cast("Iterable[object]", value)]
+    if isinstance(value, bytes):
+        return MASK if secret else masked_text(value.decode("utf-8", "replace"))
+    if isinstance(value, str):
+        return MASK if secret and value else masked_text(value)
+    return value
+
+
+def mask_secrets(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """The processor that keeps secrets out of every line, whoever wrote it."""
+    return {
+        key: value if key.startswith("_") else _masked(key, value) for key, value in event.items()
+    }
+
+
+def configure(process: str, level: str, form: str, stream: TextIO | None = None) -> None:
+    """Route all logging of this process (structlog, stdlib, uvicorn, aiohttp) to `stream`.
+
+    `form` is `json`, `console`, or `auto`: console on a terminal, JSON lines elsewhere. The stream
+    is standard error unless told otherwise. Run uvicorn with `log_config=None`.
+    """
+    out = stream if stream is not None else sys.stderr
+    console = form == "console" or (form == "auto" and out.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(_formatter(process, shared, out, console=console))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    _quieten(level)
+
+
+def _formatter(
+    process: str, shared: list[Processor], out: TextIO, *, console: bool
+) -> logging.Formatter:
+    def name_process(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event["process"] = process
+        return event
+
+    # Plain tracebacks: the pretty ones would print local variables, and with them secrets.
+    last: list[Processor]
+    if console:
+        last = [
+            structlog.dev.ConsoleRenderer(
+                colors=out.isatty(),
+                timestamp_key="at",
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
+    else:
+        last = [structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            name_process,
+            structlog.processors.format_exc_info,
+            mask_secrets,
+            *last,
+        ],
+    )
+
+
+def _quieten(level: str) -> None:
+    """Libraries pass on through the root; those that speak per request only do so under debug."""
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "aiohttp.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger; call it with an event name and key=value pairs."""
+    return structlog.stdlib.get_logger(name)
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry that already tells this process's memory, CPU time and open files."""
+    disable_created_metrics()
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def exposition(registry: CollectorRegistry) -> tuple[bytes, str]:
+    """The body of `GET /metrics` and its content type."""
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class HubFigures:
+    """The hub's figures. Durations are seconds."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else new_registry()
+        made: dict[str, Any] = {"registry": self.registry}
+        self._requests = Counter(
+            "pierhead_requests_total", "API requests", ["operation", "code"], **made
+        )
+        self._request_seconds = Histogram(
+            "pierhead_request_seconds",
+            "Time to answer an API request",
+            ["operation"],
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
+            **made,
+        )
+        self._passes = Counter(
+            "pierhead_reconcile_passes_total", "Looks at one service", ["outcome"], **made
+        )
+        self._pass_seconds = Histogram(
+            "pierhead_reconcile_seconds",
+            "Time of one look at one service",
+            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
+            **made,
+        )
+        self._services = Gauge("pierhead_services", "Services by status", ["status"], **made)
+        self._replicas = Gauge("pierhead_replicas", "Replicas by state", ["state"], **made)
+        self._transactions = Histogram(
+            "pierhead_database_transaction_seconds",
+            "Time of one database transaction",
+            ["kind"],
+            buckets=(0.0005, 0.001, 0.002, 0.005, 0.02, 0.1, 0.5, 2),
+            **made,
+        )
+
+    def request(self, operation: str, code: str, seconds: float) -> None:
+        """One API request was answered; `code` is `OK` or the error's code."""
+        self._requests.labels(operation, code).inc()
+        self._request_seconds.labels(operation).observe(seconds)
+
+    def reconciled(self, seconds: float, error: str = "") -> None:
+        """One pass over one service ended; `error` names what it raised, if anything."""
+        self._passes.labels(error or "ok").inc()
+        self._pass_seconds.observe(seconds)
+
+    def transaction(self, kind: str, seconds: float) -> None:
+        """One database transaction ended; `kind` is `read` or `write`."""
+        self._transactions.labels(kind).observe(seconds)
+
+    def show(self, services: Mapping[str, int], replicas: Mapping[str, int]) -> None:
+        """How many services and replicas there are now; what is not named is gone."""
+        for gauge, counts in ((self._services, services), (self._replicas, replicas)):
+            gauge.clear()
+            for name, count in counts.items():
+                gauge.labels(name).set(count)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """The body of `GET /metrics` and its content type."""
+        return exposition(self.registry)

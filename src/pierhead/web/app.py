@@ -1,0 +1,114 @@
+"""The hub's front door, as one ASGI app: its own few paths, everything else goes to the dialect.
+
+/healthz /metrics /openapi/eas.json      for everybody
+/internal/routes /internal/report        for gateways, with the internal key
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pierhead.core.routes import GatewayReport
+
+_REPORT: TypeAdapter[GatewayReport] = TypeAdapter(GatewayReport)
+_REPORT_LIMIT = 4 * 1024 * 1024
+#: Longest wait of a long poll, in seconds.
+_LONGEST_WAIT = 30.0
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Routes(Protocol):
+    """The route table as gateways fetch it."""
+
+    async def newer(self, revision: int, wait: float) -> bytes | None:
+        """The table as JSON once it is not `revision` any more; None after `wait` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What the front door needs of the hub."""
+
+    routes: Routes
+    heard: Callable[[GatewayReport], None]
+    health: Callable[[], dict[str, Any]]
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]]  #: (body, content type)
+    openapi: Callable[[], dict[str, Any]]
+    internal_key: str
+
+
+class FrontDoor:
+    """Sends each request where it belongs."""
+
+    def __init__(self, inside: Inside, dialect: ASGIApp) -> None:
+        self._inside = inside
+        self._dialect = dialect
+        self._own: dict[tuple[str, str], Answer] = {
+            ("GET", "/healthz"): self._healthz,
+            ("GET", "/metrics"): self._metrics,
+            ("GET", "/openapi/eas.json"): self._openapi,
+            ("GET", "/internal/routes"): self._internal(self._routes),
+            ("POST", "/internal/report"): self._internal(self._report),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        method = "GET" if scope.get("method") == "HEAD" else scope.get("method", "")
+        answer = self._own.get((method, scope.get("path", "")))
+        if scope["type"] != "http" or answer is None:
+            await self._dialect(scope, receive, send)
+            return
+        response = await answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _healthz(self, _request: Request) -> Response:
+        health = self._inside.health()
+        return JSONResponse(health, status_code=200 if health["status"] == "ok" else 503)
+
+    async def _metrics(self, _request: Request) -> Response:
+        body, content_type = await self._inside.metrics()
+        return Response(body, headers={"content-type": content_type})
+
+    async def _openapi(self, _request: Request) -> Response:
+        return JSONResponse(self._inside.openapi())
+
+    async def _routes(self, request: Request) -> Response:
+        try:
+            revision = int(request.query_params.get("revision", "0"))
+            wait = min(float(request.query_params.get("wait", "0")), _LONGEST_WAIT)
+        except ValueError:
+            return PlainTextResponse("revision and wait are numbers", 400)
+        table = await self._inside.routes.newer(revision, wait)
+        return (
+            Response(status_code=304)
+            if table is None
+            else Response(table, media_type="application/json")
+        )
+
+    async def _report(self, request: Request) -> Response:
+        try:
+            report = _REPORT.validate_json(await request.body())
+        except ValidationError as error:
+            return PlainTextResponse(f"not a gateway's report: {error.errors()[0]['msg']}", 400)
+        self._inside.heard(report)
+        return Response(status_code=204)
+
+    def _internal(self, answer: Answer) -> Answer:
+        """`answer`, for those who know the internal key and send no more than a report."""
+
+        async def guarded(request: Request) -> Response:
+            given = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(given.encode(), self._inside.internal_key.encode()):
+                return PlainTextResponse("the internal key is needed here", 403)
+            if int(request.headers.get("content-length") or 0) > _REPORT_LIMIT:
+                return PlainTextResponse("too large", 413)
+            return await answer(request)
+
+        return guarded

@@ -14,8 +14,8 @@ help: ## show this list
 install: ## make .venv with everything (quick when nothing changed)
 	@PYTHON="$(PYTHON)" sh scripts/install.sh
 
-demo: install ## start the platform, serve a small model through the official SDK, ask it, stop
-	@.venv/bin/pierhead demo $(ARGS)
+demo: ## start the platform, serve a small model through the official SDK, ask it, stop
+	@since=$$(date +%s.%N) && $(MAKE) --no-print-directory install && PIERHEAD_DEMO_SINCE=$$since .venv/bin/pierhead demo $(ARGS)
 
 up: install ## start the platform in the foreground
 	@.venv/bin/pierhead up $(ARGS)

@@ -93,7 +93,9 @@ def a_replica(**fields: Any) -> ReplicaStatus:
         "port": 40001,
         "pid": 4242,
         "started": T0,
-        "ready_at": T0 + 1 if fields.get("state", ReplicaState.READY) is ReplicaState.READY else None,
+        "ready_at": T0 + 1
+        if fields.get("state", ReplicaState.READY) is ReplicaState.READY
+        else None,
         "runs": 1,
     }
     return ReplicaStatus(**defaults | fields)

@@ -93,6 +93,7 @@ def _formatter(
 ) -> logging.Formatter:
     def name_process(_logger: object, _method: str, event: EventDict) -> EventDict:
         event["process"] = process
+        event.pop("color_message", None)  # uvicorn's second copy of its own line
         return event
 
     # Plain tracebacks: the pretty ones would print local variables, and with them secrets.

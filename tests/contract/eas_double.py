@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pierhead.core.principals import AccessKey, Principal
 from pierhead.dialects.eas.sign import verify
-from pierhead.dialects.eas.signed_request import SignedRequest
+from pierhead.dialects.eas.signed_request import Options, SignedRequest
 
 KEY = AccessKey(id="LTAI5tDouble", secret="DoubleSecret", principal=Principal("1" * 16, "1" * 16))
 CREATED = "2026-11-21T12:00:00Z"
@@ -47,7 +47,7 @@ class EasDouble:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815
+            do_GET = do_PUT = do_POST = do_DELETE = _serve
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -95,7 +95,7 @@ class EasDouble:
 
     def answer(self, method: str, target: str, headers: Any, body: bytes) -> tuple[int, Json]:
         request = SignedRequest(method, target, tuple(headers), body)
-        key = verify(request, {KEY.id: KEY}.get, time.time()).key
+        key = verify(request, {KEY.id: KEY}.get, time.time(), Options()).key
         assert key is KEY
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))

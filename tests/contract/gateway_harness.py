@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -64,8 +64,13 @@ async def echo(request: Request, reader: Reader, writer: Writer) -> bool:
     """200 with what came in."""
     del reader
     document = {"line": request.line, "headers": request.headers, "body": request.body.hex()}
-    writer.write(plain(200, json.dumps(document).encode()))
+    answer = plain(200, json.dumps(document).encode())
+    writer.write(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if is_head(request) else answer)
     return True
+
+
+def is_head(request: Request) -> bool:
+    return request.line.startswith("HEAD ")
 
 
 def plain(status: int, body: bytes, extra: bytes = b"") -> bytes:
@@ -182,6 +187,11 @@ class Hub(Server):
         self._changed.set()  # a long poll would sit out its time
         await super().close()
 
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last report; empty before the first."""
+        return self.reports[-1][1] if self.reports else {}
+
     async def handle(self, request: Request, reader: Reader, writer: Writer) -> bool:
         if request.header("authorization") != f"Bearer {INTERNAL_KEY}":
             writer.write(plain(401, b"{}"))
@@ -281,6 +291,19 @@ class Bench:
     engines: list[Engine]
     gateway: GatewayProcess
     client: aiohttp.ClientSession
+    opened: list[Writer] = field(default_factory=list)
+
+    async def open(self) -> tuple[Reader, Writer]:
+        """A connection to the gateway, closed at the end at the latest."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.port)
+        self.opened.append(writer)
+        return reader, writer
+
+    async def close(self) -> None:
+        for writer in self.opened:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def served(self, revision: int) -> None:
         """Waits until the gateway serves by this revision."""
@@ -316,8 +339,11 @@ async def bench(data_dir: Path, engines: int = 1, **settings: Any) -> AsyncItera
     try:
         async with gateway(data_dir, hub, **settings) as run, client() as session:
             parts = Bench(hub, replicas, run, session)
-            await parts.served(1)
-            yield parts
+            try:
+                await parts.served(1)
+                yield parts
+            finally:
+                await parts.close()
     finally:
         for server in (hub, *replicas):
             await server.close()

@@ -240,14 +240,16 @@ def test_start_stop_restart(hub: EasDouble, cli: Cli, verb: str):
 def test_stop_waits_for_stopped(hub: EasDouble, cli: Cli):
     hub.add("app")
     hub.coming["app"] = [("Stopping", "Stopping", "1"), ("Stopped", "Stopped", "done")]
-    assert cli("services", "stop", "app", "--wait").code == 0
+    said = cli("services", "stop", "app", "--wait")
+    assert (said.code, said.out) == (0, "done\n")
 
 
 @pytest.mark.usefixtures("quick")
 def test_delete(hub: EasDouble, cli: Cli):
     hub.add("app")
     hub.coming["app"] = [("Deleting", "Deleting", "1 to go"), ("gone", "", "")]
-    assert cli("services", "delete", "app", "--yes", "--wait").code == 0
+    said = cli("services", "delete", "app", "--yes", "--wait")
+    assert (said.code, said.out) == (0, "Service [app] is deleted.\n")
     assert "app" not in hub.services
     assert cli("services", "delete", "app", "--yes").code == 1
     again = cli("services", "delete", "app", "--yes", "--if-exists", "--wait", "--json")
@@ -356,7 +358,10 @@ def test_no_hub_and_no_folder(cli: Cli, tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "credentials.json").write_text(json.dumps(double.credentials()))
     refused = cli("services", "list")
     assert refused.code == 1
-    assert f"o hub answers at http://127.0.0.1:{port}; start it with `pierhead up`." in refused.err
+    assert (
+        f"pierhead: No hub answers at http://127.0.0.1:{port}; start it with `pierhead up`."
+        in refused.err
+    )
 
 
 def test_credentials_hide_secrets_until_asked(hub: EasDouble, cli: Cli):

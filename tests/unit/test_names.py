@@ -20,7 +20,20 @@ def test_legal_names_pass_unchanged(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "ab", "x" * 64, "Abc", "a-b-c", "a.b", "a b c", "abc\n", "äbc", "abc\x00", "٣٣٣", "../../etc"],
+    [
+        "",
+        "ab",
+        "x" * 64,
+        "Abc",
+        "a-b-c",
+        "a.b",
+        "a b c",
+        "abc\n",
+        "äbc",
+        "abc\x00",
+        "٣٣٣",
+        "../../etc",
+    ],
 )
 def test_illegal_names_are_refused_by_field(name: str) -> None:
     with pytest.raises(Invalid) as caught:

@@ -60,7 +60,10 @@ def test_what_is_loaded_is_what_was_dumped(
 
 
 def test_a_dumped_table_names_each_route_once() -> None:
-    assert [route["name"] for route in json.loads(dump(table(1, [A, B])))["routes"]] == ["alpha", "beta"]
+    assert [route["name"] for route in json.loads(dump(table(1, [A, B])))["routes"]] == [
+        "alpha",
+        "beta",
+    ]
 
 
 def test_an_empty_table_comes_back_empty() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
-from pierhead.core.errors import PierheadError, Unavailable
+from pierhead.core.errors import PierheadError
 from pierhead.core.principals import AccessKey, Principal
-from pierhead.dialects.eas.signature_v3 import encode, sign_v3
+from pierhead.dialects.eas.sign import encode, sign_v3
 from pierhead.settings import Settings, masked_url
 
 VERSION = "2021-07-01"
@@ -27,6 +27,10 @@ Json = dict[str, Any]
 
 class NoAccess(PierheadError):
     """It is not known which hub to call, or with which key."""
+
+
+class NoAnswer(PierheadError):
+    """Nothing answers at the endpoint, or not in time; the same call may work later."""
 
 
 class HubRefused(PierheadError):
@@ -123,7 +127,7 @@ class EasClient:
     """Calls operations; every answer is a JSON object.
 
     Raises (every method):
-        Unavailable: nothing answers at the endpoint, or not in time.
+        NoAnswer: nothing answers at the endpoint, or not in time.
         HubRefused: the hub answered with an error.
     """
 
@@ -212,20 +216,16 @@ class EasClient:
             answer = connection.getresponse()
             return answer.status, answer.read()
         except ConnectionRefusedError:
-            raise Unavailable(
-                "The hub",
-                f"no hub answers at {self._access.endpoint}; start it with `pierhead up`.",
+            raise NoAnswer(
+                f"No hub answers at {self._access.endpoint}; start it with `pierhead up`."
             ) from None
         except TimeoutError:
-            raise Unavailable(
-                "The hub",
+            raise NoAnswer(
                 f"{self._access.endpoint} did not answer within {self._timeout:g} s; "
-                "look at its log, and at `pierhead doctor`.",
+                "look at its log, and at `pierhead doctor`."
             ) from None
         except (OSError, http.client.HTTPException) as problem:
-            raise Unavailable(
-                "The hub", f"{self._access.endpoint} cannot be reached ({problem})."
-            ) from problem
+            raise NoAnswer(f"{self._access.endpoint} cannot be reached ({problem}).") from problem
         finally:
             connection.close()
 

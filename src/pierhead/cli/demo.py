@@ -15,18 +15,20 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pierhead.cli.demo_bare import Bare, bare_engine, median
+from pierhead.cli.demo_bare import answers, bare_engine, event_times, median
 from pierhead.core.errors import PierheadError
+from pierhead.core.ids import engine_key
 
 SERVICE = "demo"
 SPEC = "smollm2_135m_q4"
 QUESTION = "What is the capital of France? Answer briefly."
 STORY = "Write two sentences about a lighthouse."
 #: Calls per side when the gateway is compared with the bare engine.
-ROUNDS = 7
+ROUNDS, WARM_UP = 31, 3
 START_SECONDS, READY_SECONDS = 30.0, 300.0
 
 
@@ -59,27 +61,28 @@ def run(options: Options) -> None:
         DemoFailed: a step did not come off; everything that was started is stopped.
     """
     began = time.monotonic()
+    print("Pierhead demo: a real model, served by Pierhead, called through the official SDKs\n")
+    installed = _say_install()
     sdk, openai = _clients()
-    _say_install()
-    with _folder(options) as folder, _platform(folder, options) as platform:
-        eas = _eas(sdk, platform.credentials)
-        phases = _create(sdk, eas, platform)
-        endpoint = eas.describe_service_endpoints(platform.credentials["region"], SERVICE).body
-        client = openai.OpenAI(
-            base_url=f"{endpoint.endpoints[0].internet_endpoints[0]}/v1",
-            api_key=endpoint.access_token,
-        )
-        _ask(client)
-        _compare(client, phases, folder)
-        _line("total", time.monotonic() - began)
-        if options.keep:
-            _say_kept(platform, endpoint)
-        else:
-            _delete(sdk, eas, platform)
+    with _folder(options) as folder:
+        with _platform(folder, options) as platform:
+            eas = _eas(sdk, platform.credentials)
+            running = _create(eas, platform)
+            endpoint = eas.describe_service_endpoints(platform.credentials["region"], SERVICE).body
+            client = openai.OpenAI(
+                base_url=f"{endpoint.endpoints[0].internet_endpoints[0]}/v1",
+                api_key=endpoint.access_token,
+            )
+            _ask(client)
+            _compare(client, _past_the_gateway(eas, client, platform), running, folder)
+            if options.keep:
+                _say_kept(platform, endpoint)
+            else:
+                _delete(eas, platform)
+        _line("total", time.monotonic() - began + installed)
     if not options.keep:
-        print(
-            "\nEverything was stopped and removed; the weights stay cached. `make demo ARGS=--keep` leaves it running."
-        )
+        print("\nEverything was stopped and removed; the weights stay cached for the next time.")
+        print("Leave it running and try more:  make demo ARGS=--keep")
 
 
 def cache_dir() -> Path:
@@ -89,8 +92,6 @@ def cache_dir() -> Path:
 
 def _clients() -> tuple[Any, Any]:
     """The official SDKs, loaded by name: both are optional and one carries no types."""
-    from importlib import import_module
-
     try:
         return import_module("alibabacloud_eas20210701.client"), import_module("openai")
     except ImportError as error:
@@ -99,11 +100,14 @@ def _clients() -> tuple[Any, Any]:
         ) from error
 
 
-def _say_install() -> None:
+def _say_install() -> float:
+    """The seconds that `make install` took before us; it tells when it began."""
     since = os.environ.get("PIERHEAD_DEMO_SINCE", "")
-    print("Pierhead demo: one real model, called through the official SDKs\n")
-    if since:
-        _line("install", max(0.0, time.time() - float(since)), "make install")
+    if not since:
+        return 0.0
+    seconds = max(0.0, time.time() - float(since))
+    _line("install", seconds, "make install")
+    return seconds
 
 
 @contextmanager
@@ -161,8 +165,6 @@ def _platform(folder: Path, options: Options) -> Generator[Started, None, None]:
 
 
 def _wait_started(process: "subprocess.Popen[bytes]", folder: Path, began: float) -> Started:
-    from pierhead.cli.demo_bare import answers
-
     file = folder / "credentials.json"
     while time.monotonic() - began < START_SECONDS:
         if process.poll() is not None:
@@ -191,8 +193,6 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _eas(sdk: Any, credentials: dict[str, Any]) -> Any:
-    from importlib import import_module
-
     config = import_module("alibabacloud_tea_openapi.models").Config(
         access_key_id=credentials["access_key_id"],
         access_key_secret=credentials["access_key_secret"],
@@ -202,11 +202,9 @@ def _eas(sdk: Any, credentials: dict[str, Any]) -> Any:
     return sdk.Client(config)
 
 
-def _create(sdk: Any, eas: Any, platform: Started) -> dict[str, float]:
-    """CreateAppService, then watch it come up; seconds of each phase."""
-    from importlib import import_module
-
-    models = import_module("alibabacloud_eas20210701.models")
+def _create(eas: Any, platform: Started) -> float:
+    """CreateAppService, then watch it come up; seconds until it runs."""
+    models = _models()
     region = platform.credentials["region"]
     began = time.monotonic()
     request = models.CreateAppServiceRequest(
@@ -223,7 +221,11 @@ def _create(sdk: Any, eas: Any, platform: Started) -> dict[str, float]:
         region, SERVICE, models.DescribeServiceEventRequest()
     ).body.events
     _say_phases(platform, [event.reason for event in events], running)
-    return {"running": running}
+    return running
+
+
+def _models() -> Any:
+    return import_module("alibabacloud_eas20210701.models")
 
 
 def _watch(eas: Any, region: str, began: float) -> float:
@@ -253,8 +255,6 @@ def _watch(eas: Any, region: str, began: float) -> float:
 
 def _say_phases(platform: Started, reasons: list[str], running: float) -> None:
     """weights, schedule, load, ready: from the platform's own events, which carry fractions of seconds."""
-    from pierhead.cli.demo_bare import event_times
-
     at = event_times(platform.folder / "pierhead.db", SERVICE)
     start = at["ServiceCreated"]
     fetched = at.get("HoldEnded", start)
@@ -307,43 +307,50 @@ def _stream(client: Any) -> None:
     print(f"\n  [{tokens} tokens, first after {first - began:.2f} s, then {rate:.0f} tokens/s]\n")
 
 
-def _compare(client: Any, phases: dict[str, float], folder: Path) -> None:
-    """The same engine and weights without Pierhead: start, and one short request after the other."""
+def _compare(client: Any, direct: Any, running: float, folder: Path) -> None:
+    """A start of the same program without Pierhead, and requests to the replica past the gateway."""
     with bare_engine(SPEC, cache_dir(), folder) as bare:
-        ours, theirs = [list(side) for side in zip(*_rounds(client, bare), strict=True)]
-        print("Over the bare engine (same program, same weights, medians):")
-        _line(
-            "  start",
-            phases["running"] - bare.ready,
-            f"create to Running {phases['running']:.2f} s, bare engine to its first answer {bare.ready:.2f} s",
-            sign=True,
-        )
-        _line(
-            "  request",
-            median(ours) - median(theirs),
-            f"{median(ours) * 1000:.1f} ms through the gateway, {median(theirs) * 1000:.1f} ms direct",
-            sign=True,
-        )
+        started = bare.ready
+    ours, theirs = (median(list(side)) for side in zip(*_rounds(client, direct), strict=True))
+    print("Over the bare engine (same program, same weights; medians of alternating requests):")
+    print(
+        f"  start    {running - started:+7.2f} s    {running:.2f} s from create to Running, bare {started:.2f} s"
+    )
+    print(
+        f"  request  {(ours - theirs) * 1000:+7.2f} ms   {ours * 1000:.2f} ms through the gateway, {theirs * 1000:.2f} ms past it"
+    )
+    print()
 
 
-def _rounds(client: Any, bare: Bare) -> Iterator[tuple[float, float]]:
-    """Interleaved, so that a noisy machine is noisy for both."""
-    direct = client.with_options(base_url=bare.url + "/v1", api_key="none")
-    for number in range(ROUNDS + 1):
-        pair = tuple(_timed(each, number) for each in (client, direct))
-        if number:  # the first round warms up
-            yield pair[0], pair[1]
+def _past_the_gateway(eas: Any, client: Any, platform: Started) -> Any:
+    """A client of the replica itself, with the key that only gateway and engine know."""
+    instance = eas.list_service_instances(
+        platform.credentials["region"], SERVICE, _models().ListServiceInstancesRequest()
+    ).body.instances[0]
+    secret = (platform.folder / "run" / "engine.key").read_bytes()
+    key = engine_key(secret, instance.instance_name)
+    return client.with_options(
+        base_url=f"http://{instance.inner_ip}:{instance.instance_port}/v1", api_key=key
+    )
+
+
+def _rounds(client: Any, direct: Any) -> Iterator[tuple[float, float]]:
+    """(through the gateway, past it) in seconds; alternating, so that a noisy machine is noisy for both."""
+    for number in range(WARM_UP + ROUNDS):
+        ours, theirs = (_timed(each, number) for each in (client, direct))
+        if number >= WARM_UP:
+            yield ours, theirs
 
 
 def _timed(client: Any, number: int) -> float:
     began = time.perf_counter()
     client.completions.create(
-        model=SERVICE, prompt=f"Round {number}: one, two, three,", temperature=0, max_tokens=4
+        model=SERVICE, prompt=f"{number}: one, two,", temperature=0, max_tokens=1
     )
     return time.perf_counter() - began
 
 
-def _delete(sdk: Any, eas: Any, platform: Started) -> None:
+def _delete(eas: Any, platform: Started) -> None:
     began = time.monotonic()
     region = platform.credentials["region"]
     eas.delete_service(region, SERVICE)
@@ -375,8 +382,8 @@ The platform runs on (process {platform.process.pid}). Try:
   kill {platform.process.pid}      # stops everything in good order""")
 
 
-def _line(phase: str, seconds: float, note: str = "", *, sign: bool = False) -> None:
-    print(f"{phase:<10} {seconds:{'+' if sign else ''}7.2f} s   {note}".rstrip(), flush=True)
+def _line(phase: str, seconds: float, note: str = "") -> None:
+    print(f"{phase:<10}{seconds:7.2f} s   {note}".rstrip(), flush=True)
 
 
 def _clear() -> None:

@@ -170,33 +170,13 @@ def _memory(_settings: Settings) -> Iterator[Finding]:
 
 
 def _limits(_settings: Settings) -> Iterator[Finding]:
-    group = _own_cgroup()
-    if (
-        group is not None
-        and os.access(group, os.W_OK)
-        and os.access(group / "cgroup.procs", os.W_OK)
-    ):
-        controllers = (group / "cgroup.controllers").read_text().split()
-        missing = {"cpu", "memory"} - set(controllers)
-        if not missing:
-            yield Finding("replica limits", "ok", f"cgroup v2, {group}")
-            return
-    yield Finding(
-        "replica limits",
-        "warn",
-        "no writable cgroup v2 with cpu and memory",
-        "Memory and CPU limits are rlimit and nice only; for hard limits run under systemd with Delegate=yes.",
-    )
+    # The runtime's own trial, so that this row and what replicas get can never differ.
+    from pierhead.runtimes.process.limits import detect
 
-
-def _own_cgroup() -> Path | None:
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return None  # not Linux, or no /proc: then there is no cgroup to use
-    own = next((line[3:] for line in lines if line.startswith("0::")), None)
-    folder = Path("/sys/fs/cgroup") / (own or "").lstrip("/")
-    return folder if own and (folder / "cgroup.controllers").is_file() else None
+    limits = detect("doctor")
+    bounded = limits.memory is not None and limits.cpu is not None
+    advice = "" if bounded else "For hard limits run under systemd with Delegate=yes, or as root."
+    yield Finding("replica limits", "ok" if bounded else "warn", limits.sentence, advice)
 
 
 def _kernel(_settings: Settings) -> Iterator[Finding]:

@@ -173,7 +173,7 @@ def stop(
     client = connect(data_dir, endpoint)
     answer = client.change("StopService", name, "/stop")
     if wait:
-        watch.until(client, name, {"Stopped"}, watch.Watch(timeout))
+        answer = watch.until(client, name, {"Stopped"}, watch.Watch(timeout))
     report(client, name, answer, as_json=as_json)
 
 
@@ -230,6 +230,7 @@ def delete(
         wait = False
     if wait:
         watch.until_gone(client, name, watch.Watch(timeout))
+        answer = {"Message": f"Service [{name}] is deleted."}
     report(client, name, answer, as_json=as_json)
 
 

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from pierhead.cli.client import EasClient, HubRefused, Json
+from pierhead.cli.client import EasClient, HubRefused, Json, NoAnswer
 from pierhead.cli.screen import note
-from pierhead.core.errors import PierheadError, Unavailable
+from pierhead.core.errors import PierheadError
 
 #: Statuses in which the platform has nothing under way.
 FINAL = frozenset({"Running", "Failed", "Stopped", "DeleteFailed"})
@@ -90,7 +90,7 @@ def until_gone(client: EasClient, name: str, watch: Watch) -> None:
 def _look(client: EasClient, name: str) -> tuple[Json, str]:
     try:
         found = client.describe(name)
-    except Unavailable as problem:
+    except NoAnswer as problem:
         return {}, problem.message
     status, reason = str(found.get("Status", "")), str(found.get("Reason", ""))
     why = f" ({reason})" if reason and reason != status else ""

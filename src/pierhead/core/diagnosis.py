@@ -46,7 +46,10 @@ _LOG_RULES: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "The context does not fit; lower the tokens per request or the slots, or give more memory.",
     ),
     (
-        re.compile(r"no CUDA-capable device|CUDA driver version|CUDA error|no NVIDIA driver|HIP error", re.I),
+        re.compile(
+            r"no CUDA-capable device|CUDA driver version|CUDA error|no NVIDIA driver|HIP error",
+            re.I,
+        ),
         "AcceleratorLost",
         "The accelerator is missing or failed; check the driver and the devices of this machine.",
     ),

@@ -70,7 +70,7 @@ def load(text: str | bytes) -> RouteTable:
         document: dict[str, Any] = json.loads(text)
         routes = [_route(entry) for entry in document["routes"]]
         return table(int(document["revision"]), routes, frozenset(document["draining"]))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a route table: {error!r}") from error
 
 

@@ -57,10 +57,15 @@ class Exchange:
             raise self._too_large(limit)
         try:
             async with asyncio.timeout(seconds):
-                return await self._read(limit)
+                body = await self._read(limit)
         except TimeoutError:
             message = f"The request body did not arrive within {seconds:g} s."
             raise Refusal(408, "body_timeout", message, close=True) from None
+        if not body and "upgrade" in self.headers and self._has_body(announced):
+            # The server's parser takes what follows such a head for another protocol's bytes.
+            message = "A request with an Upgrade header may not have a body: leave the header out."
+            raise Refusal(400, "upgrade_with_body", message, close=True)
+        return body
 
     async def gone(self) -> None:
         """Returns when the client's connection is lost or the reply is complete."""
@@ -90,6 +95,9 @@ class Exchange:
             headers.append(CLOSE)  # nobody knows whether the body that was announced still comes
         await self.start(answer.status, headers)
         await self.chunk(answer.body, more=False)
+
+    def _has_body(self, announced: str) -> bool:
+        return announced != "0" or "transfer-encoding" in self.headers
 
     async def _read(self, limit: int) -> bytes:
         self._unread = False

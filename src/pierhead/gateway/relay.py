@@ -8,9 +8,10 @@ import aiohttp
 from pierhead.core.routes import Target
 from pierhead.gateway.answers import ClientLeft, Cut, NoUpstream, Refusal
 from pierhead.gateway.balance import Balance
+from pierhead.gateway.exchange import Exchange
 from pierhead.gateway.headers import for_client
 from pierhead.gateway.settings import GatewaySettings
-from pierhead.gateway.upstream import Call, NoAnswer, Upstream
+from pierhead.gateway.upstream import Call, NoAnswer, Upstream, noticing_the_end
 
 #: They may be repeated although a replica had begun to answer (RFC 9110 §9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
@@ -111,18 +112,22 @@ class Relay:
         try:
             headers = for_client(response.raw_headers, exchange.request_id)
             await exchange.start(response.status, headers)
-            more = True
-            while more:
-                data = await response.content.readany()
-                more = not response.content.at_eof()
-                if data and exchange.first_byte is None:
-                    exchange.first_byte = self._now()
-                await exchange.chunk(data, more=more)
+            with noticing_the_end(response):
+                await self._copy(response.content, exchange)
         except (aiohttp.ClientError, OSError) as error:
             self._fail(exchange.replica, call)
             raise Cut from error
         finally:
             response.close()
+
+    async def _copy(self, content: aiohttp.StreamReader, exchange: Exchange) -> None:
+        more = True
+        while more:
+            data = await content.readany()
+            more = not content.at_eof()
+            if data and exchange.first_byte is None:
+                exchange.first_byte = self._now()
+            await exchange.chunk(data, more=more)
 
     def _fail(self, replica: str, call: Call) -> None:
         if self._balance.failed(replica, self._targets(call.route.service)):

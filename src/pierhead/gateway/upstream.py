@@ -1,5 +1,8 @@
 """The way to the replicas: pooled connections, one request at a time on each, bytes left as they are."""
 
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from types import SimpleNamespace, TracebackType
@@ -117,6 +120,32 @@ class Upstream:
             max_field_size=_HEAD_LIMIT,
             trace_configs=[tracing],
         )
+
+
+@contextmanager
+def noticing_the_end(response: aiohttp.ClientResponse) -> Generator[None]:
+    """Breaks off the body when its connection is lost.
+
+    aiohttp itself lets the reader of a body wait for ever when the chunking turns into nonsense.
+    """
+    content, connection = response.content, response.connection
+    # An empty protocol is falsy: it counts as an empty queue.
+    protocol = None if connection is None else connection.protocol
+    closed = None if protocol is None else protocol.closed
+
+    def end(done: asyncio.Future[None]) -> None:
+        del done
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
+
+    if closed is None:
+        yield
+        return
+    closed.add_done_callback(end)
+    try:
+        yield
+    finally:
+        closed.remove_done_callback(end)  # the connection may serve on
 
 
 async def _note_reuse(

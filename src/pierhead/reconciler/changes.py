@@ -42,7 +42,8 @@ def _change(old: ReplicaStatus | None, new: ReplicaStatus) -> tuple[str, str] | 
         return None
     took = f" after {new.ready_at - new.started:.1f} s" if new.ready_at and new.started else ""
     limits = f" Limits: {new.limits}." if new.limits else ""
-    launched = f"Replica {new.id} was launched (run {new.runs}) at {new.address}, process {new.pid}.{limits}"
+    process = f", process {new.pid}" if new.pid else ""
+    launched = f"Replica {new.id} was launched (run {new.runs}) at {new.address}{process}.{limits}"
     ended = f"Replica {new.id}: {new.message or new.last_exit or 'ended by itself'}"
     texts = {
         ReplicaState.STARTING: ("ReplicaStarting", launched),

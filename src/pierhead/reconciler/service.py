@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from pierhead.core.errors import Unavailable
+from pierhead.core.errors import Refused, Unavailable
 from pierhead.core.events import PLATFORM, Event
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Files, no_files
@@ -89,6 +89,8 @@ class ServicePass:
             await self.runtime.apply(replace(workload, drained=self.routes.drained(draining)))
         except Unavailable as error:
             return hold, Hold("StartHeld", f"{error} It is tried again.")
+        except Refused as error:
+            return hold, Hold("CannotStart", str(error), permanent=True)
         return hold, None
 
     async def _workload(

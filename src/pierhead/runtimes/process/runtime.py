@@ -20,7 +20,7 @@ from pierhead.runtimes.base import LogLine
 from pierhead.runtimes.failpoint import failpoint
 from pierhead.runtimes.process import logfiles
 from pierhead.runtimes.process.ground import Ground, Settings
-from pierhead.runtimes.process.hints import Hints
+from pierhead.runtimes.hints import Hints
 from pierhead.runtimes.process.identity import Handle, Identity
 from pierhead.runtimes.process.limits import detect
 from pierhead.runtimes.process.probing import Prober

@@ -1,0 +1,508 @@
+"""The service JSON: every key has an effect, or is refused by name, or is reported by name."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pierhead.core.errors import Invalid, Missing, NotFound, PierheadError, Unsupported
+from pierhead.core.mounts import FolderSource, NasSource, OssSource, Source
+from pierhead.core.resources import GIB, MIB, Resources
+from pierhead.core.specs import BUILT_IN
+from pierhead.core.templates import Probe, Rolling, Template
+from pierhead.dialects.eas import service_document as sd
+
+MINE = Template(name="mine", engine="custom", command=("serve", "{port}"), env={"A": "1"})
+TEMPLATES = {**BUILT_IN, "mine": MINE}
+
+
+def document(container: Any = None, **top: Any) -> dict[str, Any]:
+    metadata = {"name": "foo", **top.pop("metadata", {})}
+    return {"metadata": metadata, "containers": [container or {"script": "python app.py"}], **top}
+
+
+def translate(content: dict[str, Any], **more: Any) -> sd.DocumentSpec:
+    return sd.translate(content, TEMPLATES.get, **more)
+
+
+def reasons(spec: sd.DocumentSpec) -> str:
+    return "\n".join(notice.message for notice in spec.notices)
+
+
+FULL = document(
+    {
+        "script": "python app.py --port 9000 --model /mnt/model/x.gguf",
+        "port": 9000,
+        "env": [{"name": "MODE", "value": "fast"}],
+        "readiness_check": {"http_get": {"path": "/ready", "port": 9000}, "period_seconds": 3},
+        "liveness_check": {"tcp_socket": {"port": 9001}, "failure_threshold": 7},
+        "startup_check": {
+            "exec": {"command": ["true"]},
+            "initial_delay_seconds": 20,
+            "period_seconds": 10,
+            "failure_threshold": 60,
+        },
+    },
+    metadata={
+        "instance": 3,
+        "cpu": 2,
+        "memory": 4096,
+        "gpu": 1,
+        "group": "team_a",
+        "workspace_id": "w1",
+        "quota_id": "q1",
+        "rolling_strategy": {"max_surge": "25%", "max_unavailable": 1},
+        "rpc": {"keepalive": 120000},
+    },
+    storage=[
+        {
+            "mount_path": "/mnt/model/",
+            "oss": {"path": "oss://bucket/llama/", "readOnly": True},
+            "properties": {"resource_type": "model"},
+        }
+    ],
+    runtime={"termination_grace_period": 45},
+    token="secret-token",
+)
+
+
+def test_every_known_key_has_its_effect() -> None:
+    spec = translate(FULL)
+    assert (spec.name, spec.instance, spec.group) == ("foo", 3, "team_a")
+    assert (spec.workspace_id, spec.quota_id, spec.token) == ("w1", "q1", "secret-token")
+    assert spec.source == OssSource("bucket", "llama/")
+    assert spec.rolling == Rolling("25%", 1)
+    assert spec.request_timeout == 120.0
+    template = spec.template
+    assert template.engine == "custom"
+    assert template.command == (
+        "python",
+        "app.py",
+        "--port",
+        "{port}",
+        "--model",
+        "{model_dir}/x.gguf",
+    )
+    assert template.env == {"MODE": "fast"}
+    assert template.resources == Resources(cpu=2.0, memory=4 * GIB, gpu=1)
+    assert template.readiness == Probe(kind="http", path="/ready", period=3.0)
+    assert template.liveness == Probe(kind="tcp", port=9001, failures=7)
+    assert template.start_deadline == 620.0
+    assert template.stop_grace == 45.0
+    for told in ("containers[0].port", "storage[0].mount_path", "startup_check", "it runs as"):
+        assert told in reasons(spec)
+
+
+def test_a_minimal_document() -> None:
+    spec = translate({"name": "foo", "containers": [{"command": ["serve", "now"], "args": ["-v"]}]})
+    assert spec.template == Template(name="foo", engine="custom", command=("serve", "now", "-v"))
+    assert (spec.instance, spec.request_timeout, spec.notices, spec.source) == (
+        None,
+        None,
+        (),
+        None,
+    )
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "argv"),
+    [
+        ("serve --name 'a b'", ("serve", "--name", "a b")),
+        ("serve --port {port}", ("serve", "--port", "{port}")),
+        ("cd /x && serve", ("sh", "-c", "cd /x && serve")),
+        ("serve | tee log", ("sh", "-c", "serve | tee log")),
+        ("serve; sleep 1", ("sh", "-c", "serve; sleep 1")),
+        ("serve $PORT", ("sh", "-c", "serve $PORT")),
+        ("A=1 serve", ("sh", "-c", "A=1 serve")),
+        ("serve >log", ("sh", "-c", "serve >log")),
+        ("serve `x`", ("sh", "-c", "serve `x`")),
+        ("a\nb", ("sh", "-c", "a\nb")),
+        ("exec serve", ("sh", "-c", "exec serve")),
+    ],
+)
+def test_scripts_need_a_shell_or_not(script: str, argv: tuple[str, ...]) -> None:
+    assert translate(document({"script": script})).template.command == argv
+    assert translate(document({"command": script})).template.command == argv
+
+
+def test_arguments_follow_a_shell_script() -> None:
+    spec = translate(document({"script": 'echo "$1" && serve', "args": ["x"]}))
+    assert spec.template.command == ("sh", "-c", 'echo "$1" && serve', "sh", "x")
+
+
+@pytest.mark.parametrize(
+    ("container", "argv"),
+    [
+        ({"script": "serve --port 8000"}, ("serve", "--port", "{port}")),
+        ({"script": "serve --port=8000 --max 8000"}, ("serve", "--port={port}", "--max", "8000")),
+        ({"script": "serve -p 8000"}, ("serve", "-p", "{port}")),
+        ({"script": "gunicorn -b 0.0.0.0:8000 app"}, ("gunicorn", "-b", "0.0.0.0:{port}", "app")),
+        ({"script": "python -m http.server 8000"}, ("python", "-m", "http.server", "{port}")),
+        (
+            {"script": "python -m http.server 8000", "port": 9000},
+            ("python", "-m", "http.server", "8000"),
+        ),
+        ({"script": "serve --port 80001"}, ("serve", "--port", "80001")),
+        ({"script": "serve --port 8000 && true"}, ("sh", "-c", "serve --port {port} && true")),
+    ],
+)
+def test_the_fixed_port_becomes_the_replicas_own(container: Any, argv: tuple[str, ...]) -> None:
+    spec = translate(document(container))
+    assert spec.template.command == argv
+    assert ("it runs as" in reasons(spec)) == ("{port}" in str(argv))
+
+
+def test_probes_that_run_a_command_find_port_and_files() -> None:
+    check = {"exec": {"command": ["curl", "localhost:8000/x", "/mnt/m/f"]}}
+    mount = [{"mount_path": "/mnt/m", "nfs": {"server": "s", "path": "/p"}}]
+    spec = translate(document({"script": "serve", "health_check": check}, storage=mount))
+    line = "curl 'localhost:'\"$PORT\"'/x' ''\"$MODEL_DIR\"'/f'"
+    assert spec.template.readiness.command == ("sh", "-c", line)
+    assert spec.source == NasSource("s", "/p")
+
+
+# --- templates by image -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "image", ["pierhead/smollm2_135m_q4", "smollm2_135m_q4", "pierhead/smollm2_135m_q4:1"]
+)
+def test_an_image_names_a_template(image: str) -> None:
+    spec = translate(document({"image": image, "env": [{"name": "B", "value": "2"}]}))
+    assert replace(spec.template, env={}) == BUILT_IN["smollm2_135m_q4"]
+    assert spec.template.env == {"B": "2"}
+    sized = translate(document({"image": image}, metadata={"memory": 512}))
+    assert sized.template.resources.memory == 512 * MIB
+
+
+def test_an_image_and_a_script() -> None:
+    spec = translate(document({"image": "vllm/vllm:1", "script": "serve"}))
+    assert spec.template.command == ("serve",)
+    assert "containers[0].image" in reasons(spec)
+    mine = translate(document({"image": "mine", "script": "other"}))
+    assert mine.template == replace(MINE, command=("other",))
+    with pytest.raises(Invalid, match="not both"):
+        translate(document({"image": "llama_7b_fp16", "script": "serve"}))
+
+
+# --- nothing is ignored -----------------------------------------------------------------------
+
+REPORTED: dict[str, dict[str, Any]] = {
+    "metadata.disk": document(metadata={"disk": "30Gi"}),
+    "metadata.shm_size": document(metadata={"shm_size": 64}),
+    "metadata.rdma": document(metadata={"rdma": 1}),
+    "metadata.enable_webservice": document(metadata={"enable_webservice": True}),
+    "metadata.enable_grpc": document(metadata={"enable_grpc": True}),
+    "metadata.other": document(metadata={"other": 1}),
+    "metadata.rpc.max_queue_size": document(metadata={"rpc": {"max_queue_size": 64}}),
+    "metadata.rpc.rate_limit": document(metadata={"rpc": {"rate_limit": 5}}),
+    "metadata.rpc.worker_threads": document(metadata={"rpc": {"worker_threads": 5}}),
+    "metadata.rpc.max_batch_size": document(metadata={"rpc": {"max_batch_size": 5}}),
+    "metadata.rpc.io_threads": document(metadata={"rpc": {"io_threads": 5}}),
+    "metadata.rpc.other": document(metadata={"rpc": {"other": 5}}),
+    "metadata.rolling_strategy.other": document(metadata={"rolling_strategy": {"other": 5}}),
+    "containers[0].port": document({"script": "x", "port": 8000}),
+    "containers[0].image": document({"script": "x", "image": "nginx"}),
+    "containers[0].resources": document({"script": "x", "resources": {"cpu": 1}}),
+    "containers[0].args": document({"image": "mine", "args": ["x"]}),
+    "containers[0].other": document({"script": "x", "other": 0}),
+    "containers[0].env[0]": document({"script": "x", "env": [{"name": "PORT", "value": "1"}]}),
+    "containers[0].env[0].valueFrom": document(
+        {"script": "x", "env": [{"name": "A", "valueFrom": {"x": 1}}]}
+    ),
+    "containers[0].health_check.other": document(
+        {"script": "x", "health_check": {"tcp_socket": {"port": 1}, "other": 1}}
+    ),
+    "containers[0].health_check.http_get.scheme": document(
+        {"script": "x", "health_check": {"http_get": {"path": "/", "scheme": "HTTPS"}}}
+    ),
+    "storage[0].oss.readOnly": document(
+        storage=[{"oss": {"path": "oss://bucket/", "readOnly": False}}]
+    ),
+    "storage[0].oss.other": document(storage=[{"oss": {"path": "oss://bucket/", "other": 1}}]),
+    "storage[0].mount_path": document(
+        storage=[{"mount_path": "/m", "oss": {"path": "oss://bucket/"}}]
+    ),
+    "storage[0].empty_dir": document(
+        storage=[{"mount_path": "/m", "empty_dir": {"medium": "memory"}}]
+    ),
+    "storage[0].other": document(storage=[{"oss": {"path": "oss://bucket/"}, "other": 1}]),
+    "cloud.computing.instance_type": document(
+        metadata={"cpu": 1, "memory": 1}, cloud={"computing": {"instance_type": "ecs.c6.large"}}
+    ),
+    "cloud.computing.instances": document(
+        metadata={"cpu": 1, "memory": 1},
+        cloud={"computing": {"instances": [{"type": "ecs.c6.large"}]}},
+    ),
+    "cloud.networking.vpc_id": document(cloud={"networking": {"vpc_id": "v"}}),
+    "cloud.networking.vswitch_id": document(cloud={"networking": {"vswitch_id": "v"}}),
+    "cloud.networking.security_group_id": document(
+        cloud={"networking": {"security_group_id": "v"}}
+    ),
+    "cloud.other": document(cloud={"other": 1}),
+    "networking.gateway": document(networking={"gateway": "gw-1"}),
+    "networking.nlb": document(networking={"nlb": [{"id": "x"}]}),
+    "runtime.other": document(runtime={"other": 1}),
+    "features.eas.aliyun.com/x": document(features={"eas.aliyun.com/x": "y"}),
+    "dockerAuth": document(dockerAuth="abc"),
+    "oss_endpoint": document(oss_endpoint="x"),
+    "warm_up_data_path": document(warm_up_data_path="x"),
+    "labels": document(labels={"a": "b"}),
+}
+
+
+@pytest.mark.parametrize("key", REPORTED)
+def test_keys_without_effect_are_reported_by_name(key: str) -> None:
+    assert key in reasons(translate(REPORTED[key]))
+
+
+REFUSED: list[tuple[type[PierheadError], str, dict[str, Any]]] = [
+    *(
+        (Unsupported, key, document(**{key: "x"}))
+        for key in ("processor", "processor_path", "model_path", "model_entry", "model_config")
+    ),
+    (Unsupported, "autoscaler", document(autoscaler={"min": 1})),
+    (Unsupported, "metadata.type", document(metadata={"type": "Async"})),
+    (Unsupported, "containers[1]", document(containers=[{"script": "a"}, {"script": "b"}])),
+    (Unsupported, "prepare", document({"script": "x", "prepare": {"pythonRequirements": ["a"]}})),
+    (Unsupported, "dataset", document(storage=[{"dataset": {"id": "d"}}])),
+    (
+        Unsupported,
+        "resource_type",
+        document(
+            storage=[{"oss": {"path": "oss://bucket/"}, "properties": {"resource_type": "code"}}]
+        ),
+    ),
+    (
+        Unsupported,
+        "storage",
+        document(
+            storage=[{"oss": {"path": "oss://bucket/"}}, {"nfs": {"server": "s", "path": "/"}}]
+        ),
+    ),
+    (NotFound, "eas-r-x", document(metadata={"resource": "eas-r-x"})),
+    (Missing, "metadata.name", {"containers": [{"script": "x"}]}),
+    (Missing, "containers", {"name": "foo"}),
+    (Missing, "containers[0].script", document({"env": []})),
+    (Missing, "containers[0].script", document({"script": "  "})),
+    (Missing, "storage[0].oss", document(storage=[{"mount_path": "/x"}])),
+    (Missing, "storage[0].oss.path", document(storage=[{"oss": {"endpoint": "x"}}])),
+    (Missing, "storage[0].nfs.server", document(storage=[{"nfs": {"path": "/"}}])),
+    (Missing, "command", document({"script": "x", "health_check": {"exec": {"a": 1}}})),
+    *(
+        (Invalid, key, document(metadata=metadata))
+        for key, metadata in (
+            ("metadata.name", {"name": "Foo-1"}),
+            ("metadata.name", {"name": 5}),
+            ("metadata.group", {"group": "x y"}),
+            ("metadata.instance", {"instance": 0}),
+            ("metadata.instance", {"instance": 1.5}),
+            ("metadata.instance", {"instance": "2"}),
+            ("metadata.instance", {"instance": True}),
+            ("metadata.cpu", {"cpu": 0}),
+            ("metadata.cpu", {"cpu": "2"}),
+            ("metadata.memory", {"memory": 0}),
+            ("metadata.memory", {"memory": 1e300}),
+            ("metadata.gpu", {"gpu": -1}),
+            ("metadata.gpu", {"gpu": 0.5}),
+            ("metadata.rpc", {"rpc": 5}),
+            ("metadata.rpc.keepalive", {"rpc": {"keepalive": 0}}),
+            ("metadata.rolling_strategy", {"rolling_strategy": {"max_surge": 0}}),
+            ("max_surge", {"rolling_strategy": {"max_surge": "x"}}),
+            ("max_surge", {"rolling_strategy": {"max_surge": "200%"}}),
+            ("max_surge", {"rolling_strategy": {"max_surge": -1}}),
+            ("max_unavailable", {"rolling_strategy": {"max_unavailable": 0.5}}),
+        )
+    ),
+    *(
+        (Invalid, key, document(container))
+        for key, container in (
+            ("containers[0].image", {"image": "nginx:latest"}),
+            ("containers[0]", {"script": "a", "command": "b"}),
+            ("containers[0].script", {"script": "a 'b"}),
+            ("containers[0].script", {"script": {"a": 1}}),
+            ("containers[0].command", {"command": ["a", 1]}),
+            ("containers[0].args", {"script": "a", "args": "x"}),
+            ("containers[0].port", {"script": "a", "port": 70000}),
+            ("containers[0].port", {"script": "a", "port": "8000"}),
+            ("containers[0].env", {"script": "a", "env": {"A": "1"}}),
+            ("containers[0].env[0]", {"script": "a", "env": ["A=1"]}),
+            ("env[0].name", {"script": "a", "env": [{"value": "1"}]}),
+            ("env[0].name", {"script": "a", "env": [{"name": "A B", "value": "1"}]}),
+            ("env[0].value", {"script": "a", "env": [{"name": "A", "value": 1}]}),
+            ("health_check", {"script": "a", "health_check": {"period_seconds": 1}}),
+            (
+                "health_check",
+                {
+                    "script": "a",
+                    "health_check": {"tcp_socket": {"port": 1}, "http_get": {"path": "/"}},
+                },
+            ),
+            ("path", {"script": "a", "health_check": {"http_get": {"path": "x"}}}),
+            (
+                "period_seconds",
+                {"script": "a", "health_check": {"tcp_socket": {"port": 1}, "period_seconds": 0}},
+            ),
+            (
+                "containers[0]",
+                {"script": "a", "health_check": {"x": 1}, "readiness_check": {"x": 1}},
+            ),
+        )
+    ),
+    (Invalid, "name", {**document(), "name": "other"}),
+    (Invalid, "metadata", {"metadata": [], "containers": [{"script": "x"}]}),
+    (Invalid, "containers", {"name": "foo", "containers": {"script": "x"}}),
+    (
+        Invalid,
+        "mount_path",
+        document(storage=[{"mount_path": "m", "oss": {"path": "oss://bucket/"}}]),
+    ),
+    (Invalid, "storage[0].oss.path", document(storage=[{"oss": {"path": "oss://bucket/../x"}}])),
+    (Invalid, "storage[0].nfs.path", document(storage=[{"nfs": {"server": "s", "path": "/a/.."}}])),
+    (
+        Invalid,
+        "storage[0]",
+        document(storage=[{"oss": {"path": "oss://bucket/"}, "nfs": {"server": "s", "path": "/"}}]),
+    ),
+    (Invalid, "instance_type", document(cloud={"computing": {"instance_type": "ecs.c6.large"}})),
+    (
+        Invalid,
+        "instance_type",
+        document(metadata={"cpu": 1, "memory": 1}, cloud={"computing": {"instance_type": "big"}}),
+    ),
+    (Invalid, "token", document(token=5)),
+    (Invalid, "termination_grace_period", document(runtime={"termination_grace_period": -1})),
+]
+
+
+@pytest.mark.parametrize(("kind", "key", "content"), REFUSED)
+def test_what_cannot_be_done_is_refused_by_name(
+    kind: type[PierheadError], key: str, content: Any
+) -> None:
+    with pytest.raises(kind) as caught:
+        translate(content)
+    assert key in caught.value.message
+
+
+def test_the_built_in_pool_may_be_named() -> None:
+    content = document(metadata={"resource": "eas-r-pool"})
+    assert translate(content, pool="eas-r-pool").notices == ()
+
+
+def test_the_name_cannot_change() -> None:
+    assert translate({"containers": [{"script": "x"}]}, name="bar").name == "bar"
+    with pytest.raises(Invalid, match="cannot change"):
+        translate(document(), name="bar")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 99999)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "name",
+                    "instance",
+                    "script",
+                    "command",
+                    "args",
+                    "env",
+                    "value",
+                    "oss",
+                    "nfs",
+                    "path",
+                    "port",
+                    "http_get",
+                    "exec",
+                    "health_check",
+                    "rpc",
+                    "type",
+                    "mount_path",
+                    "server",
+                    "other",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["metadata", "containers", "storage", "cloud", "networking", "runtime", "token", "x"]
+        ),
+        JSON | st.lists(JSON, max_size=2),
+    )
+)
+def test_any_document_is_translated_or_refused_on_purpose(content: dict[str, Any]) -> None:
+    try:
+        spec = translate({"name": "foo", **content})
+    except PierheadError as error:
+        assert error.message
+    else:
+        told = reasons(spec)
+        assert "x" not in content or content["x"] in (None, "", [], {}) or "parameter x " in told
+
+
+# --- merging and deriving ---------------------------------------------------------------------
+
+
+def test_merge_patches() -> None:
+    old = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert sd.merge(old, {"a": {"c": [3], "e": {"f": None, "g": 1}}, "d": None}) == {
+        "a": {"b": 1, "c": [3], "e": {"g": 1}}
+    }
+    assert sd.merge({"a": 1}, {"a": {"b": None}}) == {"a": {}}
+    assert old == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert sd.merge({"a": "b"}, {"c": "d"}) == {"a": "b", "c": "d"}
+
+
+def test_only_replicas_changed() -> None:
+    more = sd.merge(FULL, {"metadata": {"instance": 5}})
+    assert sd.only_replicas_changed(FULL, more)
+    assert not sd.only_replicas_changed(FULL, FULL)
+    assert not sd.only_replicas_changed(FULL, sd.merge(more, {"token": "x"}))
+    assert sd.only_replicas_changed({"name": "foo"}, {"name": "foo", "metadata": {"instance": 2}})
+
+
+def test_a_secret_is_not_shown() -> None:
+    assert sd.shown({"dockerAuth": "x", "token": "y"}) == {"token": "y"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        None,
+        OssSource("bucket", "路径/"),
+        OssSource("bucket", "", "oss.example.com"),
+        NasSource("0a.cn.nas.aliyuncs.com", "/models/x"),
+    ],
+)
+def test_a_derived_document_makes_the_same_service(source: Source | None) -> None:
+    owners = {"workspace_id": "w", "quota_id": "", "group": "team_a"}
+    derived = sd.derive("foo", 2, "chatglm_6b_int8", source, owners)
+    spec = translate(json.loads(json.dumps(derived)))
+    assert (spec.name, spec.instance, spec.source) == ("foo", 2, source)
+    assert (spec.workspace_id, spec.quota_id, spec.group) == ("w", "", "team_a")
+    assert spec.template == BUILT_IN["chatglm_6b_int8"]
+
+
+def test_weights_of_the_template_need_no_mount() -> None:
+    derived = sd.derive("foo", 1, "mine", FolderSource("/models/x"), {})
+    assert "storage" not in derived

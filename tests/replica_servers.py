@@ -168,3 +168,20 @@ def environment_of(pid: int) -> dict[str, str]:
     """What a process was started with."""
     raw = os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes())
     return dict(entry.split("=", 1) for entry in raw.split("\0") if "=" in entry)
+
+
+async def _as_hub(folder: Path, replicas: int, rollout: str, remove: bool) -> None:
+    """What a hub does for one service, until it is done or killed at its failpoint."""
+    made = runtime(folder)
+    await made.adopt()
+    if remove:
+        await gone(made)
+    else:
+        drained = frozenset(status.id for status in made.observe(SERVICE))
+        wanted = replace(workload(replicas, rollout=rollout), drained=drained)
+        await settle(made, wanted, ready(replicas, rollout))
+    await made.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_as_hub(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4] == "remove"))

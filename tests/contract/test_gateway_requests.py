@@ -1,5 +1,8 @@
 """Requests through a real gateway: who gets in, what the engine sees, what the client gets back."""
 
+# ruff: noqa: PLR0915
+# A scenario is one story, told from top to bottom.
+
 import asyncio
 import base64
 import gzip

@@ -1,5 +1,8 @@
 """Streams, failures and time: what happens between a request that was let in and its last byte."""
 
+# ruff: noqa: PLR0915, C901, ASYNC240
+# A scenario is one story, told from top to bottom; a short file read holds up nobody.
+
 import asyncio
 import json
 import time
@@ -76,10 +79,10 @@ def test_chunks_arrive_as_they_are_sent(tmp_path: Path) -> None:
             feeder.send(b"0\r\n\r\n")
             assert await asyncio.wait_for(reader.read(), 5) == b"0\r\n\r\n"
             writer.close()
+            line = await until(b.gateway.requests, "an access line")
             metrics = await b.metrics()
             assert 'pierhead_gateway_ttft_seconds_count{service="foo"} 1.0' in metrics
             assert "pierhead_gateway_inflight{" not in metrics
-            line = await until(b.gateway.requests, "an access line")
             assert line[-1]["status"] == 200
             assert line[-1]["replica"] == "r0"
             assert line[-1]["ttft_ms"] >= 0
@@ -194,10 +197,10 @@ def test_a_stream_that_breaks_is_cut_and_the_replica_put_out(tmp_path: Path, how
             rest = await asyncio.wait_for(reader.read(), 5)
             assert rest == b"", "no last chunk: the client sees that it is not whole"
             writer.close()
+            line = await until(b.gateway.requests, "an access line")
             metrics = await b.metrics()
             assert 'pierhead_gateway_broken_streams_total{service="foo"} 1.0' in metrics
             assert 'pierhead_gateway_ejected_total{service="foo"} 1.0' in metrics
-            line = await until(b.gateway.requests, "an access line")
             assert line[-1]["broken"] is True
             out = line[-1]["replica"]
             await until(lambda: b.hub.last.get("ejected") == [out], "a report of it")

@@ -1,4 +1,5 @@
 """What every runtime must do, asked of the process runtime with real servers and of the double."""
+# ruff: noqa: ASYNC110, ASYNC240 - one scene at a time: a short wait for a file harms nobody
 
 import asyncio
 import secrets

@@ -27,9 +27,12 @@ ASK: dict[str, Callable[[Service], Service | None]] = {
     "scale": lambda service: lifecycle.scale(service, 3, NOW),
     "same": lambda service: lifecycle.scale(service, service.replicas, NOW),
     "upgrade": lambda service: lifecycle.upgrade(service, OTHER, NOW),
+    "grow": lambda service: lifecycle.upgrade(service, OTHER, NOW, replicas=3),
+    "touch": lambda service: lifecycle.touch(service, NOW),
     "delete": lambda service: lifecycle.delete(service, NOW),
 }
 NOTHING, CONFLICT = None, Conflict
+SECOND: dict[str, object] = {"latest": 2, "current": replace(OTHER, number=2)}
 R, S, D = Wanted.RUNNING, Wanted.STOPPED, Wanted.DELETED
 #: (request, state) -> (wanted, change, what else is new), nothing, or a conflict
 TABLE: dict[
@@ -53,9 +56,15 @@ TABLE: dict[
     ("same", R): NOTHING,
     ("same", S): NOTHING,
     ("same", D): CONFLICT,
-    ("upgrade", R): (R, Change.UPDATE, {"latest": 2, "current": replace(OTHER, number=2)}),
-    ("upgrade", S): (S, Change.STOP, {"latest": 2, "current": replace(OTHER, number=2)}),
+    ("upgrade", R): (R, Change.UPDATE, SECOND),
+    ("upgrade", S): (S, Change.STOP, SECOND),
     ("upgrade", D): CONFLICT,
+    ("grow", R): (R, Change.UPDATE, {**SECOND, "replicas": 3}),
+    ("grow", S): (S, Change.STOP, {**SECOND, "replicas": 3}),
+    ("grow", D): CONFLICT,
+    ("touch", R): (R, Change.UPDATE, {}),
+    ("touch", S): (S, Change.STOP, {}),
+    ("touch", D): CONFLICT,
     ("delete", R): (D, Change.DELETE, {}),
     ("delete", S): (D, Change.DELETE, {}),
     ("delete", D): NOTHING,
@@ -90,6 +99,8 @@ def test_an_illegal_count_is_refused_by_field(count: int) -> None:
     assert caught.value.field == "metadata.instance"
     with pytest.raises(Invalid):
         lifecycle.scale(IN[R], count, NOW)
+    with pytest.raises(Invalid):
+        lifecycle.upgrade(IN[R], OTHER, NOW, replicas=count)
 
 
 @pytest.mark.parametrize("count", [1, 1000])

@@ -71,6 +71,8 @@ def test_orders_and_sorts() -> None:
 def test_maps_and_lists() -> None:
     label = urlencode({"Label": '{"a b":"中 文","k":null}'})
     assert query("ListServices", label)["Label"] == {"a b": "中 文", "k": None}
+    labels = urlencode({"Labels": '{"a":"1","b":null}'})
+    assert query("CreateService", labels)["Labels"] == {"a": "1"}
     for keys in ("a,b", "a,,b,", '["a","b"]', "a%2Cb", " a , b "):
         assert query(
             "DeleteServiceLabel", urlencode({"Keys": "x"}) if not keys else f"Keys={keys}"

@@ -29,6 +29,7 @@ from pierhead.dialects.eas import catalog, openapi, sign
 from pierhead.dialects.eas.app import Doors, EasApp, Limits
 from pierhead.dialects.eas.handlers import Handlers
 from pierhead.engines import registry
+from pierhead.listener import listen
 from pierhead.operations import identity
 from pierhead.operations.platform import Platform
 from pierhead.reconciler.loop import Reconciler, Rhythm
@@ -47,6 +48,7 @@ log = telemetry.logger("pierhead.hub")
 
 #: Seconds that requests which are being answered get when the hub is told to end.
 _LAST_ANSWERS = 5
+_BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,15 +271,10 @@ def _listener(address: str) -> Generator[socket.socket]:
         Unavailable: it cannot be had.
     """
     host, port = split_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=1024)
+        listener = listen(host, port, _BACKLOG)
     except OSError as error:
-        raise Unavailable(
-            f"The address {address}", f"{error.strerror}; set listen to another one"
-        ) from error
-    # Accepted connections inherit it. asyncio sets it by itself only on sockets made with an
-    # explicit protocol; without it Nagle's wait meets the client's delayed ACK: 44 ms per answer.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        why = f"{error.strerror}; set listen to another one"
+        raise Unavailable(f"The address {address}", why) from error
     with listener:
         yield listener

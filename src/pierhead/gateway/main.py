@@ -24,6 +24,7 @@ from pierhead.gateway.relay import Relay
 from pierhead.gateway.settings import GatewaySettings
 from pierhead.gateway.table import LiveTable, Served
 from pierhead.gateway.upstream import Upstream
+from pierhead.listener import listen
 
 _LAST_WORDS = 1.0  #: seconds that requests cancelled at the stop get to say so
 
@@ -38,7 +39,7 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
     now = asyncio.get_running_loop().time
     live, bell = LiveTable(), Bell()
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(_listen(settings))
+        listener = stack.enter_context(listen(settings.host, settings.port, settings.backlog))
         hub = await stack.enter_async_context(Hub(settings, clock))
         upstream = await stack.enter_async_context(Upstream(settings))
         balance = Balance(now, rng, lambda replica: _ring_if_drained(replica, live, bell))
@@ -122,16 +123,6 @@ def _stopped_by_signals(server: uvicorn.Server) -> Generator[None, None, None]:
     finally:
         for one in signals:
             loop.remove_signal_handler(one)
-
-
-def _listen(settings: GatewaySettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    address = (settings.host, settings.port)
-    listener = socket.create_server(address, family=family, backlog=settings.backlog)
-    # Accepted connections inherit it. asyncio sets it by itself only on sockets made with an
-    # explicit protocol; without it Nagle's wait meets the client's delayed ACK: 44 ms per answer.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 def _ring_if_drained(replica: str, live: LiveTable, bell: Bell) -> None:

@@ -141,11 +141,20 @@ def noticing_the_end(response: aiohttp.ClientResponse) -> Generator[None]:
     if closed is None:
         yield
         return
+    # The future is the connection's, which may serve on: nothing of ours may pile up there, and
+    # its error is to be taken note of even if it comes when no request is in work.
+    closed.remove_done_callback(_seen)
+    closed.add_done_callback(_seen)
     closed.add_done_callback(end)
     try:
         yield
     finally:
-        closed.remove_done_callback(end)  # the connection may serve on
+        closed.remove_done_callback(end)
+
+
+def _seen(done: asyncio.Future[None]) -> None:
+    if not done.cancelled():
+        done.exception()
 
 
 async def _note_reuse(

@@ -41,7 +41,9 @@ def _armed(text: str) -> _Armed:
     if name not in POINTS and name.startswith("process."):
         raise ValueError(f"PIERHEAD_FAILPOINT names no failpoint: {name}")
     nth = next((option[4:] for option in options if option.startswith("nth=")), "1")
-    return _Armed(name, int(nth)) if "kill" in options else _Armed()
+    if name in POINTS and "kill" not in options:
+        raise ValueError(f"PIERHEAD_FAILPOINT={text}: {name} can only kill")
+    return _Armed(name, int(nth))
 
 
 _ARMED = _armed(os.environ.get("PIERHEAD_FAILPOINT", ""))

@@ -204,7 +204,7 @@ def _run(command: list[str], what: str, environment: dict[str, str], running: _R
     if process.returncode:
         lines = [line.strip() for line in (errors or output).splitlines() if line.strip()]
         raise Unavailable(
-            what, " ".join(lines[-3:])[:600] or f"{command[0]} ended with {process.returncode}"
+            what, " ".join(lines[-8:])[-600:] or f"{command[0]} ended with {process.returncode}"
         )
 
 

@@ -1,5 +1,6 @@
 """Core values as JSON text and back, checked on the way in: what is stored is what the types say."""
 
+from functools import lru_cache
 from typing import TypeVar
 
 from pydantic import TypeAdapter
@@ -15,6 +16,15 @@ version: TypeAdapter[Version] = TypeAdapter(Version)
 hold: TypeAdapter[Hold] = TypeAdapter(Hold)
 replicas: TypeAdapter[tuple[ReplicaStatus, ...]] = TypeAdapter(tuple[ReplicaStatus, ...])
 labels: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
+
+#: How many different contents are remembered; each is some kilobytes.
+_REMEMBERED = 512
+
+
+@lru_cache(_REMEMBERED)
+def read_version(content: str) -> Version:
+    """The `Version` in a text. A version never changes, so the same text is read only once."""
+    return version.validate_json(content)
 
 
 def text(adapter: TypeAdapter[T], value: T) -> str:

@@ -2,13 +2,16 @@
 
 import hashlib
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.store import tables
 
 _K, _B, _N = tables.access_keys, tables.bearer_tokens, tables.nonces
+# Made once: these two run for every request.
+_KEY_BY_ID = select(_K).where(_K.c.id == bindparam("id"))
+_NEW_NONCE = insert(_N)
 
 
 def put(tx: Connection, key: AccessKey) -> None:
@@ -31,7 +34,7 @@ def put(tx: Connection, key: AccessKey) -> None:
 
 def find(tx: Connection, key: str) -> AccessKey | None:
     """An access key by its id, whether or not it is active or expired."""
-    row = tx.execute(select(_K).where(_K.c.id == key)).mappings().first()
+    row = tx.execute(_KEY_BY_ID, {"id": key}).mappings().first()
     if row is None:
         return None
     return AccessKey(
@@ -75,7 +78,7 @@ def use_nonce(tx: Connection, key: str, nonce: str, expires: float) -> bool:
     # A digest, because clients choose the length and the column has one.
     digest = hashlib.sha256(nonce.encode(errors="surrogateescape")).hexdigest()
     try:
-        tx.execute(insert(_N).values(key=key, nonce=digest, expires=expires))
+        tx.execute(_NEW_NONCE, {"key": key, "nonce": digest, "expires": expires})
     except IntegrityError:
         return False
     return True

@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping, Select, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.errors import Conflict, Stale
@@ -14,6 +25,10 @@ from pierhead.store import seen as seen_rows
 
 _S = tables.services
 _BOTH = select(_S, *seen_rows.COLUMNS).outerjoin(tables.seen, tables.seen.c.service == _S.c.id)
+# Made once: SQLAlchemy takes longer to build such a statement than SQLite to run it.
+_BY_ID = _BOTH.where(_S.c.id == bindparam("id"))
+_BY_NAME = _BOTH.where(_S.c.name == bindparam("name"))
+_IN_GROUP = _BY_NAME.where(_S.c.group_name == bindparam("group"))
 
 Sort = Literal["created", "updated", "name"]
 
@@ -91,7 +106,7 @@ def version(tx: Connection, service: str, number: int) -> Version | None:
     found = tx.execute(
         select(_V.c.content).where(_V.c.service == service, _V.c.number == number)
     ).scalar()
-    return codec.version.validate_json(found) if found else None
+    return codec.read_version(found) if found else None
 
 
 def remove(tx: Connection, service: str, revision: int) -> None:
@@ -106,17 +121,15 @@ def remove(tx: Connection, service: str, revision: int) -> None:
 
 def load(tx: Connection, service: str) -> tuple[Service, Seen] | None:
     """A service by its id, with what was seen of it."""
-    return _pair(tx.execute(_BOTH.where(_S.c.id == service)).mappings().first())
+    return _pair(tx.execute(_BY_ID, {"id": service}).mappings().first())
 
 
 def find(tx: Connection, name: str) -> tuple[Service, Seen] | None:
     """A service by its name, its `<group>.<name>`, or its id."""
-    found = _pair(tx.execute(_BOTH.where(_S.c.name == name)).mappings().first())
+    found = _pair(tx.execute(_BY_NAME, {"name": name}).mappings().first())
     if found is None and "." in name:
         group, _, bare = name.rpartition(".")
-        found = _pair(
-            tx.execute(_BOTH.where(_S.c.name == bare, _S.c.group_name == group)).mappings().first()
-        )
+        found = _pair(tx.execute(_IN_GROUP, {"name": bare, "group": group}).mappings().first())
     return found or load(tx, name)
 
 
@@ -224,7 +237,7 @@ def _service(row: RowMapping) -> Service:
         wanted=Wanted(row["wanted"]),
         change=Change(row["change"]),
         replicas=row["replicas"],
-        current=codec.version.validate_json(row["content"]),
+        current=codec.read_version(row["content"]),
         latest=row["latest"],
         epoch=row["epoch"],
         revision=row["revision"],
@@ -234,5 +247,5 @@ def _service(row: RowMapping) -> Service:
         workspace=row["workspace"],
         quota=row["quota"],
         group=row["group_name"],
-        labels=codec.labels.validate_json(row["labels"]),
+        labels=codec.labels.validate_json(row["labels"]) if row["labels"] != "{}" else {},
     )

@@ -30,6 +30,7 @@ class Field:
     unit: str = ""
     note: str = ""
     deprecated: bool = False
+    nullable: bool = False  #: a map whose values may be null: the key exists, whatever its value
     newer: bool = False  #: sent by newer clients than the Python SDK 7.0.0
     serialization: str = ""  #: `json` or `comma`, in a query string
     instead: str = ""  #: name of the parameter that may be given in place of this required one
@@ -261,6 +262,7 @@ def _field(entry: dict[str, Any]) -> Field:
         unit=entry.get("unit", ""),
         note=entry.get("note", ""),
         deprecated=bool(entry.get("deprecated")),
+        nullable=bool(entry.get("nullable")),
         newer=bool(entry.get("newer")),
         serialization=entry.get("serialization", ""),
         instead=entry.get("instead", ""),

@@ -6,11 +6,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pierhead.core.errors import NotFound, Unsupported
+from pierhead.core.events import Notice
 from pierhead.core.services import Seen, Service
 from pierhead.dialects.eas import listing, present, revise
 from pierhead.dialects.eas import service_document as documents
 from pierhead.dialects.eas.app import Call, Handler
-from pierhead.dialects.eas.messages import app_request
+from pierhead.dialects.eas.messages import app_request, without_effect
 from pierhead.dialects.eas.present import APP, DOCUMENT, View
 from pierhead.operations import reports, services
 from pierhead.operations.platform import Platform
@@ -70,7 +71,7 @@ class Handlers:
             source=request.source,
             workspace=call.query.get("WorkspaceId", ""),
             quota=quota,
-            notices=(*request.notices, *revise.unlimited(quota)),
+            notices=(*request.notices, *_strangers(call), *revise.unlimited(quota)),
         )
         return self._created(await services.create(self._platform, call.principal, draft))
 
@@ -109,7 +110,9 @@ class Handlers:
             )
         quota = call.query.get("QuotaId")
         owners = revise.Owners(call.query.get("WorkspaceId"), quota)
-        request = replace(request, notices=(*request.notices, *revise.unlimited(quota or "")))
+        request = replace(
+            request, notices=(*request.notices, *_strangers(call), *revise.unlimited(quota or ""))
+        )
 
         def decide(service: Service, _seen: Seen, now: float) -> Decision:
             return revise.app(service, request, template, owners, now)
@@ -270,6 +273,13 @@ class Handlers:
 
 def _name(call: Call) -> str:
     return present.core_id(call.path["ServiceName"])
+
+
+def _strangers(call: Call) -> tuple[Notice, ...]:
+    """A notice for each field of the body that no version of the API knows."""
+    return tuple(
+        without_effect(name, "no version of this operation knows it") for name in call.unknown
+    )
 
 
 def _port(url: str) -> int:

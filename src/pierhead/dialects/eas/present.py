@@ -3,12 +3,14 @@
 Every field is there and none is null: clients index some, and take null as absent (WIRE section 6).
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import ceil
 from typing import Any, cast
+
+from pydantic_core import to_json
 
 from pierhead.core.events import Event
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
@@ -173,12 +175,17 @@ def image(item: Service) -> str:
 
 def time_text(at: float) -> str:
     """RFC 3339 in UTC, whole seconds."""
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(int(at))
+
+
+@lru_cache(2048)  # a list shows the same times again and again
+def _second(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC).isoformat()[:19]}Z"
 
 
 def compact(document: Mapping[str, Any]) -> str:
     """A JSON object as text."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return to_json(document).decode()
 
 
 def _app(item: Service) -> dict[str, str]:

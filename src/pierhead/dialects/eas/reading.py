@@ -236,10 +236,14 @@ def _structure(item: Field, value: Any, name: str) -> dict[str, Any]:
 
 
 def _map(item: Field, value: Any, name: str) -> dict[str, Any]:
-    """A free map. A null value stays: in a label filter it means that the key exists."""
+    """A map with keys of the caller's own; null counts as absent unless the field says otherwise."""
+    entries = _entries(value, name)
+    if item.of is None or item.of.type == "any":
+        return entries
     return {
         key: None if entry is None else _value(item.of, entry, f"{name}.{key[:80]}")
-        for key, entry in _entries(value, name).items()
+        for key, entry in entries.items()
+        if entry is not None or item.nullable
     }
 
 

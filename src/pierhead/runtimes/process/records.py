@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pierhead.core.errors import Invalid, Unavailable
+from pierhead.core.errors import Invalid
 from pierhead.core.launch import Files
 from pierhead.core.replicas import Exit
 from pierhead.core.resources import Resources
@@ -140,10 +140,14 @@ class ReplicaFolder:
         return self.path.name
 
     def create(self, intent: Intent) -> None:
-        """Write the intent."""
-        (self.path / "runs").mkdir(parents=True, mode=0o700)
-        (self.path / "work").mkdir(mode=0o700)
-        write(self.path / "replica.json", _plain(intent))
+        """Write the intent, or leave nothing behind."""
+        try:
+            (self.path / "runs").mkdir(parents=True, mode=0o700)
+            (self.path / "work").mkdir(mode=0o700)
+            write(self.path / "replica.json", _plain(intent))
+        except OSError:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
 
     def intent(self) -> Intent | None:
         """The intent; None when it was never wholly written, or is going."""
@@ -161,12 +165,13 @@ class ReplicaFolder:
         return read(self.path / f"{name}.json")
 
     def runs(self) -> list[RunFolder]:
-        """Runs that are kept, first to last."""
+        """Runs that are kept, first to last; one that was never wholly written is none."""
         try:
             names = [entry.name for entry in (self.path / "runs").iterdir() if entry.name.isdigit()]
         except FileNotFoundError:
             return []
-        return [RunFolder(self.path / "runs" / name) for name in sorted(names, key=int)]
+        found = [RunFolder(self.path / "runs" / name) for name in sorted(names, key=int)]
+        return [run for run in found if (run.path / "run.json").exists()]
 
     def new_run(self, facts: RunFacts) -> RunFolder:
         """Write down that a run begins; runs that are neither first nor among the last go."""
@@ -177,24 +182,19 @@ class ReplicaFolder:
         write(run.path / "run.json", asdict(facts))
         return run
 
-    def check_free(self) -> None:
-        """Nobody may keep this replica.
-
-        Raises:
-            Unavailable: somebody does, unseen: another container or machine shares the folder.
-        """
+    def kept(self) -> bool:
+        """Does a keeper hold this replica now, seen or not?"""
         try:
             fd = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return
+            return False
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Unavailable(
-                f"The replica {self.id}", "a process that cannot be seen from here keeps it"
-            ) from error
+        except BlockingIOError:
+            return True
         finally:
             os.close(fd)
+        return False
 
     def discard(self) -> None:
         """Remove a folder that is no replica: its creation or removal was cut off."""

@@ -331,6 +331,7 @@ class Replica:
     def _found_dead(self, why: str) -> None:
         if self._run is None:
             return
+        self._ask_no_more()  # else it could be called ready while it ends
         message = f"It was ended, because {why}"
         with suppress(OSError):  # disk full: it is ended all the same, only the reason is poorer
             self._run.folder.mark("killed", reason="LivenessFailed", message=message)

@@ -18,9 +18,9 @@ from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus, RuntimeInf
 from pierhead.core.workloads import Workload
 from pierhead.runtimes.base import LogLine
 from pierhead.runtimes.failpoint import failpoint
+from pierhead.runtimes.hints import Hints
 from pierhead.runtimes.process import logfiles
 from pierhead.runtimes.process.ground import Ground, Settings
-from pierhead.runtimes.hints import Hints
 from pierhead.runtimes.process.identity import Handle, Identity
 from pierhead.runtimes.process.limits import detect
 from pierhead.runtimes.process.probing import Prober
@@ -36,6 +36,7 @@ from pierhead.runtimes.process.spawn import living_keepers
 
 #: Seconds a keeper may need beyond the grace of its engine before `stop_all` gives up on it.
 _PATIENCE = 5.0
+_DYING = 2.0  #: seconds a keeper may take to be wholly gone
 
 
 class ProcessRuntime:
@@ -100,8 +101,11 @@ class ProcessRuntime:
                 continue  # its creation was cut off: what runs for it is an orphan
             replica = Replica(ground, folder, intent)
             found = keepers.pop((service, folder.id), None)
-            if found is None:
-                folder.check_free()
+            # A dying keeper loses its name a moment before its lock: hence the patience.
+            if found is None and not await _until(lambda folder=folder: not folder.kept(), _DYING):
+                raise Unavailable(
+                    f"The replica {folder.id}", "a process that cannot be seen from here keeps it"
+                )
             self._services.setdefault(service, {})[folder.id] = replica
             known.add(folder.id)
             replica.take_up(found)
@@ -144,7 +148,7 @@ class ProcessRuntime:
             try:
                 self._act(action, workload, group)
             except OSError as error:
-                problems.append(Unavailable("The replica's folder", str(error)))
+                problems.append(Unavailable("A replica's folder or process", str(error)))
             except PierheadError as error:
                 problems.append(error)
         self._tidy(workload.service)
@@ -205,7 +209,7 @@ class ProcessRuntime:
                 if replica.state is ReplicaState.STOPPED and replica.forget():
                     del group[replica.intent.id]
         except OSError as error:
-            raise Unavailable("The replica's folder", str(error)) from error
+            raise Unavailable("A replica's folder", str(error)) from error
         return self._tidy(service)
 
     def _tidy(self, service: str) -> bool:

@@ -20,7 +20,7 @@ class Watch:
         if handle.fd >= 0:
             self._loop.add_reader(handle.fd, self._look)
         else:
-            self._look()
+            self._timer = self._loop.call_later(0, self._look)
 
     def _look(self) -> None:
         if self.handle.ended():

@@ -1,0 +1,260 @@
+"""A whole control plane without its wire: real store, operations and reconciler over the fake runtime.
+
+It lives in virtual time. Gateways are doubles that follow the route book and hold requests open.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import virtual_time
+from builders import ACCOUNT, ROOT, FakeEntropy, a_template
+from pierhead.core import routes as core_routes
+from pierhead.core.launch import Capabilities, Files
+from pierhead.core.mounts import Source
+from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus
+from pierhead.core.resources import GIB
+from pierhead.core.routes import GatewayReport
+from pierhead.core.services import Hold, Seen, Service, Version
+from pierhead.core.status import Verdict, reached, verdict
+from pierhead.core.templates import Template
+from pierhead.operations import services
+from pierhead.operations.platform import Platform
+from pierhead.operations.services import Decision, Draft
+from pierhead.reconciler.loop import Reconciler, Rhythm
+from pierhead.reconciler.routes import RouteBook
+from pierhead.reconciler.service import ServicePass
+from pierhead.runtimes.fake import FakeRuntime
+from pierhead.store import events as event_rows
+from pierhead.store import services as rows
+from pierhead.store.db import Database
+
+RHYTHM = Rhythm(resync=30.0)
+_CUSTOM = Capabilities(
+    api="any", keyed=False, needs_weights=False, checks_model_name=True, families=frozenset()
+)
+_NODES = (Node("fake", cpu=64, memory=1024 * GIB, memory_free=1024 * GIB),)
+
+
+class FakeWeights:
+    """Answers what a test puts into it: by template name a hold, else files that are there."""
+
+    def __init__(self) -> None:
+        self.holds: dict[str, Hold] = {}
+
+    def ensure(self, template: Template, source: Source | None) -> Files | Hold:
+        return self.holds.get(template.name) or Files("/weights", "/weights/model.gguf", 1)
+
+
+class Bus:
+    """Carries internal notifications; this one loses none."""
+
+    def deliver(self, receiver: Callable[[Any], None], what: Any) -> None:
+        receiver(what)
+
+
+class ChaosBus(Bus):
+    """Drops, doubles, delays and reorders them."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def deliver(self, receiver: Callable[[Any], None], what: Any) -> None:
+        for _ in range(self._rng.choice([0, 0, 1, 1, 2, 3])):
+            after = self._rng.choice([0.0, 0.0, 0.02, 0.7, 4.0, 20.0])
+            asyncio.get_running_loop().call_later(after, receiver, what)
+
+
+class BusRuntime(FakeRuntime):
+    """A fake runtime whose hints travel by the bus."""
+
+    bus = Bus()
+
+    def changes(self) -> AsyncIterator[str]:
+        return self._carried(super().changes())
+
+    async def _carried(self, hints: AsyncIterator[str]) -> AsyncIterator[str]:
+        arrived: asyncio.Queue[str] = asyncio.Queue()
+
+        async def carry() -> None:
+            async for service in hints:
+                self.bus.deliver(arrived.put_nowait, service)
+
+        carrier = asyncio.create_task(carry())
+        try:
+            while True:
+                yield await arrived.get()
+        finally:
+            carrier.cancel()
+
+
+class GatewayDouble:
+    """Follows the table, reports every second and at each change, counts the requests it holds."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self._world, self._name = world, name
+        self.revision = 0
+        self.targets: dict[str, list[str]] = {}
+        self.busy: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        while True:
+            found = await self._world.routes.newer(self.revision, 1.0)
+            if found is not None:
+                table = core_routes.load(found)
+                self.revision = table.revision
+                self.targets = {
+                    name: [target.replica for target in route.targets]
+                    for name, route in table.routes.items()
+                }
+            self.report()
+
+    def begin(self, replica: str) -> None:
+        """A request goes to the replica."""
+        self.busy[replica] += 1
+
+    def end(self, replica: str) -> None:
+        """Its last byte was sent."""
+        self.busy[replica] -= 1
+        self.report()
+
+    def report(self) -> None:
+        told = GatewayReport(self._name, self.revision, dict(+self.busy))
+        self._world.bus.deliver(self._world.reconciler.heard, told)
+
+
+class World:
+    """The parts, put together inside a running virtual loop."""
+
+    def __init__(self, db: Database, bus: Bus | None = None) -> None:
+        self.db, self.bus = db, bus or Bus()
+        self.runtime = BusRuntime(virtual_time.wall)
+        self.runtime.bus = self.bus
+        self.weights = FakeWeights()
+        self.routes = RouteBook(virtual_time.wall, str, {"custom": _CUSTOM})
+        self.reconciler = Reconciler(
+            ServicePass(
+                db=db,
+                runtime=self.runtime,
+                weights=self.weights,
+                routes=self.routes,
+                clock=virtual_time.wall,
+                needs_weights=lambda template: template.name.startswith("weighty"),
+                nodes=_NODES,
+            ),
+            RHYTHM,
+        )
+        self.platform = Platform(
+            db=db,
+            runtime=self.runtime,
+            templates={},
+            wake=lambda service: self.bus.deliver(self.reconciler.wake, service),
+            clock=virtual_time.wall,
+            entropy=FakeEntropy(),
+            account=ACCOUNT,
+            region="local",
+            gateway="http://127.0.0.1:1",
+        )
+        self.gateways = [GatewayDouble(self, "gw-1")]
+
+    # ---- requests -------------------------------------------------------------------------
+
+    async def create(self, name: str, replicas: int = 1, **template: Any) -> Service:
+        made = a_template(**{"stop_grace": 5.0} | template)
+        return await services.create(self.platform, ROOT, Draft(name, "test", made, replicas, {}))
+
+    async def scale(self, name: str, replicas: int) -> Service:
+        def decide(service: Service, _seen: Seen, now: float) -> Decision:
+            return services.scaled(service, replicas, now)
+
+        return await services.change(self.platform, ROOT, name, decide)
+
+    async def update(self, name: str, **template: Any) -> Service:
+        def decide(service: Service, _seen: Seen, now: float) -> Decision:
+            made = replace(service.current.template, **template)
+            return services.upgraded(service, Version(0, made, None), now, None, ())
+
+        return await services.change(self.platform, ROOT, name, decide)
+
+    async def start(self, name: str) -> Service:
+        return await services.start(self.platform, ROOT, name)
+
+    async def stop(self, name: str) -> Service:
+        return await services.stop(self.platform, ROOT, name)
+
+    async def restart(self, name: str) -> Service:
+        return await services.restart(self.platform, ROOT, name)
+
+    async def delete(self, name: str) -> Service:
+        return await services.delete(self.platform, ROOT, name)
+
+    # ---- looks ----------------------------------------------------------------------------
+
+    async def look(self, name: str) -> tuple[Service, Seen]:
+        return await services.find(self.platform, name)
+
+    async def verdict(self, name: str) -> Verdict:
+        return verdict(*await self.look(name), virtual_time.wall())
+
+    async def exists(self, name: str) -> bool:
+        return await self.db.read(rows.find, name) is not None
+
+    async def reasons(self, service: str) -> list[str]:
+        """What happened, oldest first, by one word each."""
+        query = event_rows.EventQuery(service=service, limit=1000)
+        found, _ = await self.db.read(event_rows.page, query)
+        return [event.reason for event in reversed(found)]
+
+    def ready(self, service: Service) -> list[ReplicaStatus]:
+        return [
+            replica
+            for replica in self.runtime.observe(service.id)
+            if replica.state is ReplicaState.READY
+        ]
+
+    def routed(self, name: str) -> list[str] | None:
+        """Targets as the hub publishes them; None without a route."""
+        route = self.routes.table.routes.get(name)
+        return None if route is None else [target.replica for target in route.targets]
+
+    async def settled(self, name: str, within: float = 60.0) -> Service:
+        """Wait until everything is as wanted; fails after so many (virtual) seconds."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + within
+        while True:
+            service, seen = await self.look(name)
+            if seen.settled >= service.revision and reached(service, seen):
+                return service
+            assert loop.time() < give_up, f"not settled: {service} {seen}"
+            await asyncio.sleep(0.1)
+
+    async def gone(self, name: str, within: float = 60.0) -> None:
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + within
+        while await self.exists(name):
+            assert loop.time() < give_up, f"not gone: {await self.look(name)}"
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def world(db: Database, bus: Bus | None = None) -> AsyncIterator[World]:
+    """A world that runs, and is empty again afterwards."""
+    made = World(db, bus)
+    await made.reconciler.start()
+    following = [asyncio.create_task(gateway.run()) for gateway in made.gateways]
+    try:
+        yield made
+    finally:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        await made.reconciler.close()
+        await made.runtime.close()
+        for service in await db.read(rows.everything):
+            await db.write(rows.remove, service[0].id, service[0].revision)
+
+

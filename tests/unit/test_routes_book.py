@@ -1,0 +1,286 @@
+"""The route book: what gateways are told, and when a leaving replica counts as idle."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+import virtual_time
+from builders import T0, FakeClock, a_replica, a_service, a_template, a_version
+from pierhead.core import routes
+from pierhead.core.replicas import ReplicaState, ReplicaStatus
+from pierhead.core.routes import GatewayReport, RouteTable, Target
+from pierhead.core.services import Wanted
+from pierhead.engines import registry
+from pierhead.reconciler.routes import SILENCE, RouteBook
+
+ONE, TWO = a_replica(), a_replica(id="svc-one-bbbbbbbb", port=40002)
+LEAVING = a_replica(state=ReplicaState.DRAINING)
+CAPABILITIES = {name: engine.capabilities for name, engine in registry("python").items()}
+
+
+def book(clock: FakeClock | None = None) -> RouteBook:
+    return RouteBook(clock or FakeClock(), lambda replica: f"key of {replica}", CAPABILITIES)
+
+
+def report(revision: int, gateway: str = "gw-1", **outstanding: int) -> GatewayReport:
+    counts = {name.replace("_", "-"): count for name, count in outstanding.items()}
+    return GatewayReport(gateway, revision, counts)
+
+
+def targets(found: RouteTable, name: str = "svc_one") -> list[str]:
+    return [target.replica for target in found.routes[name].targets]
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return virtual_time.run(work)
+
+
+@pytest.mark.parametrize("state", [s for s in ReplicaState if s is not ReplicaState.READY])
+def test_only_ready_replicas_are_routed(state: ReplicaState) -> None:
+    routed = book()
+    routed.update(a_service(), (a_replica(id="other", state=state), ONE))
+    assert targets(routed.table) == [ONE.id]
+
+
+def test_a_service_without_a_ready_replica_has_a_route_without_targets() -> None:
+    """Its token must be judged, and its clients told 503, not 404."""
+    routed = book()
+    routed.update(a_service(), ())
+    assert routed.table.routes["svc_one"].targets == ()
+    assert routed.table.routes["svc_one"].tokens == (a_service().token,)
+
+
+def test_an_engine_that_checks_keys_gets_its_own_and_no_other_gets_one() -> None:
+    routed = book()
+    routed.update(a_service(), (a_replica(keyed=True), TWO))
+    assert routed.table.routes["svc_one"].targets == (
+        Target(ONE.id, "127.0.0.1", 40001, f"key of {ONE.id}"),
+        Target(TWO.id, "127.0.0.1", 40002, ""),
+    )
+
+
+def test_a_grouped_service_answers_to_its_full_name_too() -> None:
+    routed = book()
+    routed.update(a_service(group="team"), (ONE,))
+    assert targets(routed.table, "team.svc_one") == targets(routed.table) == [ONE.id]
+
+
+def test_models_are_named_only_for_engines_that_do_not_check_them() -> None:
+    routed = book()
+    llama = a_version(template=a_template(name="spec", engine="llama_cpp"))
+    routed.update(a_service(current=llama), (ONE,))
+    checked = CAPABILITIES["llama_cpp"].checks_model_name
+    assert routed.table.routes["svc_one"].models == (() if checked else ("svc_one", "spec"))
+
+
+def test_the_revision_moves_with_every_change_and_with_nothing_else() -> None:
+    routed = book()
+    seen = [routed.revision]
+    for replicas in ((ONE,), (ONE,), (ONE, TWO), (TWO, ONE)):
+        routed.update(a_service(), replicas)
+        seen.append(routed.revision)
+    assert [later - earlier for earlier, later in zip(seen, seen[1:], strict=False)] == [1, 0, 1, 0]
+
+
+def test_a_restarted_hub_never_gives_an_old_number_to_a_new_table() -> None:
+    """Law: a gateway takes a table whose revision differs, so none may repeat (design 2)."""
+    clock = FakeClock()
+    first = book(clock)
+    for count in range(100):
+        first.update(a_service(), (ONE,) if count % 2 else ())
+    clock.advance(0.5)
+    assert book(clock).revision > first.revision
+
+
+def test_a_deleted_service_is_not_routed_from_the_moment_it_is_wanted_gone() -> None:
+    routed = book()
+    routed.update(a_service(), (ONE,))
+    routed.update(a_service(wanted=Wanted.DELETED), (ONE,))
+    assert "svc_one" not in routed.table.routes
+
+
+def test_drop_publishes_once_and_only_if_there_was_something() -> None:
+    routed = book()
+    routed.update(a_service(), (ONE,))
+    before = routed.revision
+    routed.drop(a_service().id)
+    routed.drop(a_service().id)
+    assert routed.revision == before + 1
+    assert not routed.table.routes
+
+
+# ---- draining -----------------------------------------------------------------------------
+
+
+def draining(clock: FakeClock, *gateways: str) -> tuple[RouteBook, int]:
+    """A book of live gateways in which ONE has just begun to leave; gives the revision without it."""
+    routed = book(clock)
+    routed.update(a_service(), (ONE, TWO))
+    clock.advance(SILENCE)
+    for gateway in gateways:
+        routed.heard(report(routed.revision, gateway))
+    routed.update(a_service(), (LEAVING, TWO))
+    return routed, routed.revision
+
+
+def idle(routed: RouteBook) -> bool:
+    return routed.drained(frozenset({ONE.id})) == {ONE.id}
+
+
+def test_a_leaving_replica_is_told_to_gateways_and_is_no_target() -> None:
+    routed, _ = draining(FakeClock(), "gw-1")
+    assert routed.table.draining == {ONE.id} == routed.leaving
+    assert targets(routed.table) == [TWO.id]
+
+
+def test_a_gateway_that_still_serves_by_an_older_table_keeps_it_alive() -> None:
+    """Law: a drained replica has no request and gets none (F12): both must be told by every gateway."""
+    routed, without = draining(FakeClock(), "gw-1")
+    assert not idle(routed)
+    routed.heard(report(without - 1))
+    assert not idle(routed)
+    routed.heard(report(without))
+    assert idle(routed)
+
+
+def test_a_request_that_runs_keeps_it_alive() -> None:
+    routed, without = draining(FakeClock(), "gw-1")
+    routed.heard(report(without, svc_one_aaaaaaaa=1))
+    assert not idle(routed)
+    routed.heard(report(without + 5, svc_one_bbbbbbbb=9))
+    assert idle(routed)
+
+
+def test_every_live_gateway_has_a_say() -> None:
+    routed, without = draining(FakeClock(), "gw-1", "gw-2")
+    routed.heard(report(without, "gw-1"))
+    assert not idle(routed)
+    routed.heard(report(without, "gw-2"))
+    assert idle(routed)
+
+
+def test_a_gateway_that_fell_silent_has_none() -> None:
+    clock = FakeClock()
+    routed, without = draining(clock, "gw-1", "gw-2")
+    clock.advance(SILENCE - 0.1)
+    routed.heard(report(without, "gw-1"))
+    assert not idle(routed)
+    clock.advance(0.2)
+    assert idle(routed)
+    assert routed.gateways == 1
+
+
+def test_a_hub_that_just_started_waits_until_gateways_had_time_to_report() -> None:
+    """Law: a killed hub costs no request (design 2), those on draining replicas included."""
+    clock = FakeClock()
+    routed = book(clock)
+    routed.update(a_service(), (LEAVING, TWO))
+    assert not idle(routed)
+    clock.advance(SILENCE)
+    assert idle(routed)
+
+
+def test_only_replicas_that_are_asked_for_and_leaving_are_told() -> None:
+    routed, without = draining(FakeClock(), "gw-1")
+    routed.heard(report(without))
+    assert routed.drained(frozenset()) == frozenset()
+    assert routed.drained(frozenset({TWO.id, "unheard-of"})) == frozenset()
+
+
+def test_a_replica_that_is_gone_is_watched_no_more() -> None:
+    routed, _ = draining(FakeClock(), "gw-1")
+    routed.forget(frozenset({ONE.id, "unheard-of"}))
+    assert routed.leaving == frozenset()
+
+
+def test_looking_again_at_a_leaving_replica_publishes_nothing() -> None:
+    routed, without = draining(FakeClock(), "gw-1")
+    routed.update(a_service(), (LEAVING, TWO))
+    assert routed.revision == without
+
+
+# ---- news for gateways --------------------------------------------------------------------
+
+
+async def _table(routed: RouteBook, revision: int, wait: float) -> RouteTable | None:
+    found = await routed.newer(revision, wait)
+    return None if found is None else routes.load(found)
+
+
+def test_nothing_is_told_before_every_service_was_looked_at_once() -> None:
+    """Law: no half table goes out after a start: a gateway would refuse what runs (design 2)."""
+
+    async def whole() -> None:
+        routed = book()
+        routed.update(a_service(), (ONE,))
+        assert await _table(routed, 0, 5.0) is None
+        assert asyncio.get_running_loop().time() == 5.0
+        routed.begin()
+        found = await _table(routed, 0, 5.0)
+        assert found is not None
+        assert targets(found) == [ONE.id]
+
+    run(whole())
+
+
+def test_news_come_at_once_when_they_come_and_none_after_the_wait() -> None:
+    async def whole() -> None:
+        routed, loop = book(), asyncio.get_running_loop()
+        routed.begin()
+        known = routed.revision
+        loop.call_later(2.0, routed.update, a_service(), (ONE,))
+        found = await _table(routed, known, 5.0)
+        assert loop.time() == 2.0
+        assert found is not None
+        assert found.revision == routed.revision
+        assert await _table(routed, found.revision, 5.0) is None
+        assert loop.time() == 7.0
+
+    run(whole())
+
+
+def test_a_gateway_with_a_higher_number_than_ours_is_told_too() -> None:
+    """A clock that was set back must not leave gateways with the last hub's table for ever."""
+
+    async def whole() -> None:
+        routed = book()
+        routed.begin()
+        found = await _table(routed, routed.revision + 1000, 5.0)
+        assert found is not None
+        assert found.revision == routed.revision
+
+    run(whole())
+
+
+def test_every_waiting_gateway_is_told_and_all_are_let_go_at_the_end() -> None:
+    async def whole() -> None:
+        routed, loop = book(), asyncio.get_running_loop()
+        routed.begin()
+        known = routed.revision
+        waiting = [asyncio.create_task(_table(routed, known, 60.0)) for _ in range(3)]
+        loop.call_later(1.0, routed.update, a_service(), (ONE,))
+        told = await asyncio.gather(*waiting)
+        assert [found is not None for found in told] == [True] * 3
+        waiting = [asyncio.create_task(_table(routed, routed.revision, 60.0)) for _ in range(3)]
+        loop.call_later(1.0, routed.end)
+        assert await asyncio.gather(*waiting) == [None] * 3
+        assert loop.time() == 2.0
+
+    run(whole())
+
+
+def test_what_is_told_is_the_newest_table_also_after_several_changes() -> None:
+    async def whole() -> None:
+        routed = book()
+        routed.begin()
+        await routed.newer(0, 1.0)
+        steps: list[tuple[ReplicaStatus, ...]] = [(ONE,), (ONE, TWO), (TWO,)]
+        for replicas in steps:
+            routed.update(a_service(created=T0), replicas)
+        found = await _table(routed, 0, 1.0)
+        assert found is not None
+        assert targets(found) == [TWO.id]
+
+    run(whole())

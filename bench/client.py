@@ -24,6 +24,7 @@ class Client:
         principal = Principal(found["account_id"], found["account_id"])
         self._key = AccessKey(found["access_key_id"], found["access_key_secret"], principal)
         self._connection = http.client.HTTPConnection(self._host, timeout=30)
+        self._used = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -34,7 +35,9 @@ class Client:
     def create(self, name: str, spec: str = "llama_7b_fp16") -> dict[str, Any]:
         """CreateAppService."""
         body = {"ServiceName": name, "AppType": "LLM", "AppVersion": "v1", "Replicas": 1}
-        return self.call("CreateAppService", "POST", "/api/v2/app_services", body | {"ServiceSpec": spec})
+        return self.call(
+            "CreateAppService", "POST", "/api/v2/app_services", body | {"ServiceSpec": spec}
+        )
 
     def create_own(self, name: str, command: str, replicas: int = 1) -> dict[str, Any]:
         """CreateService with a command of one's own."""
@@ -86,12 +89,19 @@ class Client:
             nonce=secrets.token_hex(16),
         )
         target = f"{path}?{encode(query)}" if query else path
+        self._revive()
         self._connection.request(method, target, content or None, signed)
         answer = self._connection.getresponse()
         text = answer.read()
         if answer.status != 200:
             raise RuntimeError(f"{operation}: {answer.status} {text[:300]!r}")
         return json.loads(text)
+
+    def _revive(self) -> None:
+        """A connection that was idle is made anew: the hub closes such ones."""
+        if time.monotonic() - self._used > 2.0:
+            self._connection.close()
+        self._used = time.monotonic()
 
 
 def passes(running: Running) -> float:

@@ -96,5 +96,18 @@ def machine() -> dict[str, str | int | float]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
-        "load_before": round(os.getloadavg()[0], 2),
+        "load": round(os.getloadavg()[0], 2),
+        "yardstick_ms": yardstick(),
     }
+
+
+def yardstick() -> float:
+    """CPU milliseconds of a fixed piece of Python: tells a slow or crowded machine from slow code."""
+    return min(_piece() for _ in range(15)) * 1000
+
+
+def _piece() -> float:
+    began, kept = time.process_time(), dict[str, tuple[int, ...]]()
+    for number in range(20_000):
+        kept[str(number)] = (number,)
+    return time.process_time() - began

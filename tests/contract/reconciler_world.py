@@ -37,6 +37,7 @@ RHYTHM = Rhythm(resync=30.0)
 _CUSTOM = Capabilities(
     api="any", keyed=False, needs_weights=False, checks_model_name=True, families=frozenset()
 )
+_ENTROPY = FakeEntropy()  # of all worlds: ids differ although they share a database
 _NODES = (Node("fake", cpu=64, memory=1024 * GIB, memory_free=1024 * GIB),)
 
 
@@ -73,6 +74,10 @@ class BusRuntime(FakeRuntime):
     """A fake runtime whose hints travel by the bus."""
 
     bus = Bus()
+
+    def _stop(self, double: Any) -> None:
+        if double.status.state is not ReplicaState.STOPPING:  # told twice is told once: no new hint
+            super()._stop(double)
 
     def changes(self) -> AsyncIterator[str]:
         return self._carried(super().changes())
@@ -130,9 +135,11 @@ class GatewayDouble:
 class World:
     """The parts, put together inside a running virtual loop."""
 
-    def __init__(self, db: Database, bus: Bus | None = None) -> None:
+    def __init__(
+        self, db: Database, bus: Bus | None = None, runtime: BusRuntime | None = None
+    ) -> None:
         self.db, self.bus = db, bus or Bus()
-        self.runtime = BusRuntime(virtual_time.wall)
+        self.runtime = runtime or BusRuntime(virtual_time.wall)
         self.runtime.bus = self.bus
         self.weights = FakeWeights()
         self.routes = RouteBook(virtual_time.wall, str, {"custom": _CUSTOM})
@@ -154,7 +161,7 @@ class World:
             templates={},
             wake=lambda service: self.bus.deliver(self.reconciler.wake, service),
             clock=virtual_time.wall,
-            entropy=FakeEntropy(),
+            entropy=_ENTROPY,
             account=ACCOUNT,
             region="local",
             gateway="http://127.0.0.1:1",
@@ -163,7 +170,7 @@ class World:
 
     # ---- requests -------------------------------------------------------------------------
 
-    async def create(self, name: str, replicas: int = 1, **template: Any) -> Service:
+    async def create(self, name: str, /, replicas: int = 1, **template: Any) -> Service:
         made = a_template(**{"stop_grace": 5.0} | template)
         return await services.create(self.platform, ROOT, Draft(name, "test", made, replicas, {}))
 
@@ -173,7 +180,7 @@ class World:
 
         return await services.change(self.platform, ROOT, name, decide)
 
-    async def update(self, name: str, **template: Any) -> Service:
+    async def update(self, name: str, /, **template: Any) -> Service:
         def decide(service: Service, _seen: Seen, now: float) -> Decision:
             made = replace(service.current.template, **template)
             return services.upgraded(service, Version(0, made, None), now, None, ())
@@ -256,5 +263,3 @@ async def world(db: Database, bus: Bus | None = None) -> AsyncIterator[World]:
         await made.runtime.close()
         for service in await db.read(rows.everything):
             await db.write(rows.remove, service[0].id, service[0].revision)
-
-

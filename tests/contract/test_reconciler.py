@@ -1,12 +1,12 @@
 """The reconciler over the fake runtime and a real database: what is wanted comes true, and it says why not."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from reconciler_world import World, world
 
 import virtual_time
 from pierhead.core.errors import Invalid, Unavailable
@@ -16,7 +16,6 @@ from pierhead.core.services import Hold
 from pierhead.core.status import Status
 from pierhead.store import schema
 from pierhead.store.db import Database, sqlite_url
-from reconciler_world import World, world
 
 Story = Callable[[World], Awaitable[None]]
 
@@ -128,7 +127,9 @@ def test_scale_in_waits_for_the_last_request_and_then_not_a_moment_longer(db: Da
             gateway.begin(replica)
         await its.scale("svc", 1)
         await asyncio.sleep(60)
-        (leaving,) = [r for r in its.runtime.observe(service.id) if r.state is ReplicaState.DRAINING]
+        (leaving,) = [
+            r for r in its.runtime.observe(service.id) if r.state is ReplicaState.DRAINING
+        ]
         assert leaving.id == youngest or len(its.ready(service)) == 1
         assert gateway.targets["svc"] == [replica.id for replica in its.ready(service)]
         gateway.end(leaving.id)
@@ -509,10 +510,7 @@ def test_a_new_reconciler_goes_on_where_the_last_one_was(db: Database) -> None:
         before = its.routed("svc")
         await its.reconciler.close()
         await its.scale("svc", 3)
-        second = World(its.db)
-        second.runtime = its.runtime
-        object.__setattr__(second.reconciler._pass, "runtime", its.runtime)  # noqa: SLF001
-        second.reconciler._runtime = its.runtime  # noqa: SLF001
+        second = World(its.db, runtime=its.runtime)
         await second.reconciler.start()
         assert set(before or []) <= set(second.routed("svc") or [])
         await second.settled("svc", within=5)
@@ -521,7 +519,3 @@ def test_a_new_reconciler_goes_on_where_the_last_one_was(db: Database) -> None:
         assert service.id in {replica.service for replica in its.runtime.observe()}
 
     tell(db, story)
-
-
-def test_random_is_not_used_by_accident() -> None:
-    assert random.Random(1).random() == random.Random(1).random()

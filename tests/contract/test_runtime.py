@@ -2,7 +2,9 @@
 # ruff: noqa: ASYNC110, ASYNC240 - one scene at a time: a short wait for a file harms nobody
 
 import asyncio
+import os
 import secrets
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -80,7 +82,11 @@ def play(kind: str, folder: Path, scene: Scene) -> None:
                 await gone(made, service)
             await made.close()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    try:
+        asyncio.run(asyncio.wait_for(run(), 60))
+    finally:
+        for pid in related(folder):  # only after a failure: its servers must not run on
+            os.kill(pid, signal.SIGKILL)
 
 
 def ids(found: list[ReplicaStatus]) -> set[str]:
@@ -251,7 +257,7 @@ def test_after_stop_all_nothing_is_started(kind: str, tmp_path: Path) -> None:
         await stage.runtime.stop_all(5.0)
         assert not related(stage.folder)
         with pytest.raises(Unavailable):
-            await stage.runtime.apply(stage.version("good", 2))
+            await stage.runtime.apply(stage.version("good", 3))
         assert all(s.failures == 0 and s.state is S.CRASHED for s in stage.runtime.observe())
 
     play(kind, tmp_path, scene)

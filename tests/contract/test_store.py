@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
@@ -859,11 +860,13 @@ def test_migrating_does_all_once_and_nothing_twice(empty: str) -> None:
     assert not schema.migrate(empty)
 
 
-def test_the_migrated_tables_are_the_tables_of_the_program(engine: Engine) -> None:
-    def difference(tx: Connection) -> list[Any]:
-        options = {"compare_type": True, "compare_server_default": True}
-        return compare_metadata(MigrationContext.configure(tx, opts=options), tables.metadata)
+def difference(tx: Connection) -> list[Any]:
+    """What Alembic would change to make the database what the program knows."""
+    options = {"compare_type": True, "compare_server_default": True}
+    return compare_metadata(MigrationContext.configure(tx, opts=options), tables.metadata)
 
+
+def test_the_tables_of_an_empty_database_are_the_tables_of_the_program(engine: Engine) -> None:
     assert db.run(engine, difference) == []
 
 
@@ -881,6 +884,7 @@ def test_each_step_of_the_schema_goes_up_down_and_up_again(empty: str) -> None:
             db.run(engine, move, command.upgrade, script.revision)
             db.run(engine, move, command.downgrade, str(below))
             db.run(engine, move, command.upgrade, script.revision)
+        assert db.run(engine, difference) == []
         add(engine, FULL_SERVICE)
         db.run(engine, move, command.downgrade, "base")
         assert db.run(engine, lambda tx: inspect(tx).get_table_names()) == ["alembic_version"]
@@ -928,6 +932,33 @@ def test_processes_that_migrate_at_once_do_it_once(empty: str) -> None:
     assert [process.returncode for process in started] == [0] * 4, outcomes
     assert sorted(output for output, _ in outcomes) == [b"False\n"] * 3 + [b"True\n"]
     assert schema.version(empty) == schema.HEAD
+
+
+def test_on_postgresql_a_migration_waits_for_another_one_to_end(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    """The same race, held at its worst moment: all tables made, nothing committed."""
+    name = postgres_url.rsplit("/", 1)[1]
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = :name"
+    first, watcher = (db.connect(url, writing=True) for url in (postgres_url, postgres.url()))
+
+    def others_wait(tx: Connection) -> bool:
+        return tx.execute(text(waiting), {"name": name}).first() is not None
+
+    try:
+        with ThreadPoolExecutor(1) as second:
+            with first.begin() as tx:
+                assert schema.upgrade(tx)
+                outcome = second.submit(schema.migrate, postgres_url)
+                deadline = time.monotonic() + PATIENCE
+                while not db.run(watcher, others_wait):
+                    assert not outcome.done(), outcome.result()
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+            assert outcome.result(PATIENCE) is False
+    finally:
+        first.dispose()
+        watcher.dispose()
 
 
 WRITE_ON = """

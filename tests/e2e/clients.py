@@ -20,7 +20,6 @@ from alibabacloud_eas20210701 import models
 from alibabacloud_eas20210701.client import Client
 from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.models import Config
-
 from running_platform import Platform
 
 with warnings.catch_warnings():
@@ -29,7 +28,9 @@ with warnings.catch_warnings():
     from aliyunsdkcore.client import AcsClient
     from aliyunsdkcore.request import CommonRequest
     from aliyunsdkeas.request import v20210701 as old_requests
-    from eas_prediction import PredictClient, PredictException, StringRequest
+    from eas_prediction import PredictClient as PredictClient
+    from eas_prediction import PredictException as PredictException
+    from eas_prediction import StringRequest as StringRequest
 
 Json = dict[str, Any]
 NODE = Path(__file__).parent.parent / "contract" / "node"
@@ -135,9 +136,7 @@ class OldPythonSdk:
     ) -> Json:
         request = self._request(operation, service)
         for name, value in query.items():
-            getattr(request, f"set_{name}")(
-                json.dumps(value) if isinstance(value, dict) else value
-            )
+            getattr(request, f"set_{name}")(json.dumps(value) if isinstance(value, dict) else value)
         if body is not None:
             request.set_body(json.dumps(body))
         try:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-
 from clients import PythonSdk
 from lifecycle import Service
 from running_platform import Platform, running

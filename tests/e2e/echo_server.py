@@ -37,9 +37,9 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+    do_GET = do_POST = do_PUT = do_DELETE = answer
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         if self.path != "/ready":
             print(f"{self.command} {self.path}", flush=True)
 
@@ -50,7 +50,9 @@ class Server(ThreadingHTTPServer):
 
 
 def main() -> None:
-    port = int(sys.argv[sys.argv.index("--port") + 1] if "--port" in sys.argv else os.environ["PORT"])
+    port = int(
+        sys.argv[sys.argv.index("--port") + 1] if "--port" in sys.argv else os.environ["PORT"]
+    )
     server = Server(("127.0.0.1", port), Echo)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print("serving", os.environ.get("GREETING", "nobody"), flush=True)

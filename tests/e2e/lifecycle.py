@@ -8,7 +8,6 @@ from typing import Any
 
 import openai
 import pytest
-
 from clients import Json, Refused, Sdk
 from running_platform import until
 
@@ -33,7 +32,11 @@ class Service:
         def look() -> Json | None:
             shown = self.describe()
             seen.append(shown["Status"])
-            assert shown["Status"] in {*ON_THE_WAY, status}, (seen, shown["Reason"], shown["Message"])
+            assert shown["Status"] in {*ON_THE_WAY, status}, (
+                seen,
+                shown["Reason"],
+                shown["Message"],
+            )
             return shown if shown["Status"] == status else None
 
         return until(look, seconds, f"{self.name} is {status}")

@@ -129,12 +129,12 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     ]
 
 
-def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
-    """The first true value that `look` gives, within a deadline."""
+def until(look: Callable[[], T | None], seconds: float, what: str, pause: float = 0.05) -> T:
+    """The first true value that `look` gives, within a deadline; it looks every `pause` seconds."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()
         if found:
             return found
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
+        time.sleep(pause)

@@ -8,7 +8,6 @@ from typing import Any
 import openai
 import pytest
 import requests
-
 from clients import Json, PredictClient, PredictException, PythonSdk, StringRequest
 from documents import app, document
 from lifecycle import Service, capital
@@ -92,9 +91,7 @@ def test_eas_prediction_finds_the_gateway_in_direct_mode(
     with predictor(platform, "plane_echo", token(echo), kind="DIRECT") as client:
         assert client.endpoint.get() == platform.gateway.removeprefix("http://")
         assert predicted(client, "direct")["body"] == "direct"
-    with predictor(
-        platform, "plane_llm/v1/chat/completions", token(llm), kind="DIRECT"
-    ) as client:
+    with predictor(platform, "plane_llm/v1/chat/completions", token(llm), kind="DIRECT") as client:
         answer = predicted(client, json.dumps(QUESTION))
     assert "Paris" in answer["choices"][0]["message"]["content"]
 
@@ -116,9 +113,11 @@ def test_eas_prediction_is_refused_with_its_own_exception(
         ("plane_echo", "", 401),
         ("nobody_has_this", token(echo), 404),
     ):
-        with predictor(platform, path, secret, kind=kind) as client:
-            with pytest.raises(PredictException) as caught:
-                client.predict(StringRequest("x"))
+        with (
+            predictor(platform, path, secret, kind=kind) as client,
+            pytest.raises(PredictException) as caught,
+        ):
+            client.predict(StringRequest("x"))
         assert caught.value.code == code
         assert json.loads(caught.value.message)["error"]["code"]
 
@@ -157,7 +156,9 @@ def test_openai_lists_the_models(platform: Platform, llm: Service, echo: Service
     with llm.openai() as client:
         assert [model.id for model in client.models.list()] == ["plane_llm"]
         shared = client.with_options(base_url=f"{platform.gateway}/v1")
-        assert [model.id for model in shared.models.list()] == ["plane_llm"], "a foreign model shows"
+        assert [model.id for model in shared.models.list()] == ["plane_llm"], (
+            "a foreign model shows"
+        )
         assert "Paris" in capital(shared, "plane_llm")
         with pytest.raises(openai.NotFoundError):
             capital(shared, "plane_echo")  # exists, and another token opens it

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 
 import pytest
-
 from clients import Json, PythonSdk, Sdk, sdk
 from lifecycle import Service, refused
 from running_platform import Platform

@@ -138,6 +138,13 @@ def test_a_hold_that_ended_is_told() -> None:
     assert (event.reason, event.message) == ("HoldEnded", "No longer held by FetchingWeights.")
 
 
+def test_a_hold_ends_before_the_launch_that_it_held() -> None:
+    assert noted(look(settled=0, hold=FETCHING), look(STARTING, settled=0)) == [
+        ("Normal", "HoldEnded"),
+        ("Normal", "ReplicaStarting"),
+    ]
+
+
 def test_an_outside_part_that_does_not_answer_is_a_warning() -> None:
     hold = Hold("WeightsUnavailable", "no answer from the index")
     assert noted(look(settled=0, hold=FETCHING), look(settled=0, hold=hold)) == [
@@ -174,6 +181,15 @@ def test_a_failed_roll_is_told_once() -> None:
     after = look(READY, replace(crash, failures=3), revision=2, failed_roll=True)
     assert noted(before, after, service) == [("Warning", "UpdateFailed")]
     assert noted(after, replace(after, since=T0 + 1), service) == []
+
+
+def test_a_deadline_that_passed_since_the_last_look_is_told_although_nothing_else_changed() -> None:
+    """Law: no state outlives its deadline in silence (F10)."""
+    starting, deadline = look(STARTING, settled=0), a_template().start_deadline
+    late = T0 + deadline + 1
+    found = events(a_service(), starting, starting, late, last=late - 2)
+    assert [(event.type, event.reason) for event in found] == [("Warning", "StartDeadlineExceeded")]
+    assert events(a_service(), starting, starting, late + 2, last=late) == []
 
 
 def test_stopped_is_told_when_the_last_replica_is_gone() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -153,7 +154,7 @@ def test_a_key_that_fails_backs_off_is_reported_each_time_and_holds_up_no_other(
 
     faults = drive(work, act, workers=1)
 
-    gaps = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(tries)]
     assert gaps == pytest.approx([delay(n, "ill") for n in range(1, len(tries))])
     assert len(tries) >= 4
     assert gaps == sorted(gaps)

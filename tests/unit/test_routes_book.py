@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -81,7 +82,7 @@ def test_the_revision_moves_with_every_change_and_with_nothing_else() -> None:
     for replicas in ((ONE,), (ONE,), (ONE, TWO), (TWO, ONE)):
         routed.update(a_service(), replicas)
         seen.append(routed.revision)
-    assert [later - earlier for earlier, later in zip(seen, seen[1:], strict=False)] == [1, 0, 1, 0]
+    assert [later - earlier for earlier, later in pairwise(seen)] == [1, 0, 1, 0]
 
 
 def test_a_restarted_hub_never_gives_an_old_number_to_a_new_table() -> None:

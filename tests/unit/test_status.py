@@ -324,13 +324,31 @@ def test_a_replica_that_fits_nowhere_is_pending_with_what_is_missing() -> None:
 
 
 def test_a_passing_hold_does_not_fail_a_service_however_long_it_lasts() -> None:
-    hold = Hold("FetchingWeights", "downloading 26 GiB")
+    hold = Hold("FetchingWeights", "downloading 26 GiB", progressing=True)
     found = verdict(NEW, took_up(NEW, hold=hold), T0 + 100 * DEADLINE)
     assert (found.status, found.reason, found.message) == (
         Status.CREATING,
         hold.reason,
         hold.message,
     )
+
+
+def test_a_hold_that_does_not_progress_fails_the_service_at_its_deadline() -> None:
+    hold = Hold("WeightsUnavailable", "no route to the index")
+    assert show(NEW, took_up(NEW, hold=hold), T0 + DEADLINE - 1) is Status.CREATING
+    found = verdict(NEW, took_up(NEW, hold=hold), T0 + DEADLINE + 1)
+    assert (found.status, found.reason, found.message) == (
+        Status.FAILED,
+        hold.reason,
+        hold.message,
+    )
+
+
+@pytest.mark.parametrize("change", [Change.SCALE, Change.UPDATE])
+def test_a_stopped_service_that_is_changed_stays_stopped(change: Change) -> None:
+    changed = replace(STOPPED, change=change, revision=STOPPED.revision + 1)
+    assert show(changed, DOWN) is Status.STOPPED
+    assert show(changed, took_up(STOPPED, a_replica())) is Status.STOPPING
 
 
 def test_the_start_deadline_counts_from_the_launch_not_from_the_download() -> None:
@@ -393,7 +411,7 @@ def test_a_roll_that_waits_for_its_weights_is_updating_not_failed_and_not_runnin
         settled=4,
         since=T0,
         replicas=(a_replica(),),
-        hold=Hold("FetchingWeights", "..."),
+        hold=Hold("FetchingWeights", "...", progressing=True),
     )
     assert show(lifecycle.upgrade(RUNNING, V2, T0), seen, T0 + 10 * DEADLINE) is Status.UPDATING
 

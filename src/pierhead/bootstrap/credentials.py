@@ -1,4 +1,4 @@
-"""The account's first key pair, the internal secrets, and temporary credentials.
+"""The account's first key pair, and temporary credentials.
 
 `DIR/credentials.json` (0600) is written once, at the first start, before any port opens, and is the
 truth ever after: its key pair is put into the database again at each start.
@@ -6,7 +6,6 @@ truth ever after: its key pair is put into the database again at each start.
 
 import hashlib
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pierhead.bootstrap.secret_files import engine_secret, internal_key, write_private
 from pierhead.core.errors import PierheadError
 from pierhead.core.ids import ALPHABET
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.settings import Settings
-from pierhead.sources.cache import sync_folder
 from pierhead.store import db, keys
 
 #: Longest life of a temporary credential, in seconds.
@@ -52,13 +51,8 @@ def load_or_create(settings: Settings) -> Credentials:
     )
     wanted = document | {"region": settings.region, "endpoints": _endpoints(settings)}
     if not settings.credentials_file.exists() or wanted != document:
-        _write_private(settings.credentials_file, json.dumps(wanted, indent=2).encode() + b"\n")
+        write_private(settings.credentials_file, json.dumps(wanted, indent=2).encode() + b"\n")
     return _credentials(settings, wanted)
-
-
-def internal_key(data_dir: Path) -> str:
-    """The secret between hub and gateway; made by whichever of the two starts first."""
-    return _secret(data_dir / "run" / "internal.key").hex()
 
 
 def issue_sts(settings: Settings, duration: float) -> AccessKey:
@@ -149,7 +143,7 @@ def _credentials(settings: Settings, document: dict[str, Any]) -> Credentials:
         account=account,
         key=key,
         internal_key=internal_key(settings.data_dir),
-        engine_secret=_secret(settings.data_dir / "run" / "engine.key"),
+        engine_secret=engine_secret(settings.data_dir),
     )
 
 
@@ -164,33 +158,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not all(isinstance(text, str) and text for text in texts):
         raise BadCredentials(f"{path} lacks a key pair or an account id.")
     return document
-
-
-def _secret(path: Path) -> bytes:
-    """32 secret bytes that live in `path`; made once, whoever comes first."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        part = path.with_name(f"{path.name}.{os.getpid()}")
-        _write_private(part, secrets.token_bytes(32))
-        try:
-            os.link(part, path)  # fails when another process was first: then its secret counts
-        except FileExistsError:
-            pass
-        finally:
-            part.unlink()
-    return path.read_bytes()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        os.fchmod(out.fileno(), 0o600)
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
 
 
 def _text(length: int) -> str:

@@ -4,7 +4,7 @@ import random
 import time
 from urllib.parse import urlsplit
 
-from pierhead.bootstrap.credentials import internal_key
+from pierhead.bootstrap.secret_files import internal_key
 from pierhead.core.errors import Unavailable
 from pierhead.gateway import main
 from pierhead.gateway.settings import GatewaySettings

@@ -187,7 +187,13 @@ def _dialect(hub: Hub) -> EasApp:
         debug=settings.debug_signatures,
     )
     return EasApp(
-        doors, Handlers(platform).table(), Limits(body=settings.body_limit, signatures=signatures)
+        doors,
+        Handlers(platform).table(),
+        Limits(
+            body=settings.body_limit,
+            signatures=signatures,
+            nonce_seconds=settings.nonce_minutes * 60,
+        ),
     )
 
 

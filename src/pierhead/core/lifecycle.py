@@ -69,8 +69,7 @@ def scale(service: Service, replicas: int, now: float) -> Service | None:
     _alive(service)
     if replica_count(replicas) == service.replicas:
         return None
-    change = Change.SCALE if service.wanted is Wanted.RUNNING else service.change
-    return _next(replace(service, replicas=replicas, change=change), now)
+    return _next(replace(service, replicas=replicas, change=Change.SCALE), now)
 
 
 def upgrade(
@@ -84,13 +83,12 @@ def upgrade(
     """
     _alive(service)
     number = service.latest + 1
-    change = Change.UPDATE if service.wanted is Wanted.RUNNING else service.change
     count = service.replicas if replicas is None else replica_count(replicas)
     upgraded = replace(
         service,
         current=replace(version, number=number),
         latest=number,
-        change=change,
+        change=Change.UPDATE,
         replicas=count,
     )
     return _next(upgraded, now)
@@ -103,8 +101,7 @@ def touch(service: Service, now: float) -> Service:
         Conflict: it is being deleted.
     """
     _alive(service)
-    change = Change.UPDATE if service.wanted is Wanted.RUNNING else service.change
-    return _next(replace(service, change=change), now)
+    return _next(replace(service, change=Change.UPDATE), now)
 
 
 def delete(service: Service, now: float) -> Service | None:

@@ -97,7 +97,7 @@ class Hold:
     reason: str  #: one word
     message: str  #: what is missing and what to do about it
     permanent: bool = False
-    progress: float | None = None  #: 0..1 where it can be told
+    progressing: bool = False  #: it goes on by itself, at its own pace: no deadline counts
     placement: bool = False  #: no machine has what a replica needs
 
 

@@ -88,7 +88,8 @@ def _deleting(seen: Seen) -> Verdict:
 
 
 def _stopping(service: Service, seen: Seen) -> Verdict:
-    if seen.revision < service.revision or seen.replicas:
+    taken_up = seen.revision >= service.revision or service.change is not Change.STOP
+    if seen.replicas or not taken_up:
         return Verdict(
             Status.STOPPING,
             "Stopping",
@@ -132,7 +133,7 @@ def _serving(service: Service, seen: Seen, ready: list[ReplicaStatus]) -> Verdic
 
 
 def _failed(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...]) -> Verdict:
-    if seen.hold is not None and seen.hold.permanent:
+    if seen.hold is not None:
         status = Status.PENDING if seen.hold.placement else Status.FAILED
         return Verdict(status, seen.hold.reason, seen.hold.message)
     crashed = _worst(current)
@@ -181,8 +182,9 @@ def _hopeless(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...], 
 
 
 def _stuck(service: Service, seen: Seen, now: float) -> bool:
-    """Out of time with nothing left to wait for: a hold has its own pace."""
-    return seen.hold is None and _overdue(service, seen, now)
+    """Out of time, and not because something goes on at a pace of its own."""
+    going_on = seen.hold is not None and seen.hold.progressing
+    return not going_on and _overdue(service, seen, now)
 
 
 def _overdue(service: Service, seen: Seen, now: float) -> bool:

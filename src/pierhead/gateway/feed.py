@@ -57,12 +57,12 @@ class Feed:
                 pause = min(pause * 2, _PAUSE_LONGEST)
                 continue
             pause = _PAUSE_FIRST
-            self._note_hub("")
             if not news:
                 await asyncio.sleep(max(0.0, asked + _SAME_AGAIN - self._now()))
 
     async def _next(self) -> bool:
         table = await self._hub.table_after(self._shared)
+        self._note_hub("")
         if table is not None:
             self._shared = table.revision
         news = table is not None and table != self._current()

@@ -21,8 +21,11 @@ from pierhead.store import events as event_rows
 from pierhead.store import services as rows
 
 #: How often a change is decided anew when somebody else changed the service in between.
-ATTEMPTS = 5
+ATTEMPTS = 20
 _TEXT_LIMIT = 255
+#: A request may hold any number of odd parameters; so many of them get an event each, the rest one.
+NOTICES = 50
+_NOTICE_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +301,14 @@ def check_length(field_name: str, value: str) -> None:
 def _notices(
     service: Service, actor: Principal, now: float, notices: tuple[Notice, ...]
 ) -> list[Event]:
+    told = notices[:NOTICES]
+    if len(notices) > NOTICES:
+        more = f"There are {len(notices) - NOTICES} further remarks on this request."
+        told = (*told, Notice("FurtherRemarks", more))
     return [
-        replace(event(service, actor, now, notice.reason, notice.message), type="Warning")
-        for notice in notices
+        replace(
+            event(service, actor, now, notice.reason, notice.message[:_NOTICE_LENGTH]),
+            type="Warning",
+        )
+        for notice in told
     ]

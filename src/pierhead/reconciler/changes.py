@@ -8,13 +8,16 @@ from pierhead.core.services import Seen, Service
 from pierhead.core.status import Status, verdict
 
 
-def events(service: Service, before: Seen, after: Seen, now: float) -> list[Event]:
-    """The events between two looks, oldest first."""
+def events(
+    service: Service, before: Seen, after: Seen, now: float, *, last: float | None = None
+) -> list[Event]:
+    """The events between two looks, oldest first; `last` = when the look before was (None = now)."""
     noted = [
-        *_replica_events(service, before, after, now),
         *_hold_events(service, before, after, now),
+        *_replica_events(service, before, after, now),
     ]
-    was, is_now = verdict(service, before, now), verdict(service, after, now)
+    was = verdict(service, before, now if last is None else last)
+    is_now = verdict(service, after, now)
     if is_now.status is Status.FAILED and (was.status, was.reason) != (
         is_now.status,
         is_now.reason,

@@ -6,7 +6,7 @@ A pass takes the next safe step only; it is woken again by the runtime, a gatewa
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -53,6 +53,8 @@ class ServicePass:
     clock: Clock
     needs_weights: Callable[[Template], bool]
     nodes: tuple[Node, ...]
+    #: When each service was last looked at: a deadline that passed since then is told, too.
+    looks: dict[str, float] = field(default_factory=dict[str, float])
 
     async def __call__(self, key: str) -> float | None:
         """Take the next safe step for the service `key`; seconds until the next look, or None.
@@ -134,6 +136,7 @@ class ServicePass:
             await self._write_down(service, seen, after)
             return UNSETTLED
         self.routes.drop(service.id)
+        self.looks.pop(service.id, None)
         self.routes.forget(frozenset(replica.id for replica in seen.replicas))
         farewell = Event(
             at=self.clock(),
@@ -150,14 +153,17 @@ class ServicePass:
     async def _clear(self, key: str) -> float | None:
         """What a service left behind whose record is gone."""
         self.routes.drop(key)
+        self.looks.pop(key, None)
         return None if await self.runtime.remove(key, 0.0) else UNSETTLED
 
     async def _write_down(self, service: Service, before: Seen, after: Seen) -> None:
         left = {r.id for r in before.replicas} - {r.id for r in after.replicas}
         self.routes.forget(frozenset(left))
-        if after != before:
-            noted = events(service, before, after, self.clock())
+        now = self.clock()
+        noted = events(service, before, after, now, last=self.looks.get(service.id, now))
+        if after != before or noted:
             await self.db.write(_record, service.id, after, noted)
+        self.looks[service.id] = now
 
 
 def looked(

@@ -140,7 +140,9 @@ class Weights:
             thread.start()
         size = human_bytes(source.member_bytes)
         return Hold(
-            "FetchingWeights", f"{fetch.phase}: {source} ({size}), for {now - fetch.began:.0f} s."
+            "FetchingWeights",
+            f"{fetch.phase}: {source} ({size}), for {now - fetch.began:.0f} s.",
+            progressing=True,
         )
 
     def _run(self, fetch: _Fetch, loop: asyncio.AbstractEventLoop) -> None:

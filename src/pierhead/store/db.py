@@ -6,10 +6,10 @@ PostgreSQL: the same functions, the same single writer per hub; other hubs are k
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import perf_counter
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -30,6 +30,8 @@ T = TypeVar("T")
 READERS = 4
 #: How long PostgreSQL may take to accept a connection.
 CONNECT_SECONDS = 5
+#: How long SQLite waits for another process that writes.
+BUSY_SECONDS = 5
 
 
 class Database:
@@ -70,11 +72,11 @@ class Database:
         )
 
     async def _run(self, kind: str, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        began = perf_counter()
+        began = time.perf_counter()
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, work)
         finally:
-            self._timed(kind, perf_counter() - began)
+            self._timed(kind, time.perf_counter() - began)
 
     def close(self) -> None:
         """Wait for running transactions, then let go of all connections."""
@@ -131,10 +133,10 @@ def _sqlite(url: str, *, writing: bool) -> Engine:
     def _tune(connection: sqlite3.Connection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
         # The driver must not begin transactions by itself: ours begin as asked for below.
         connection.isolation_level = None
+        _use_wal(connection)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
-            "busy_timeout=5000",
+            f"busy_timeout={BUSY_SECONDS * 1000}",
             "foreign_keys=ON",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
@@ -144,3 +146,19 @@ def _sqlite(url: str, *, writing: bool) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Turn on WAL. A new file is changed by it, and for that SQLite itself does not wait for others."""
+    # Where it does wait, it has waited BUSY_SECONDS when it fails: then there is no second try.
+    deadline = time.monotonic() + BUSY_SECONDS / 2
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return

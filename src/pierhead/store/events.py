@@ -1,6 +1,6 @@
 """The log of what happened. Rows are appended and, after their time, pruned; never changed."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, delete, func, insert, select
@@ -9,6 +9,8 @@ from pierhead.core.events import Event
 from pierhead.store import tables
 
 _E = tables.events
+_ADD = insert(_E)
+_COLUMNS = tuple(column.name for column in _E.columns if column.name != "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,8 @@ class EventQuery:
 def append(tx: Connection, *events: Event) -> None:
     """Write events down; their `id` is given by the database."""
     if events:
-        rows = [
-            {name: value for name, value in asdict(event).items() if name != "id"}
-            for event in events
-        ]
-        tx.execute(insert(_E), rows)
+        rows = [{name: getattr(event, name) for name in _COLUMNS} for event in events]
+        tx.execute(_ADD, rows)
 
 
 def page(tx: Connection, query: EventQuery) -> tuple[list[Event], int]:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, MetaData, String, Table, insert, inspect, text
 
 from pierhead.core.errors import PierheadError
-from pierhead.store import db
+from pierhead.store import db, tables
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 HEAD = "0001"
 #: Key of PostgreSQL's advisory lock: "pier" in ASCII.
 _LOCK = 0x70696572
+#: Alembic's own note of where the schema is.
+_NOTE = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 class TooNew(PierheadError):
@@ -45,7 +47,7 @@ def migrate(url: str) -> bool:
         return False
     engine = db.connect(url, writing=True)
     try:
-        return db.run(engine, _upgrade)
+        return db.run(engine, upgrade)
     finally:
         engine.dispose()
 
@@ -61,17 +63,33 @@ def config() -> "Config":
     return found
 
 
-def _upgrade(connection: db.Connection) -> bool:
-    # Alembic is loaded only when there is something to do: it costs 0.2 s and 10 MB.
-    from alembic import command
-    from alembic.script import ScriptDirectory
-
+def upgrade(connection: db.Connection) -> bool:
+    """The transaction of `migrate`; its end lets the next one in."""
     if connection.dialect.name == "postgresql":
         # SQLite's BEGIN IMMEDIATE keeps others out; here it takes a lock, held to the transaction's end.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     present = _version(connection)
     if present == HEAD:
         return False
+    if not inspect(connection).get_table_names():
+        _make(connection)
+    else:
+        _migrate(connection, present)
+    return True
+
+
+def _make(connection: db.Connection) -> None:
+    """All tables of an empty database at once; a test sees to it that migrations make the same."""
+    tables.metadata.create_all(connection, checkfirst=False)
+    _NOTE.create(connection)
+    connection.execute(insert(_NOTE).values(version_num=HEAD))
+
+
+def _migrate(connection: db.Connection, present: str | None) -> None:
+    # Alembic is loaded only when there is something to change: it costs 0.2 s and 10 MB.
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
     scripts = config()
     known = {script.revision for script in ScriptDirectory.from_config(scripts).walk_revisions()}
     if present is not None and present not in known:
@@ -80,7 +98,6 @@ def _upgrade(connection: db.Connection) -> bool:
         )
     scripts.attributes["connection"] = connection
     command.upgrade(scripts, HEAD)
-    return True
 
 
 def _version(connection: db.Connection) -> str | None:

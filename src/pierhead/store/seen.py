@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, update
+from sqlalchemy import Connection, RowMapping, bindparam, update
 
 from pierhead.core.services import Seen
 from pierhead.store import codec, tables
@@ -11,11 +11,13 @@ _T = tables.seen
 
 #: Labelled so that they can stand in one row beside the columns of `services`.
 COLUMNS = tuple(column.label(f"seen_{column.name}") for column in _T.columns)
+# Made once: it runs at every look that finds something new.
+_SAVE = update(_T).where(_T.c.service == bindparam("of"))
 
 
 def save(tx: Connection, service: str, seen: Seen) -> None:
     """Store what was seen; a service that is gone meanwhile is no error."""
-    tx.execute(update(_T).where(_T.c.service == service).values(row(service, seen)))
+    tx.execute(_SAVE, row(service, seen) | {"of": service})
 
 
 def row(service: str, seen: Seen) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _BOTH = select(_S, *seen_rows.COLUMNS).outerjoin(tables.seen, tables.seen.c.serv
 _BY_ID = _BOTH.where(_S.c.id == bindparam("id"))
 _BY_NAME = _BOTH.where(_S.c.name == bindparam("name"))
 _IN_GROUP = _BY_NAME.where(_S.c.group_name == bindparam("group"))
+_ADD, _ADD_SEEN, _ADD_VERSION = insert(_S), insert(tables.seen), insert(tables.versions)
 
 Sort = Literal["created", "updated", "name"]
 
@@ -62,10 +63,10 @@ def add(tx: Connection, service: Service) -> None:
         Conflict: another service has this name.
     """
     try:
-        tx.execute(insert(_S).values(_row(service)))
+        tx.execute(_ADD, _row(service))
     except IntegrityError as error:
         raise Conflict("service", service.name, "already exists") from error
-    tx.execute(insert(tables.seen).values(seen_rows.row(service.id, Seen())))
+    tx.execute(_ADD_SEEN, seen_rows.row(service.id, Seen()))
     _write_labels(tx, service)
     add_version(tx, service.id, service.current, service.created)
 
@@ -90,14 +91,13 @@ def change(tx: Connection, service: Service) -> None:
 
 def add_version(tx: Connection, service: str, version: Version, created: float) -> None:
     """Append to a service's history."""
-    tx.execute(
-        insert(tables.versions).values(
-            service=service,
-            number=version.number,
-            content=codec.text(codec.version, version),
-            created=created,
-        )
-    )
+    row = {
+        "service": service,
+        "number": version.number,
+        "content": codec.text(codec.version, version),
+        "created": created,
+    }
+    tx.execute(_ADD_VERSION, row)
 
 
 def version(tx: Connection, service: str, number: int) -> Version | None:

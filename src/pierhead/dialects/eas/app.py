@@ -23,8 +23,6 @@ from pierhead.dialects.eas.catalog import Catalog, Operation, WrongMethod, load
 from pierhead.dialects.eas.errors import WireError
 
 API_VERSION = "2021-07-01"
-#: Seconds that a nonce is kept: both halves of the window in which its request could be repeated.
-NONCE_KEPT = 1800.0
 #: Seconds after which a client may try again when a part of the platform is away.
 _RETRY_AFTER = 5
 _log = structlog.stdlib.get_logger(__name__)
@@ -78,6 +76,8 @@ class Limits:
     body_seconds: float = 30.0  #: time for the whole body to arrive
     drain: int = 64 * 1024 * 1024  #: bytes of a refused body that are read, so that 413 can be read
     drain_seconds: float = 10.0
+    #: Seconds that a nonce is kept: both halves of the window in which its request could be repeated.
+    nonce_seconds: float = 1800.0
     signatures: sign.Options = field(default_factory=sign.Options)
 
 
@@ -187,7 +187,7 @@ class EasApp:
         verified = sign.judge(request, claim, key, now, options)
         if verified.nonce is not None:
             fresh = await self._doors.record_nonce(
-                verified.key.id, verified.nonce, now + NONCE_KEPT
+                verified.key.id, verified.nonce, now + self._limits.nonce_seconds
             )
             if not fresh:
                 raise WireError("SignatureNonceUsed", "Specified signature nonce was used already.")

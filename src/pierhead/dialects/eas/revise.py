@@ -1,6 +1,6 @@
 """What an update asks for, decided on the newest state: nothing, another count, or a new version. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from pierhead.core.events import Notice
 from pierhead.core.services import Service, Version
 from pierhead.core.templates import Template
 from pierhead.dialects.eas import service_document as documents
-from pierhead.dialects.eas.messages import AppRequest
+from pierhead.dialects.eas.messages import AppRequest, without_effect
 from pierhead.dialects.eas.present import APP, DOCUMENT
 from pierhead.operations.services import Decision, check_length, scaled, touched, upgraded
 
@@ -150,3 +150,8 @@ def unlimited(quota: str) -> tuple[Notice, ...]:
             f"The quota [{quota}] is not defined here: it is kept and shown, and limits nothing.",
         ),
     )
+
+
+def strangers(names: Iterable[str]) -> tuple[Notice, ...]:
+    """What to say of fields that the operation does not have."""
+    return tuple(without_effect(name, "it is not known, and not kept") for name in names)

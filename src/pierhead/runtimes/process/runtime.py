@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from math import ceil
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import psutil
 
@@ -66,6 +67,7 @@ class ProcessRuntime:
             hint=self._hint,
         )
         self._services: dict[str, dict[str, Replica]] = {}
+        self._turns = WeakValueDictionary[str, asyncio.Lock]()
         self._listeners: set[Hints] = set()
         self._ending = False
 
@@ -135,9 +137,14 @@ class ProcessRuntime:
             Unavailable: a step could not be taken now (no free port, disk full); call again.
             Refused: the engine will not run this.
         """
-        if self._ending:
-            raise Unavailable("The process runtime", "the platform is shutting down")
         path_part(workload.service, "service")
+        async with self._turn(workload.service):
+            problems = await self._apply(workload)
+            self._tidy(workload.service)
+        if problems:
+            raise problems[0]
+
+    async def _apply(self, workload: Workload) -> list[PierheadError]:
         group = self._services.setdefault(workload.service, {})
         target = plan.Target(
             workload.replicas, workload.rollout, workload.rolling, workload.drained
@@ -145,15 +152,18 @@ class ProcessRuntime:
         seen = [replica.seen() for replica in group.values()]
         problems: list[PierheadError] = []
         for action in plan.plan(target, seen, self._ground.clock()):
+            if self._ending:
+                problems.append(Unavailable("The process runtime", "the platform is shutting down"))
+                break
             try:
                 self._act(action, workload, group)
             except OSError as error:
                 problems.append(Unavailable("A replica's folder or process", str(error)))
             except PierheadError as error:
                 problems.append(error)
-        self._tidy(workload.service)
-        if problems:
-            raise problems[0]
+            if isinstance(action, plan.Start | plan.Rerun):
+                await asyncio.sleep(0)  # these come last and take milliseconds each
+        return problems
 
     def _act(self, action: plan.Action, workload: Workload, group: dict[str, Replica]) -> None:
         match action:
@@ -202,6 +212,10 @@ class ProcessRuntime:
             Unavailable: the disk refuses now; call again.
         """
         path_part(service, "service")
+        async with self._turn(service):
+            return self._remove(service, grace)
+
+    def _remove(self, service: str, grace: float) -> bool:
         group = self._services.get(service, {})
         try:
             for replica in list(group.values()):
@@ -211,6 +225,10 @@ class ProcessRuntime:
         except OSError as error:
             raise Unavailable("A replica's folder", str(error)) from error
         return self._tidy(service)
+
+    def _turn(self, service: str) -> asyncio.Lock:
+        """One caller at a time per service; a lock lives as long as somebody holds or awaits it."""
+        return self._turns.setdefault(service, asyncio.Lock())
 
     def _tidy(self, service: str) -> bool:
         if self._services.get(service):

@@ -1,0 +1,89 @@
+"""`python -m bench [names] [--json FILE] [--page]`: measures, prints a table, exits 1 on a missed goal."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import commands, control, data_plane, installed, page, readiness, starting
+from bench.figures import Figure, table
+from bench.processes import machine, yardstick
+
+#: In the order of the page.
+MEASURES: Mapping[str, Callable[[Path], list[Figure]]] = {
+    "start": starting.measure,
+    "memory": starting.measure_memory,
+    "control": control.measure,
+    "readiness": readiness.measure,
+    "gateway": data_plane.measure,
+    "install": installed.measure,
+    "cli": commands.measure,
+}
+OUT = Path(__file__).parent / "out" / "latest.json"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code: 1 when a goal is missed."""
+    given = _read(arguments)
+    if given.page_only:
+        page.write(json.loads(given.json.read_text()))
+        return 0
+    found = _document(given.names or list(MEASURES))
+    figures = [figure for part in found["measures"].values() for figure in part["figures"]]
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    given.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    if given.page:
+        page.write(found)
+    missed = [figure["name"] for figure in figures if figure["verdict"] == "MISSED"]
+    print(f"\n{len(figures)} figures in {found['seconds']:.0f} s, written to {given.json}.")
+    print(f"Missed: {'; '.join(missed)}" if missed else "No goal was missed.")
+    return int(bool(missed))
+
+
+def _read(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(MEASURES)}; none = all")
+    parser.add_argument("--json", type=Path, default=OUT, help="file for all that was measured")
+    parser.add_argument("--page", action="store_true", help="put the figures into the docs page")
+    parser.add_argument(
+        "--page-only", action="store_true", help="measure nothing; take them from --json"
+    )
+    given = parser.parse_args(arguments)
+    unknown = set(given.names) - set(MEASURES)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    return given
+
+
+def _document(names: Sequence[str]) -> dict[str, Any]:
+    began = time.monotonic()
+    where = machine()
+    print(f"{where['cpu']}, {where['cores']} cores, Python {where['python']}, load {where['load']}")
+    measures: dict[str, Any] = {}
+    for name in names:
+        measures[name] = _one(name)
+    return {
+        "at": time.strftime("%Y-%m-%d", time.gmtime()),
+        "machine": where,
+        "seconds": time.monotonic() - began,
+        "measures": measures,
+    }
+
+
+def _one(name: str) -> dict[str, Any]:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pierhead-bench-") as folder:
+        figures = MEASURES[name](Path(folder))
+    seconds = time.monotonic() - began
+    print(
+        f"\n{name} ({seconds:.0f} s, yardstick {yardstick():.1f} ms)\n{table(figures)}", flush=True
+    )
+    return {"seconds": seconds, "figures": [figure.document() for figure in figures]}
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

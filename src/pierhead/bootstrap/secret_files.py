@@ -1,0 +1,49 @@
+"""Files that hold one secret each, readable by their owner alone.
+
+Apart from the credentials because the gateway needs its key and no database: SQLAlchemy would cost
+it 0.4 s and 11 MB.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from pierhead.sources.cache import sync_folder
+
+
+def internal_key(data_dir: Path) -> str:
+    """The secret between hub and gateway; made by whichever of the two starts first."""
+    return _secret(data_dir / "run" / "internal.key").hex()
+
+
+def engine_secret(data_dir: Path) -> bytes:
+    """What engines' own keys are derived from."""
+    return _secret(data_dir / "run" / "engine.key")
+
+
+def _secret(path: Path) -> bytes:
+    """32 secret bytes that live in `path`; made once, whoever comes first."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        write_private(part, secrets.token_bytes(32))
+        try:
+            os.link(part, path)  # fails when another process was first: then its secret counts
+        except FileExistsError:
+            pass
+        finally:
+            part.unlink()
+    return path.read_bytes()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Put `content` into a file of mode 0600, all of it or nothing."""
+    part = path.with_name(path.name + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        os.fchmod(out.fileno(), 0o600)
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(path)
+    sync_folder(path.parent)

@@ -1,0 +1,91 @@
+"""What runs on this machine for one data folder, read from /proc and from nowhere else."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Role = Literal["up", "hub", "gateway", "keeper", "engine"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Process:
+    """One process: a recycled pid has another start time."""
+
+    pid: int
+    born: int  #: clock ticks since boot
+    role: Role
+    replica: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Does exactly this process still run?"""
+        found = _stat(self.pid)
+        return found is not None and found[2] == self.born and found[0] not in "ZX"
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Signal it; one that has ended is left in peace."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def of(folder: Path) -> list[Process]:
+    """Every process of the platform on `folder`: supervisor, hub, gateway, keepers and engines.
+
+    An engine is known by its keeper; one that lost its keeper by the folder in its arguments.
+    """
+    table = dict(_table())
+    found: dict[int, Process] = {}
+    for pid, (_parent, born, argv) in table.items():
+        role = _role(argv, str(folder))
+        if role is not None:
+            found[pid] = Process(pid, born, role, argv[-2] if role == "keeper" else "")
+    for pid, (parent, born, _argv) in table.items():
+        above = found.get(parent)
+        if above is not None and above.role == "keeper":
+            found[pid] = Process(pid, born, "engine", above.replica)
+    return sorted(found.values())
+
+
+def _role(argv: list[str], folder: str) -> Role | None:
+    if not any(_within(argument, folder) for argument in argv):
+        return None
+    if len(argv) > 3 and argv[-4].endswith("keeper.py"):
+        return "keeper"
+    if "pierhead" in " ".join(argv[:3]):
+        verbs: list[Role] = ["up", "hub", "gateway"]
+        return next((verb for verb in verbs if verb in argv), None)
+    return "engine"
+
+
+def _within(argument: str, folder: str) -> bool:
+    value = argument.partition("=")[2] or argument
+    return value == folder or value.startswith(folder + "/")
+
+
+def _table() -> Iterator[tuple[int, tuple[int, int, list[str]]]]:
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        pid = int(entry.name)
+        found = _stat(pid)
+        if found is None or found[0] in "ZX":
+            continue
+        with suppress(OSError):
+            raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+            argv = [os.fsdecode(part) for part in raw.split(b"\0")[:-1]]
+            yield pid, (found[1], found[2], argv)
+
+
+def _stat(pid: int) -> tuple[str, int, int] | None:
+    """State, parent, start time."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return fields[0], int(fields[1]), int(fields[19])

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bench.figures import Figure, figure
 from bench.platforms import hub
+from bench.rounds import rounds
 
-ROUNDS = 10
+ROUNDS, SECONDS = 10, 20.0
 
 
 def measure(folder: Path) -> list[Figure]:
@@ -17,7 +18,7 @@ def measure(folder: Path) -> list[Figure]:
     help_: list[tuple[float, float]] = []
     list_: list[tuple[float, float]] = []
     with hub(folder / "commands") as running:
-        for _ in range(ROUNDS):
+        for _ in rounds(ROUNDS, SECONDS):
             help_.append(_timed("--help"))
             list_.append(_timed("services", "list", f"--data-dir={running.folder}"))
     figures: list[Figure] = []

@@ -16,9 +16,11 @@ from bench.client import Client, passes
 from bench.figures import Figure, figure
 from bench.platforms import Running, hub
 from bench.processes import MB, memory, spending, until
+from bench.rounds import rounds
 
 SERVICES = 1000
-ROUNDS, CREATES, DESCRIBES, LISTS = 12, 25, 60, 15
+ROUNDS, SECONDS = 12, 40.0
+CREATES, DESCRIBES, LISTS = 25, 60, 15  # calls per round
 #: A whole round of the reconciler: every service is looked at in it.
 IDLE_SECONDS = 32.0
 _GATED = ("-m", "bench.gated_hub")
@@ -70,9 +72,9 @@ def settle(client: Client) -> None:
 
 def _calls(running: Running, client: Client) -> list[Figure]:
     each: dict[str, list[float]] = {}
-    for turn in range(-1, ROUNDS):  # the first one warms up
-        found = _round(running, client, f"round_{turn + 1}")
-        if turn >= 0:
+    for turn in rounds(ROUNDS + 1, SECONDS):
+        found = _round(running, client, f"round_{turn}")
+        if turn:  # the first one warms up
             for name, milliseconds in found.items():
                 each.setdefault(name, []).append(milliseconds)
     return [

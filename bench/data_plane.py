@@ -12,8 +12,10 @@ from bench.client import Client
 from bench.figures import Figure, figure
 from bench.platforms import Running, up
 from bench.processes import spending, until
+from bench.rounds import rounds
 
-ROUNDS, REQUESTS, TOKENS = 12, 100, 200
+ROUNDS, SECONDS = 12, 25.0
+REQUESTS, TOKENS = 100, 200  # per round
 _SERVICE = "stub"
 
 
@@ -76,13 +78,13 @@ def _rounds(running: Running, through: Door, direct: Door) -> list[Figure]:
     each: dict[str, list[float]] = {
         name: [] for name in ("request", "token", "added", "first", "direct")
     }
-    for turn in range(-1, ROUNDS):
+    for turn in rounds(ROUNDS + 1, SECONDS):
         with spending(running.gateway) as requests:
             ours = [through.ask()[1] for _ in range(REQUESTS)]
         its = [direct.ask()[1] for _ in range(REQUESTS)]
         with spending(running.gateway) as stream:
             our_first = through.ask(TOKENS)[0]
-        if turn < 0:  # warms up
+        if not turn:  # warms up
             continue
         each["request"].append(requests.cpu / REQUESTS * 1000)
         each["token"].append(stream.cpu / TOKENS * 1e6)

@@ -10,10 +10,11 @@ from bench.client import Client
 from bench.figures import Figure, figure
 from bench.platforms import cache, up
 from bench.processes import until
+from bench.rounds import rounds
 from pierhead.cli.demo_bare import bare_engine
 
 SPEC = "smollm2_135m_q4"
-ROUNDS = 15
+ROUNDS, SECONDS = 15, 110.0
 _POLL = 0.02
 
 
@@ -23,7 +24,7 @@ def measure(folder: Path) -> list[Figure]:
     bare: list[float] = []
     with up(folder / "readiness") as running, Client(running) as client:
         _one(client, "warm")  # fetches the weights where no run did before
-        for turn in range(ROUNDS):
+        for turn in rounds(ROUNDS, SECONDS):
             with bare_engine(SPEC, cache(), folder) as engine:
                 bare.append(engine.ready)
             ours.append(_one(client, f"round_{turn}"))

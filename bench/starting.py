@@ -8,8 +8,9 @@ from bench.client import Client
 from bench.figures import Figure, figure
 from bench.platforms import hub, up
 from bench.processes import MB, Memory, cpu_seconds, everyone, memory, until
+from bench.rounds import rounds
 
-ROUNDS = 7
+ROUNDS, SECONDS = 7, 45.0
 REST_SECONDS = 3.0
 
 
@@ -19,7 +20,7 @@ def measure(folder: Path) -> list[Figure]:
     cpu: list[float] = []
     later: list[float] = []
     whole: list[float] = []
-    for turn in range(ROUNDS):
+    for turn in rounds(ROUNDS, SECONDS):
         place = folder / f"start{turn}"
         for seconds in (first, later):
             with hub(place) as running:

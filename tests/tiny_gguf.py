@@ -76,7 +76,7 @@ def _vocabulary(writer: gguf.GGUFWriter) -> int:
     writer.add_bos_token_id(256)
     writer.add_eos_token_id(258)
     writer.add_pad_token_id(256)
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(value=False)
     writer.add_chat_template(CHAT_TEMPLATE)
     return len(tokens)
 

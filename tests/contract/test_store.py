@@ -167,7 +167,7 @@ FULL_SEEN = Seen(
     revision=9,
     settled=8,
     since=T0 + 0.7,
-    hold=Hold("Reason", WORDS, permanent=True, progress=0.25, placement=True),
+    hold=Hold("Reason", WORDS, permanent=True, progressing=True, placement=True),
     replicas=(FULL_REPLICA, a_replica(id="r-2")),
     failed_roll=True,
     served=True,

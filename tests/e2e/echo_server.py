@@ -45,7 +45,6 @@ class Echo(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    daemon_threads = False  # requests that are being answered end before the process does
     request_queue_size = 128
 
 
@@ -54,6 +53,7 @@ def main() -> None:
         sys.argv[sys.argv.index("--port") + 1] if "--port" in sys.argv else os.environ["PORT"]
     )
     server = Server(("127.0.0.1", port), Echo)
+    # At once, whatever is being answered: it must not be told to end before it has nothing to answer.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print("serving", os.environ.get("GREETING", "nobody"), flush=True)
     server.serve_forever()

@@ -158,6 +158,8 @@ def test_every_client_raises_its_own_exception(platform: Platform, kind: str) ->
         ):
             body = {key: value for key, value in {**app("bad_app"), **change}.items() if value is not None}  # fmt: skip
             refused(lambda body=body: call("CreateAppService", body=body), code, 400, word)
+        huge = app("bad_app", Config={"a": "a" * 2_000_000})
+        refused(lambda: call("CreateAppService", body=huge), "RequestEntityTooLarge", 413)
         taken = app(CANARY)
         refused(
             lambda: call("CreateAppService", body=taken), "InvalidService.Conflict", 409, CANARY
@@ -320,10 +322,16 @@ def test_a_broken_body_is_refused(platform: Platform, target: str, body: bytes, 
     rejected(platform, signed(platform, Request("POST", target, body)), code, 400)
 
 
-def test_ten_megabytes_are_refused(platform: Platform) -> None:
+def test_ten_megabytes_are_refused(platform: Platform, eas: PythonSdk) -> None:
     body = GOOD[:-1] + b',"Config":{"a":"' + b"a" * 10_000_000 + b'"}}'
     request = signed(platform, Request("POST", APPS, body))
     rejected(platform, request, "RequestEntityTooLarge", 413)
+    config = {"a": "a" * 10_000_000}
+    refused(
+        lambda: eas("CreateAppService", body=app("bad_app", Config=config)),
+        "RequestEntityTooLarge",
+        413,
+    )
 
 
 ROUTES = [

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from clients import Json, PythonSdk
+from clients import Json, PythonSdk, Refused
 from documents import app
 from lifecycle import Service, config, refused
 from running_platform import Platform, until
@@ -178,6 +180,23 @@ def test_a_spec_is_one_of_the_known_ones(eas: PythonSdk) -> None:
     refused(
         call, "InvalidParameter", 400, "ServiceSpec", "llama_70b_fp16", *VENDOR_SPECS, *DEMO_SPECS
     )
+
+
+def test_of_many_at_once_one_gets_the_name(eas: PythonSdk, platform: Platform) -> None:
+    body = app("seed_race", "llama_7b_fp16")
+
+    def attempt(_turn: int) -> str:
+        try:
+            return str(PythonSdk(platform)("CreateAppService", body=body)["Status"])
+        except Refused as error:
+            return f"{error.status} {error.code}"
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = Counter(pool.map(attempt, range(16)))
+    assert outcomes == {"Creating": 1, "409 InvalidService.Conflict": 15}
+    service = Service(eas, "seed_race")
+    assert [event["Reason"] for event in service.events()].count("ServiceCreated") == 1
+    service.delete()
 
 
 def test_replicas_is_the_number_of_instances(create: Any) -> None:

@@ -64,7 +64,9 @@ class Record:
         """Requests to a service."""
         return [request for request in self.requests if request.service == service]
 
-    def failed(self, service: str, since: float = 0.0, until: float = float("inf")) -> list[Request]:
+    def failed(
+        self, service: str, since: float = 0.0, until: float = float("inf")
+    ) -> list[Request]:
         """Requests to a service, begun in that time, that were not answered with 200."""
         return [r for r in self.of(service) if since <= r.at <= until and r.status != 200]
 
@@ -154,7 +156,9 @@ class _Observer:
         loops = [self._scan(), self._describe()]
         tasks = [asyncio.create_task(loop) for loop in loops]
         ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-        await asyncio.wait([asyncio.create_task(self.begun.wait()), ended, *tasks], return_when="FIRST_COMPLETED")
+        await asyncio.wait(
+            [asyncio.create_task(self.begun.wait()), ended, *tasks], return_when="FIRST_COMPLETED"
+        )
         if self.begun.is_set():
             print("begun", flush=True)
         await asyncio.wait([ended, *tasks], return_when="FIRST_COMPLETED")

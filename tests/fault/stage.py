@@ -77,7 +77,7 @@ class Stage:
         """Start `pierhead VERB` on the folder; its output goes to the log."""
         command = [
             *(sys.executable, "-m", "pierhead", verb, f"--data-dir={self.folder}"),
-            *(f"--listen={self.listen}", f"--gateway-listen={self.gateway_listen}", *flags),
+            *(f"--listen={self.listen}", f"--gateway-listen={self.gateway_listen}", "--log-level=warning", *flags),
         ]
         cache = str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pierhead")
         own = {"PIERHEAD_CACHE_DIR": cache, "PYTHONPATH": "", **env}
@@ -194,48 +194,52 @@ class Stage:
 
     def running(self, name: str, replicas: int = 1, within: float = LONG) -> Json:
         """Wait until the service is Running with exactly so many instances."""
-        return until(
-            lambda: self._as(name, "Running", replicas), f"{name} is not as awaited", within=within
-        )
+        return until(lambda: self.is_running(name, replicas), f"{name} is not Running", within)
 
     def stopped(self, name: str, within: float = LONG) -> Json:
         """Wait until the service is Stopped."""
-        return until(lambda: self._as(name, "Stopped", 0), f"{name} is not as awaited", within=within)
+        return until(lambda: self.is_stopped(name), f"{name} is not Stopped", within)
 
     def failed(self, name: str, within: float = LONG) -> Json:
         """Wait until the service is Failed."""
-        return until(lambda: self._as(name, "Failed", None), f"{name} is not as awaited", within=within)
+        return until(lambda: self._as(name, "Failed"), f"{name} is not Failed", within)
 
     def gone(self, name: str, within: float = LONG) -> float:
         """Wait until there is no such service; the seconds it took."""
         began = time.monotonic()
-
-        def absent() -> bool:
-            try:
-                self.client.describe(name)
-            except NoAnswer:
-                return False
-            except HubRefused as refused:
-                return refused.code == "InvalidService.NotFound"
-            return False
-
-        until(absent, f"{name} is still there", within)
+        until(lambda: self.is_gone(name), f"{name} is still there", within)
         return time.monotonic() - began
 
-    def _as(self, name: str, status: str, running: int | None) -> Json | None:
-        found = self.describe(name)
-        if found is None or found["Status"] != status:
+    def is_running(self, name: str, replicas: int = 1) -> Json | None:
+        """The service if it is Running, with exactly so many instances."""
+        found = self._as(name, "Running")
+        if found is None or found["RunningInstance"] != replicas:
             return None
-        settled = running is None or (
-            found["RunningInstance"] == running and len(self.instances(name)) == running
-        )
-        return found if settled else None
+        return found if len(self.instances(name)) == replicas else None
+
+    def is_stopped(self, name: str) -> Json | None:
+        """The service if it is Stopped."""
+        return self._as(name, "Stopped")
+
+    def is_gone(self, name: str) -> bool:
+        """Does the hub say that there is no such service?"""
+        try:
+            self.client.describe(name)
+        except NoAnswer:
+            return False
+        except HubRefused as refused:
+            return refused.code == "InvalidService.NotFound"
+        return False
+
+    def _as(self, name: str, status: str) -> Json | None:
+        found = self.describe(name)
+        return found if found is not None and found["Status"] == status else None
 
     def instances(self, name: str) -> list[Json]:
-        """ListServiceInstances; [] when nobody answers."""
+        """ListServiceInstances; [] when nobody answers, or there is no such service."""
         try:
             return self.client.of("ListServiceInstances", name, "/instances")["Instances"]
-        except NoAnswer:
+        except (NoAnswer, HubRefused):
             return []
 
     def events(self, name: str) -> list[Json]:
@@ -247,7 +251,9 @@ class Stage:
 
     # ---- the data plane -------------------------------------------------------------------
 
-    def call(self, name: str, token: str, path: str = "/", timeout: float = 10.0) -> tuple[int, str]:
+    def call(
+        self, name: str, token: str, path: str = "/", timeout: float = 10.0
+    ) -> tuple[int, str]:
         """GET through the gateway on a connection of its own: status and body."""
         return get(self.gateway_listen, f"/api/predict/{name}{path}", token, timeout)
 
@@ -292,4 +298,3 @@ def _free_ports(count: int) -> list[int]:
                 continue
         found.append(port)
     return found
-

@@ -129,7 +129,7 @@ def test_a_hold_is_told_once_however_often_its_words_change() -> None:
         "FetchingWeights",
         "downloading: 1 of 9 MiB",
     )
-    later = replace(FETCHING, message="downloading: 5 of 9 MiB", progress=0.55)
+    later = replace(FETCHING, message="downloading: 5 of 9 MiB", progressing=True)
     assert noted(look(settled=0, hold=FETCHING), look(settled=0, hold=later)) == []
 
 

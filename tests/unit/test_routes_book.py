@@ -202,6 +202,90 @@ def test_looking_again_at_a_leaving_replica_publishes_nothing() -> None:
     assert routed.revision == without
 
 
+# ---- what is called Running can be called -------------------------------------------------
+
+
+def test_an_update_tells_when_a_service_gets_its_first_target() -> None:
+    routed = book()
+    steps = [((), False), ((ONE,), True), ((ONE, TWO), False), ((LEAVING,), False), ((TWO,), True)]
+    assert [routed.update(a_service(), replicas) for replicas, _ in steps] == [
+        told for _, told in steps
+    ]
+
+
+async def waited(routed: RouteBook) -> float:
+    """Seconds until the present table is taken up."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await routed.taken_up(1.0)
+    return loop.time() - began
+
+
+def settled_book() -> RouteBook:
+    """A book that was opened long ago and routes a service, in virtual time."""
+    routed = RouteBook(virtual_time.wall, str, CAPABILITIES)
+    routed.begin()
+    routed.update(a_service(), (ONE,))
+    return routed
+
+
+def test_without_a_gateway_nobody_is_waited_for_except_just_after_the_start() -> None:
+    async def whole() -> None:
+        routed = settled_book()
+        assert await waited(routed) == 1.0
+        await asyncio.sleep(SILENCE)
+        assert await waited(routed) == 0.0
+
+    run(whole())
+
+
+def test_each_live_gateway_is_waited_for_until_it_reports_the_table() -> None:
+    """Law: what is called Running can be called (interface: create, wait, ask)."""
+
+    async def whole() -> None:
+        routed, loop = settled_book(), asyncio.get_running_loop()
+        await asyncio.sleep(SILENCE)
+        for gateway in ("gw-1", "gw-2"):
+            routed.heard(report(routed.revision - 1, gateway))
+        loop.call_later(0.1, routed.heard, report(routed.revision, "gw-1"))
+        loop.call_later(0.3, routed.heard, report(routed.revision + 1, "gw-2"))
+        assert await waited(routed) == pytest.approx(0.3)
+        routed.update(a_service(), (ONE, TWO))
+        assert await waited(routed) == 1.0  # a gateway that hangs holds up nobody for longer
+
+    run(whole())
+
+
+def test_the_only_gateway_says_so_by_asking_for_what_comes_next() -> None:
+    async def whole() -> None:
+        routed, loop = settled_book(), asyncio.get_running_loop()
+        routed.heard(report(routed.revision - 1))
+        asking = loop.create_task(routed.newer(routed.revision - 1, 5.0))
+        assert await asking is not None
+        loop.call_later(0.02, lambda: loop.create_task(routed.newer(routed.revision, 5.0)))
+        assert await waited(routed) == pytest.approx(0.02)
+
+    run(whole())
+
+
+def test_numbers_of_another_hub_say_nothing() -> None:
+    async def whole() -> None:
+        routed = settled_book()
+        await routed.newer(routed.revision + 1000, 0.1)
+        assert await waited(routed) == 1.0
+
+    run(whole())
+
+
+def test_the_end_of_the_hub_is_waited_for_by_nobody() -> None:
+    async def whole() -> None:
+        routed = settled_book()
+        asyncio.get_running_loop().call_later(0.2, routed.end)
+        assert await waited(routed) == pytest.approx(0.2)
+
+    run(whole())
+
+
 # ---- news for gateways --------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ import uvicorn
 from pierhead import __version__, telemetry
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate
+from pierhead.bootstrap.supervisor import only_one
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import engine_key
 from pierhead.core.launch import Launch, Placement
@@ -31,6 +32,7 @@ from pierhead.dialects.eas.handlers import Handlers
 from pierhead.engines import registry
 from pierhead.listener import listen
 from pierhead.operations import identity
+from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.platform import Platform
 from pierhead.reconciler.loop import Reconciler, Rhythm
 from pierhead.reconciler.routes import RouteBook
@@ -73,7 +75,8 @@ async def serve(settings: Settings) -> None:
         PierheadError: the port, the database or the credentials cannot be used.
     """
     os.umask(0o077)  # what the hub writes is nobody else's business: it holds keys and tokens
-    with _listener(settings.listen) as listener:
+    # Two hubs on one folder would both drive its replicas.
+    with only_one(settings.data_dir, "run/hub.lock"), _listener(settings.listen) as listener:
         await asyncio.to_thread(migrate, settings)
         credentials = load_or_create(settings)
         async with _hub(settings, credentials) as hub:
@@ -169,7 +172,7 @@ def _dialect(hub: Hub) -> EasApp:
         gateway=settings.gateway_endpoint,
     )
     doors = Doors(
-        find_key=lambda key: identity.access_key(platform, key),
+        find_key=KeyRing(platform).find,
         find_bearer=lambda token: identity.bearer(platform, token),
         record_nonce=lambda key, nonce, expires: identity.use_nonce(platform, key, nonce, expires),
         authorize=lambda principal, action, resources: identity.authorize(

@@ -279,15 +279,15 @@ def _refusal(flag: str, address: str, port: int, problem: OSError) -> str:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Generator[None]:
-    """Hold `DIR/up.lock`; the kernel lets go of it whenever and however this process ends.
+def only_one(folder: Path, name: str = "up.lock") -> Generator[None]:
+    """Hold a lock in the data folder; the kernel lets go of it however this process ends.
 
     Raises:
-        CannotStart: another `up` holds it, or the folder cannot be written.
+        CannotStart: another process holds it, or the folder cannot be written.
     """
-    path = folder / "up.lock"
+    path = folder / name
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = path.open("a+")
     except OSError as problem:
         raise CannotStart(

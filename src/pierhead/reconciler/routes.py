@@ -5,6 +5,7 @@ A replica is drained once every live gateway serves by a table without it and ha
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pierhead.core.ids import Clock
@@ -43,6 +44,8 @@ class RouteBook:
         self._revision = int(self._opened * 1000)
         self._dumped: tuple[int, bytes] = (0, b"")
         self._changed = asyncio.Event()
+        self._told = asyncio.Event()
+        self._asked_after = 0  # newest revision that a gateway said it has
         self._ended = False
         self.open = False  #: False until every service was looked at once: no half table goes out
 
@@ -64,33 +67,35 @@ class RouteBook:
     @property
     def gateways(self) -> int:
         """Gateways that were heard of just now."""
-        now = self._clock()
-        return sum(now - heard.at < SILENCE for heard in self._gateways.values())
+        return len(self._live())
 
     def end(self) -> None:
         """Let those who wait for news go: there will be none."""
         self._ended = True
         self._changed.set()
+        self._told.set()
 
     def begin(self) -> None:
         """Let gateways see the table."""
         self.open = True
         self._publish()
 
-    def update(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> None:
-        """Route a service to its ready replicas, if that is a change."""
+    def update(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> bool:
+        """Route a service to its ready replicas; True if it had none and now has some."""
         route = None if service.wanted is Wanted.DELETED else self._route(service, replicas)
         leaving = {
             replica.id for replica in replicas if replica.state is ReplicaState.DRAINING
         } - self._left.keys()
-        if route == self._routes.get(service.id) and not leaving:
-            return
+        before = self._routes.get(service.id)
+        if route == before and not leaving:
+            return False
         if route is None:
             self._routes.pop(service.id, None)
         else:
             self._routes[service.id] = route
         self._left |= dict.fromkeys(leaving, self._revision + 1)
         self._publish()
+        return bool(route and route.targets and not (before and before.targets))
 
     def drop(self, service: str) -> None:
         """Forget a service that is gone."""
@@ -105,6 +110,26 @@ class RouteBook:
     def heard(self, report: GatewayReport) -> None:
         """Take in what a gateway said of itself."""
         self._gateways[report.gateway] = _Heard(report, self._clock())
+        self._note_told()
+
+    async def taken_up(self, wait: float) -> None:
+        """Return when every live gateway serves by the present table, or after `wait` seconds."""
+        revision, loop = self._revision, asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        while not (self._ended or self._is_taken_up(revision)):
+            left = deadline - loop.time()
+            if left <= 0:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), left)
+
+    def _is_taken_up(self, revision: int) -> bool:
+        live = self._live()
+        if len(live) <= 1 and self._asked_after >= revision:
+            return True  # asking for what comes after it is a word as good as a report, and sooner
+        if not live:
+            return not self._just_opened
+        return all(report.revision >= revision for report in live)
 
     def drained(self, replicas: frozenset[str]) -> frozenset[str]:
         """Which of these leaving replicas no gateway is busy with any more."""
@@ -112,11 +137,9 @@ class RouteBook:
         self._gateways = {
             name: heard for name, heard in self._gateways.items() if now - heard.at < 10 * SILENCE
         }
-        live = [heard.report for heard in self._gateways.values() if now - heard.at < SILENCE]
-        if not live and now - self._opened < SILENCE:
-            return (
-                frozenset()
-            )  # after a start, gateways get time to report before they count as absent
+        live = self._live()
+        if not live and self._just_opened:
+            return frozenset()
         return frozenset(
             replica
             for replica in replicas & self._left.keys()
@@ -126,6 +149,9 @@ class RouteBook:
     async def newer(self, revision: int, wait: float) -> bytes | None:
         """The table as JSON once it differs from `revision`; None if it does not within `wait` seconds."""
         deadline = asyncio.get_running_loop().time() + wait
+        if self._asked_after < revision <= self._revision:
+            self._asked_after = revision
+            self._note_told()
         while not self.open or revision == self._revision:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or self._ended:
@@ -137,6 +163,19 @@ class RouteBook:
         if self._dumped[0] != self._revision:
             self._dumped = (self._revision, dump(self.table).encode())
         return self._dumped[1]
+
+    @property
+    def _just_opened(self) -> bool:
+        """After a start, gateways get time to report before they count as absent."""
+        return self._clock() - self._opened < SILENCE
+
+    def _live(self) -> list[GatewayReport]:
+        now = self._clock()
+        return [heard.report for heard in self._gateways.values() if now - heard.at < SILENCE]
+
+    def _note_told(self) -> None:
+        self._told.set()
+        self._told = asyncio.Event()
 
     def _idle(self, replica: str, report: GatewayReport) -> bool:
         return report.revision >= self._left[replica] and not report.outstanding.get(replica, 0)

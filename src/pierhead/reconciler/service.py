@@ -32,6 +32,8 @@ from pierhead.store.db import Database
 
 #: How long until the next look, in seconds, while something is on its way (hints come sooner).
 UNSETTLED, HELD, FETCHING = 1.0, 30.0, 2.0
+#: How long a service that comes up waits for gateways to take up its first route, in seconds.
+GATEWAYS = 1.0
 
 
 class Weights(Protocol):
@@ -73,7 +75,9 @@ class ServicePass:
     async def _converge(self, service: Service, seen: Seen) -> float | None:
         hold, trouble = await self._apply(service)
         replicas = tuple(self.runtime.observe(service.id))
-        self.routes.update(service, replicas)
+        if self.routes.update(service, replicas):
+            # What is called Running can be called: a gateway that just misses the news gets it first.
+            await self.routes.taken_up(GATEWAYS)
         after = looked(service, seen, replicas, hold or trouble, self.clock())
         await self._write_down(service, seen, after)
         return _next_look(service, after, self.clock())

@@ -26,14 +26,14 @@ Json = dict[str, Any]
 
 
 def until(ask: Callable[[], T], why: str = "", within: float = LONG) -> T:
-    """What `ask` gives as soon as it is true; asked every 10 ms, fails after so many seconds."""
+    """What `ask` gives as soon as it is true; asked every 20 ms, fails after so many seconds."""
     give_up = time.monotonic() + within
     while True:
         found = ask()
         if found:
             return found
         assert time.monotonic() < give_up, why or f"it did not come true within {within:g} s"
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def document(

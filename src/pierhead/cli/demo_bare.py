@@ -54,7 +54,7 @@ def bare_engine(spec: str, cache: Path, folder: Path) -> Generator[Bare, None, N
         "--slots",
         str(template.slots),
         "--threads",
-        str(os.cpu_count() or 1),
+        str(threads()),
     ]
     began = time.monotonic()
     with (folder / "bare.log").open("wb") as log:
@@ -65,6 +65,11 @@ def bare_engine(spec: str, cache: Path, folder: Path) -> Generator[Bare, None, N
     finally:
         process.terminate()
         process.wait(10)
+
+
+def threads() -> int:
+    """What the process runtime gives the only replica of a host: all cores but one."""
+    return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def answers(url: str) -> bool:

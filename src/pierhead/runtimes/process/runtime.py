@@ -193,8 +193,11 @@ class ProcessRuntime:
         return Replica(ground, folder, intent)
 
     def _threads(self, workload: Workload) -> int:
-        """Cores by replica, at least one: engines that fight for cores crawl."""
-        cores = self._ground.settings.cores
+        """Cores by replica, at least one: engines that fight for cores crawl (they spin).
+
+        One core is left to the platform and the clients, where there is more than one.
+        """
+        cores = max(1, self._ground.settings.cores - 1)
         others = [
             replica
             for service, group in self._services.items()

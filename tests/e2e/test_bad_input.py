@@ -72,7 +72,7 @@ CREATE = [
     ("replicas 0", {"Replicas": 0}, "InvalidParameter", "Replicas"),
     ("replicas -1", {"Replicas": -1}, "InvalidParameter", "Replicas"),
     ("replicas 1001", {"Replicas": 1001}, "InvalidParameter", "Replicas"),
-    ("replicas 1e30", {"Replicas": 10**30}, "InvalidParameter", "too large"),
+    ("replicas 1e30", {"Replicas": 10**30}, "InvalidParameter", "Replicas"),
     ("replicas text", {"Replicas": "x"}, "InvalidParameter", "Replicas"),
     ("replicas half", {"Replicas": 1.5}, "InvalidParameter", "Replicas"),
     ("replicas true", {"Replicas": True}, "InvalidParameter", "Replicas"),

@@ -1,6 +1,6 @@
 """An observer in a process of its own: records what happens to a platform, and judges nothing.
 
-All the time: every process of the folder (50 ms), one request per 20 ms through the gateway to each
+All the time: every process of the folder (100 ms), one request per 20 ms through the gateway to each
 service that was Running, Describe of each service (200 ms). It ends when its standard input does,
 and then writes the record; the test computes its verdict from that.
 """
@@ -23,7 +23,7 @@ from processes import Process
 from pierhead.cli.client import EasClient, find_access
 from pierhead.core.errors import PierheadError
 
-SCAN, PUMP, DESCRIBE = 0.05, 0.02, 0.2
+SCAN, PUMP, DESCRIBE = 0.1, 0.02, 0.2
 #: A request that takes longer than this has failed.
 TIMEOUT = 10.0
 

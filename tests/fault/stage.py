@@ -77,7 +77,12 @@ class Stage:
         """Start `pierhead VERB` on the folder; its output goes to the log."""
         command = [
             *(sys.executable, "-m", "pierhead", verb, f"--data-dir={self.folder}"),
-            *(f"--listen={self.listen}", f"--gateway-listen={self.gateway_listen}", "--log-level=warning", *flags),
+            *(
+                f"--listen={self.listen}",
+                f"--gateway-listen={self.gateway_listen}",
+                "--log-level=warning",
+                *flags,
+            ),
         ]
         cache = str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pierhead")
         own = {"PIERHEAD_CACHE_DIR": cache, "PYTHONPATH": "", **env}

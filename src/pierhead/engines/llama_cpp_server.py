@@ -17,9 +17,12 @@ xllamacpp: Any = import_module("xllamacpp")
 def main(argv: list[str]) -> None:
     """Serve until a signal ends the process."""
     options = _options(argv)
+    # Python runs its handlers between bytecodes only, and loading is one long native call: until it
+    # ends, the kernel's own default must answer a TERM.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    server = xllamacpp.Server(_parameters(options, os.environ.pop("LLAMA_API_KEY", "")))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    server = xllamacpp.Server(_parameters(options, os.environ.pop("LLAMA_API_KEY", "")))
     print(f"serving {options.alias} at {server.listening_address}", flush=True)  # noqa: T201
     while True:
         signal.pause()

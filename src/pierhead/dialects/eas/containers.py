@@ -267,7 +267,7 @@ def _probed(container: Part, template: Template, port: int, mount: Mounted) -> T
 
 
 def _probe(check: Part, port: int, mount: Mounted) -> Probe:
-    kinds = [kind for kind in _ACTIONS if check.has(kind)]
+    kinds = [kind for kind in _ACTIONS if check.entries.get(kind) is not None]
     if len(kinds) != 1:
         raise Invalid(check.path, f"it has {len(kinds)} actions", f"one of {', '.join(_ACTIONS)}")
     action = check.part(kinds[0])

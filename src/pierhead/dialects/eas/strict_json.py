@@ -11,7 +11,7 @@ MAX_DEPTH = 64
 #: Characters that no text may hold: NUL, and halves of UTF-16 pairs.
 UNCLEAN = re.compile("[\x00\ud800-\udfff]")
 _MAX_INT = 2**63 - 1
-_MAX_DIGITS = 19
+_MAX_DIGITS = 4000  #: Python itself refuses to read more than 4300
 
 
 def parse_json(text: str, name: str) -> Any:
@@ -49,6 +49,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         double = next(key for key, _ in pairs if key in seen or seen.add(key))
         raise _Unclean(f"the key [{double[:80]}] is given more than once")
+    for key, item in pairs:
+        if isinstance(item, int) and abs(item) > _MAX_INT:
+            raise _Unclean(f"the number under [{key[:80]}] is too large")
     return value
 
 
@@ -57,8 +60,8 @@ def _no_constant(text: str) -> NoReturn:
 
 
 def _integer(text: str) -> int:
-    if len(text) > _MAX_DIGITS + 1 or abs(int(text)) > _MAX_INT:
-        raise _Unclean(f"the number {text[:30]} is too large")
+    if len(text) > _MAX_DIGITS:
+        raise _Unclean(f"the number {text[:30]}... is too large")
     return int(text)
 
 
@@ -72,10 +75,14 @@ def _harmless(value: Any, name: str) -> None:
     raise Invalid(name, f"it is nested deeper than {MAX_DEPTH} levels")
 
 
+def _fits(value: float) -> bool:
+    return abs(value) <= _MAX_INT if isinstance(value, int) else math.isfinite(value)
+
+
 def _inside(value: Any, name: str) -> list[Any]:
     if isinstance(value, str):
         _clean(value, name)
-    elif isinstance(value, float) and not math.isfinite(value):
+    elif isinstance(value, int | float) and not _fits(value):
         raise Invalid(name, "it holds a number that is too large")
     elif isinstance(value, dict):
         entries = cast(dict[str, Any], value)

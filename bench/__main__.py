@@ -75,14 +75,14 @@ def _document(names: Sequence[str]) -> dict[str, Any]:
 
 
 def _one(name: str) -> dict[str, Any]:
-    began = time.monotonic()
+    began, before = time.monotonic(), yardstick()
     with tempfile.TemporaryDirectory(prefix="pierhead-bench-") as folder:
         figures = MEASURES[name](Path(folder))
-    seconds = time.monotonic() - began
-    print(
-        f"\n{name} ({seconds:.0f} s, yardstick {yardstick():.1f} ms)\n{table(figures)}", flush=True
-    )
-    return {"seconds": seconds, "figures": [figure.document() for figure in figures]}
+    seconds, after = time.monotonic() - began, yardstick()
+    yard = f"{before:.1f} ms before, {after:.1f} ms after"
+    print(f"\n{name} ({seconds:.0f} s; yardstick {yard})\n{table(figures)}", flush=True)
+    documents = [figure.document() for figure in figures]
+    return {"seconds": seconds, "yardstick": yard, "figures": documents}
 
 
 if __name__ == "__main__":

@@ -32,12 +32,14 @@ def _text(found: dict[str, Any]) -> str:
     parts = [
         f"Measured {found['at']} on {where['cores']} cores of {where['cpu']}, "
         f"{where['memory_gib']:g} GiB, {where['system']}, Python {where['python']}; "
-        f"load average {where['load']}, yardstick {where['yardstick_ms']:.1f} ms, "
+        f"load average {where['load']}, "
         f"{found['seconds']:.0f} s in all.\n"
     ]
     for name, part in found["measures"].items():
         figures = [_figure(each) for each in part["figures"]]
-        parts.append(f"### {TITLES[name]}\n\n`python -m bench {name}`\n\n{markdown(figures)}\n")
+        parts.append(
+            f"### {TITLES[name]}\n\n`python -m bench {name}`; yardstick {part['yardstick']}\n\n{markdown(figures)}\n"
+        )
     return "\n".join(parts)
 
 

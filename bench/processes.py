@@ -97,7 +97,6 @@ def machine() -> dict[str, str | int | float]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "load": round(os.getloadavg()[0], 2),
-        "yardstick_ms": yardstick(),
     }
 
 

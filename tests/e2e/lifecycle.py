@@ -63,7 +63,7 @@ class Service:
             found.setdefault(event["Reason"], []).append(event["Message"])
         return found
 
-    def gone(self, seconds: float = 45.0) -> None:
+    def gone(self, seconds: float = 15.0) -> None:
         """Wait until it does not exist any more (30 s of grace at most, then KILL); Deleting until then."""
 
         def look() -> bool:

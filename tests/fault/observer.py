@@ -167,42 +167,41 @@ class _Observer:
                 task.result()  # it never ends by itself, so this raises why
 
     async def _scan(self) -> None:
-        last: list[Any] = []
         while True:
-            found = await asyncio.to_thread(processes.of, self._folder)
-            listed = [[p.pid, p.born, p.role, p.replica] for p in found]
-            if listed != last:
-                self.processes.append([time.monotonic(), listed])
-                last = listed
+            await asyncio.to_thread(self.scan)
             await asyncio.sleep(SCAN)
+
+    def scan(self) -> None:
+        """Write down what runs, if it is not what ran at the last look."""
+        listed = [[p.pid, p.born, p.role, p.replica] for p in processes.of(self._folder)]
+        if not self.processes or listed != self.processes[-1][1]:
+            self.processes.append([time.monotonic(), listed])
 
     async def _describe(self) -> None:
         while True:
-            await asyncio.to_thread(self._look)
-            for at, name, status, token in self._news:
-                del at
+            for name, status, token in await asyncio.to_thread(self._look):
                 if status == "Running" and name not in self._pumps:
                     self._pumps[name] = asyncio.create_task(self._pump(name, token))
                 elif status in {"Stopped", "Deleting"} and name in self._pumps:
                     self._pumps.pop(name).cancel()
             await asyncio.sleep(DESCRIBE)
 
-    def _look(self) -> None:
-        self._news: list[tuple[float, str, str, str]] = []
+    def _look(self) -> list[tuple[str, str, str]]:
+        """Name, status and token of each service; none while nobody answers."""
         at = time.monotonic()
         try:
             listed = self._client.call("ListServices", "GET", "/api/v2/services")["Services"]
-            for item in listed:
-                self._note(item["ServiceName"])
+            return [self._describe_one(item["ServiceName"]) for item in listed]
         except PierheadError as error:
             self.described.append([at, "", "", str(error), 0])
+            return []
 
-    def _note(self, name: str) -> None:
+    def _describe_one(self, name: str) -> tuple[str, str, str]:
         at = time.monotonic()
         seen = self._client.describe(name)
         status = seen["Status"]
         self.described.append([at, name, status, seen["Reason"], seen["RunningInstance"]])
-        self._news.append((at, name, status, seen["AccessToken"]))
+        return name, status, seen["AccessToken"]
 
     async def _pump(self, name: str, token: str) -> None:
         head = f"GET /api/predict/{name}/ HTTP/1.1\r\nHost: gateway\r\nAuthorization: {token}\r\nConnection: close\r\n\r\n"
@@ -239,16 +238,13 @@ class _Observer:
         return int(first.split()[1]), rest.partition(b"\r\n\r\n")[2].decode(errors="replace")
 
 
-async def _observe(folder: Path, out: Path, services: list[str]) -> None:
+def main(folder: Path, out: Path, services: list[str]) -> None:
     observer = _Observer(folder, services)
-    if not services:
-        observer.begun.set()
-    try:
-        await observer.run()
-    finally:
-        facts = {name: getattr(observer, name) for name in ("requests", "described", "processes")}
-        out.write_text(json.dumps(facts))
+    asyncio.run(observer.run())
+    observer.scan()
+    facts = {name: getattr(observer, name) for name in ("requests", "described", "processes")}
+    out.write_text(json.dumps(facts))
 
 
 if __name__ == "__main__":
-    asyncio.run(_observe(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -158,7 +159,7 @@ class Stage:
 
     # ---- the control plane ----------------------------------------------------------------
 
-    @property
+    @cached_property
     def client(self) -> EasClient:
         """A signed client."""
         return EasClient(find_access(self.folder, None, {}))

@@ -1,5 +1,6 @@
 """Engines that cannot run, and removal from whatever state a service is in."""
 
+import json
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -8,8 +9,6 @@ import pytest
 from observer import watching
 from stage import PATIENCE, Stage, document, until
 
-from pierhead.cli.client import EasClient
-
 GONE = 5.0 * PATIENCE
 
 
@@ -17,12 +16,6 @@ def crashing(stage: Stage, name: str) -> None:
     """Ask for a service whose command ends with exit code 3, time and again."""
     body = document(name, mark=stage.folder, command=["sh", "-c", "echo no such tensor; exit 3"])
     stage.client.call("CreateService", "POST", "/api/v2/services", body=body)
-
-
-def launches(client: EasClient, name: str) -> list[float]:
-    """The moments at which its replica was launched, from the replica's own record."""
-    (replica,) = client.of("ListServiceInstances", name, "/instances")["Instances"]
-    return [float(replica["RestartCount"])]
 
 
 def test_a_crash_loop_backs_off_says_why_and_harms_nobody(stage: Stage) -> None:
@@ -60,8 +53,6 @@ def test_a_crash_loop_backs_off_says_why_and_harms_nobody(stage: Stage) -> None:
 
 def started(stage: Stage) -> list[float]:
     """When each run of the only replica of `ill` began, from its folder."""
-    import json
-
     runs = (stage.folder / "replicas").glob("*/ill-*/runs/*/run.json")
     return sorted(json.loads(run.read_text())["started"] for run in runs)
 

@@ -277,7 +277,8 @@ def cut_off(stage: Stage, hub: Hub, operation: Operation, point: str) -> None:
 
 def exactly(stage: Stage, service: str, count: int) -> bool:
     """So many replicas: each has a keeper, an engine and a folder, and there is nothing else."""
-    engines = sorted(stage.replicas(service))
-    keepers = [p.replica for p in stage.processes("keeper") if p.replica.startswith(service)]
+    found = [p for p in stage.processes() if p.replica.startswith(service)]
+    engines = sorted(p.replica for p in found if p.role == "engine")
+    keepers = [p.replica for p in found if p.role == "keeper"]
     folders = [name for name in stage.folders() if service in name]
     return len(engines) == count and engines == sorted(keepers) == folders

@@ -92,6 +92,23 @@ def test_a_rerun_that_was_missed_in_between_is_told_by_its_number() -> None:
     assert "(run 2)" in event.message
 
 
+def test_a_crash_between_two_looks_is_told_although_the_next_run_has_begun() -> None:
+    """A hub that was down, or busy, sees only the new run; the end it missed is in the facts."""
+    again = replace(STARTING, runs=2, failures=1, last_exit=Exit(at=NOW, signal=9))
+    found = events(a_service(), look(READY), look(again), NOW)
+    assert [(event.type, event.reason) for event in found] == [
+        ("Warning", "Killed"),
+        ("Normal", "ReplicaStarting"),
+    ]
+    known = replace(READY, state=ReplicaState.CRASHED, failures=1, last_exit=Exit(at=NOW, signal=9))
+    assert noted(look(known), look(again)) == [("Normal", "ReplicaStarting")]
+
+
+def test_an_end_with_the_platform_is_no_crash() -> None:
+    again = replace(STARTING, runs=2, failures=0, last_exit=Exit(at=NOW, signal=15))
+    assert noted(look(READY), look(again)) == [("Normal", "ReplicaStarting")]
+
+
 @pytest.mark.parametrize(
     ("state", "type_", "reason"),
     [

@@ -10,6 +10,7 @@ counted from the moment the reconciler took up the change.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pierhead.core.diagnosis import Cause, crash
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Change, Seen, Service, Wanted
 
@@ -138,11 +139,9 @@ def _failed(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...]) ->
         return Verdict(status, seen.hold.reason, seen.hold.message)
     crashed = _worst(current)
     if crashed is not None:
-        return Verdict(
-            Status.FAILED,
-            crashed.reason or "Crashed",
-            f"{crashed.message} It is tried again, later each time.".strip(),
-        )
+        end = _last_end(crashed)
+        message = f"{end.message} It is tried again, later each time.".strip()
+        return Verdict(Status.FAILED, end.reason or "Crashed", message)
     minutes = service.current.template.start_deadline / 60
     return Verdict(
         Status.FAILED,
@@ -204,16 +203,20 @@ def _worst(replicas: tuple[ReplicaStatus, ...]) -> ReplicaStatus | None:
     return max(crashed, key=lambda replica: replica.failures) if crashed else None
 
 
+def _last_end(replica: ReplicaStatus) -> Cause:
+    """Why its last run ended, also while the next one is being tried and says only "not yet"."""
+    if replica.state is ReplicaState.CRASHED or replica.last_exit is None:
+        return Cause(replica.reason, replica.message)
+    return crash(replica.last_exit, replica.last_lines)
+
+
 def _why(replicas: tuple[ReplicaStatus, ...], seen: Seen) -> str:
     """The first reason in sight why not all is well; "" when there is none."""
     if seen.hold is not None:
         return seen.hold.message
-    unwell = (
-        r
-        for r in replicas
-        if r.message and r.state is not ReplicaState.READY and r.state not in LEAVING
-    )
-    return next((replica.message for replica in unwell), "")
+    unwell = (r for r in replicas if r.state is not ReplicaState.READY and r.state not in LEAVING)
+    messages = (_last_end(r).message if r.failures > 1 else r.message for r in unwell)
+    return next((message for message in messages if message), "")
 
 
 def reached(service: Service, seen: Seen) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pierhead.core.diagnosis import Cause, crash
 from pierhead.core.events import PLATFORM, Event
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.services import Seen, Service
@@ -31,12 +32,23 @@ def events(
 def _replica_events(service: Service, before: Seen, after: Seen, now: float) -> Iterator[Event]:
     old = {replica.id: replica for replica in before.replicas}
     for replica in after.replicas:
+        missed = _missed_end(old.get(replica.id), replica)
+        if missed is not None:
+            message = f"Replica {replica.id}: {missed.message}"
+            yield _event(service, now, missed.reason, message, replica=replica.id, warning=True)
         text = _change(old.get(replica.id), replica)
         if text is not None:
             warning = replica.state in {ReplicaState.CRASHED, ReplicaState.UNREADY}
             yield _event(service, now, text[0], text[1], replica=replica.id, warning=warning)
     for gone in old.keys() - {replica.id for replica in after.replicas}:
         yield _event(service, now, "ReplicaRemoved", f"Replica {gone} is gone.", replica=gone)
+
+
+def _missed_end(old: ReplicaStatus | None, new: ReplicaStatus) -> Cause | None:
+    """Why a run ended that crashed and was followed by the next one since the last look."""
+    if old is None or new.last_exit is None or not new.failures or new.runs <= old.runs:
+        return None
+    return None if new.last_exit == old.last_exit else crash(new.last_exit, new.last_lines)
 
 
 def _change(old: ReplicaStatus | None, new: ReplicaStatus) -> tuple[str, str] | None:

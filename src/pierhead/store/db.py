@@ -27,7 +27,7 @@ from pierhead.core.errors import Invalid, Unavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-READERS = 4
+READERS = 2
 #: How long PostgreSQL may take to accept a connection.
 CONNECT_SECONDS = 5
 #: How long SQLite waits for another process that writes.

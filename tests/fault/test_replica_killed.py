@@ -17,7 +17,7 @@ def victim(stage: Stage, role: Role) -> Process:
 def test_one_of_two_dies_no_request_fails_and_the_other_keeps_its_process(
     stage: Stage, role: Role
 ) -> None:
-    """Law: a dead replica is retried on another before the first byte, and replaced (design 2, issue 4-5)."""
+    """Law: a dead replica is retried on another before the first byte, and replaced (design 2)."""
     stage.up()
     stage.create("svc", replicas=2)
     stage.running("svc", 2)

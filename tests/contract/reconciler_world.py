@@ -75,10 +75,6 @@ class BusRuntime(FakeRuntime):
 
     bus = Bus()
 
-    def _stop(self, double: Any) -> None:
-        if double.status.state is not ReplicaState.STOPPING:  # told twice is told once: no new hint
-            super()._stop(double)
-
     def changes(self) -> AsyncIterator[str]:
         return self._carried(super().changes())
 

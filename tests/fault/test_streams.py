@@ -88,6 +88,26 @@ def _stream(ask: Ask) -> tuple[str, str]:
     return "", str(first.get("version", ""))
 
 
+@pytest.mark.parametrize("request_to_end", ["delete", "stop"])
+def test_an_open_stream_ends_whole_when_its_service_goes(stage: Stage, request_to_end: str) -> None:
+    """Law: stop and delete drain first; new requests are refused at once, open ones end."""
+    stage.up()
+    stage.create("svc", grace=30)
+    stage.running("svc", 1)
+    connection = http.client.HTTPConnection(stage.gateway_listen, timeout=30)
+    token = stage.token("svc")
+    path = "/api/predict/svc/stream?n=30&gap=0.1"
+    connection.request("GET", path, headers={"Authorization": token})
+    answer = connection.getresponse()
+    first = answer.readline()
+    {"delete": stage.delete, "stop": stage.stop}[request_to_end]("svc")
+    refused = {"delete": 404, "stop": 503}[request_to_end]
+    until(lambda: get(stage.gateway_listen, "/api/predict/svc/", token)[0] == refused)
+    assert (first + answer.read()).decode().rstrip().endswith("data: [DONE]")
+    connection.close()
+    until(lambda: not stage.processes("engine"))
+
+
 def test_twenty_streams_survive_a_rolling_update_and_a_scale_in(stage: Stage) -> None:
     """Law: 0 truncated streams, 0 5xx while replicas are replaced and taken away (F12)."""
     stage.up()

@@ -50,8 +50,7 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
         def swapped(served: Served) -> None:
             balance.retain(served.replicas())
             metrics.retain(gate.route.name for gate in served.services.values())
-            if served.table.draining:
-                bell.ring()
+            bell.ring()  # the hub waits for it: before it says Running, and before it stops replicas
 
         live.watchers.append(swapped)
         local = Local(settings.advertise, live, hub, metrics)

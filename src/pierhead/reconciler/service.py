@@ -130,10 +130,17 @@ class ServicePass:
         return self.weights.ensure(version.template, version.source) if needed else no_files()
 
     async def _remove(self, service: Service, seen: Seen) -> float | None:
-        """Everything of a service goes; its record goes last."""
+        """Everything of a service goes: new requests, open ones, replicas; its record goes last."""
+        self.routes.update(service, tuple(self.runtime.observe(service.id)))
+        _hold, trouble = await self._apply(service)
         replicas = tuple(self.runtime.observe(service.id))
         self.routes.update(service, replicas)
-        gone = await self.runtime.remove(service.id, service.current.template.stop_grace)
+        draining = any(replica.state is ReplicaState.DRAINING for replica in replicas)
+        grace = service.current.template.stop_grace
+        # A step that cannot be taken gently is taken all the same: delete works from every state.
+        gone = (trouble is not None or not draining) and await self.runtime.remove(
+            service.id, grace
+        )
         replicas = tuple(self.runtime.observe(service.id))
         if not gone:
             after = looked(service, seen, replicas, None, self.clock())

@@ -240,9 +240,10 @@ class FakeRuntime:
 
     def _stop(self, double: _Double) -> None:
         fresh = {ReplicaState.PENDING, ReplicaState.CRASHED}
+        gone_or_going = {ReplicaState.STOPPED, ReplicaState.STOPPING}
         if double.status.state in fresh:
             self._change(double, ReplicaState.STOPPED)
-        elif double.status.state is not ReplicaState.STOPPED:
+        elif double.status.state not in gone_or_going:
             self._change(double, ReplicaState.STOPPING)
 
     def _crash(self, double: _Double, end: Exit, lines: tuple[str, ...]) -> None:

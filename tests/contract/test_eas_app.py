@@ -622,7 +622,9 @@ def test_a_fault_tells_no_details(error: Exception) -> None:
     assert (answer.status, answer.code) == (500, "InternalError")
     assert "s3cret" not in json.dumps(answer.body)
     if not isinstance(error, core.PierheadError):
-        (entry,) = logs
+        entry, line = logs
+        assert (line["event"], line["code"]) == ("call", "InternalError")
+        assert line["request_id"] == entry["request_id"]
         assert entry["request_id"] == answer.body["RequestId"]
         assert (entry["operation"], entry["log_level"], entry["exc_info"]) == (
             "DescribeService",

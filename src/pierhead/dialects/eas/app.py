@@ -96,6 +96,7 @@ class _Exchange:
     headers: tuple[tuple[str, str], ...]
     principal: Principal | None = None
     operation: Operation | None = None
+    path: Mapping[str, str] = field(default_factory=dict[str, str])
     allowed: tuple[str, ...] = ()  #: methods that the path has, when this one it has not
     close: bool = False  #: the body was not read to its end
 
@@ -139,13 +140,21 @@ class EasApp:
         except Exception:  # noqa: BLE001 - process edge: whatever a handler meets, the client gets its envelope
             _log.exception("request failed", **_where(exchange))
             code, body = _refusal(PierheadError(), exchange)
-        operation = exchange.operation.id if exchange.operation else ""
-        self._doors.answered(operation, code, perf_counter() - began)
+        self._note(exchange, code, perf_counter() - began)
         await _send(send, 200 if code == "OK" else errors.status_of(code), body, exchange)
+
+    def _note(self, exchange: _Exchange, code: str, seconds: float) -> None:
+        """For the figures, and one line in the log; what only looked, and could, is told under debug."""
+        operation = exchange.operation.id if exchange.operation else ""
+        self._doors.answered(operation, code, seconds)
+        quiet = code == "OK" and exchange.scope["method"] == "GET"
+        note = _log.debug if quiet else _log.info
+        note("call", **_where(exchange), code=code, ms=round(seconds * 1000, 1))
 
     async def _answer(self, exchange: _Exchange) -> dict[str, Any]:
         raw_path = _raw_path(exchange.scope)
         operation, path = self._catalog.match(exchange.scope["method"], raw_path)
+        exchange.path = path
         exchange.operation = operation
         _check_named(exchange, operation)
         body = await _read_body(exchange, self._limits)
@@ -345,6 +354,8 @@ def _where(exchange: _Exchange) -> dict[str, str]:
     return {
         "request_id": exchange.request_id,
         "operation": exchange.operation.id if exchange.operation else "",
+        "service": exchange.path.get("ServiceName", ""),
+        "caller": exchange.principal.id if exchange.principal else "",
     }
 
 

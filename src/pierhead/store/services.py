@@ -140,7 +140,7 @@ def page(tx: Connection, query: ServiceQuery) -> tuple[list[tuple[Service, Seen]
     by = {"created": _S.c.created, "updated": _S.c.updated, "name": _S.c.name}[query.sort]
     rows = rows.order_by(by.desc() if query.descending else by.asc(), _S.c.id)
     rows = rows.offset(query.offset).limit(query.limit)
-    return [_both(row) for row in tx.execute(rows).mappings()], total
+    return [_both(row) for row in tx.execute(rows).mappings().all()], total
 
 
 def ids(tx: Connection) -> list[str]:
@@ -150,7 +150,7 @@ def ids(tx: Connection) -> list[str]:
 
 def everything(tx: Connection) -> list[tuple[Service, Seen]]:
     """Every service with what was seen of it."""
-    return [_both(row) for row in tx.execute(_BOTH).mappings()]
+    return [_both(row) for row in tx.execute(_BOTH).mappings().all()]
 
 
 def _where(statement: Select[Any], query: ServiceQuery) -> Select[Any]:

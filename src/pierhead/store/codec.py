@@ -22,6 +22,12 @@ _REMEMBERED = 512
 
 
 @lru_cache(_REMEMBERED)
+def read_hold(text_: str) -> Hold:
+    """A stored hold: services that wait for the same thing wait in the same words."""
+    return hold.validate_json(text_)
+
+
+@lru_cache(_REMEMBERED)
 def read_version(content: str) -> Version:
     """The `Version` in a text. A version never changes, so the same text is read only once."""
     return version.validate_json(content)

@@ -43,7 +43,7 @@ def read(row: RowMapping) -> Seen:
         revision=row["seen_revision"],
         settled=row["seen_settled"],
         since=row["seen_since"],
-        hold=codec.hold.validate_json(row["seen_hold"]) if row["seen_hold"] else None,
+        hold=codec.read_hold(row["seen_hold"]) if row["seen_hold"] else None,
         replicas=codec.replicas.validate_json(row["seen_replicas"])
         if row["seen_replicas"] != "[]"
         else (),

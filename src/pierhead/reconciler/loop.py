@@ -100,6 +100,7 @@ class Reconciler:
         began, fault = perf_counter(), ""
         try:
             return await self._pass(service)
+        # Any class: only counted here by its name, and raised again; the queue deals with it.
         except Exception as error:
             fault = type(error).__name__
             raise

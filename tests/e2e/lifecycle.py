@@ -63,10 +63,8 @@ class Service:
             found.setdefault(event["Reason"], []).append(event["Message"])
         return found
 
-    def gone(self, seconds: float = 45.0) -> None:
-        # The stop grace is 30 s. A TERM in the first moments of a start is sometimes not answered, and
-        # then all of it passes: a known fault; 15 s holds again once it is mended.
-        """Wait until it does not exist any more (30 s of grace at most, then KILL); Deleting until then."""
+    def gone(self, seconds: float = 15.0) -> None:
+        """Wait until it does not exist any more, well within its stop grace of 30 s; Deleting until then."""
 
         def look() -> bool:
             try:

@@ -17,20 +17,14 @@ xllamacpp: Any = import_module("xllamacpp")
 def main(argv: list[str]) -> None:
     """Serve until a signal ends the process."""
     options = _options(argv)
-    # Python runs its handlers between bytecodes only, and loading is one long native call: until it
-    # ends, the kernel's own default must answer a TERM.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    server = xllamacpp.Server(_parameters(options, os.environ.pop("LLAMA_API_KEY", "")))
+    # The kernel's own default answers TERM and INT, always: a Python handler would wait for the end
+    # of the load (one long native call), and Python's shutdown for the server's native threads.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
+        signal.signal(number, signal.SIG_DFL)
+    server = xllamacpp.Server(_parameters(options, os.environ.pop("LLAMA_API_KEY", "")))
     print(f"serving {options.alias} at {server.listening_address}", flush=True)  # noqa: T201
     while True:
         signal.pause()
-
-
-def _leave(_number: int, _frame: object) -> None:
-    # The HTTP server runs in native threads that Python's own shutdown would wait for.
-    os._exit(0)
 
 
 def _options(argv: list[str]) -> argparse.Namespace:

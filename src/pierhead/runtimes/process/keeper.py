@@ -27,6 +27,8 @@ NOT_STARTED = 125  #: engine's exit code when a limit or folder could not be set
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _CHUNK = 65536
 _SWEEP = 5.0  # seconds to end what the engine left behind
+_OURS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)  # what a keeper listens to
+_DEAF = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)  # what it must outlive
 
 
 def main(run: str) -> int:
@@ -175,7 +177,7 @@ class Keeper:
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGUSR1, self._on_kill)
         signal.signal(signal.SIGCHLD, self._on_child)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        for number in _DEAF:
             signal.signal(number, signal.SIG_IGN)
         # Orphans of the engine become our children, so that none of them can outlive it unseen.
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -191,9 +193,12 @@ class Keeper:
 
     def _start(self) -> None:
         keeper = os.getpid()
+        # Held back until the child is rid of our handlers: they would swallow a TERM meant for it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
         self.engine = os.fork()
         if self.engine == 0:
             _become(self.spec, self.output[1], keeper)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
         try:
             os.setpgid(self.engine, self.engine)  # the child does it too: whoever comes first
         except OSError:
@@ -335,6 +340,9 @@ def _become(spec: Spec, output: int, keeper: int) -> None:
     """In the child: take on limits and output, then turn into the engine. Never returns."""
     code = NOT_STARTED
     try:
+        for number in (*_OURS, signal.SIGPIPE, signal.SIGXFSZ, *_DEAF):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
         os.setpgid(0, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -342,14 +350,6 @@ def _become(spec: Spec, output: int, keeper: int) -> None:
         if os.getppid() != keeper:  # the keeper died before the line above
             os._exit(NOT_STARTED)
         _take_limits(spec)
-        for number in (
-            signal.SIGPIPE,
-            signal.SIGXFSZ,
-            signal.SIGINT,
-            signal.SIGHUP,
-            signal.SIGQUIT,
-        ):
-            signal.signal(number, signal.SIG_DFL)
         os.chdir(spec.cwd)
         code = 127
         os.execvpe(spec.argv[0], spec.argv, spec.env)  # noqa: S606 - no shell on purpose

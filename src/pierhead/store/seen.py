@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, update
+from sqlalchemy import Connection, bindparam, update
 
 from pierhead.core.services import Seen
 from pierhead.store import codec, tables
@@ -35,19 +35,18 @@ def row(service: str, seen: Seen) -> dict[str, Any]:
     }
 
 
-def read(row: RowMapping) -> Seen:
-    """The `Seen` in a row that was selected with COLUMNS."""
-    if row["seen_service"] is None:
+def read(values: tuple[Any, ...]) -> Seen:
+    """The `Seen` in the values of COLUMNS."""
+    service, revision, settled, since, hold, replicas, failed_roll, served, broken = values
+    if service is None:
         return Seen()
     return Seen(
-        revision=row["seen_revision"],
-        settled=row["seen_settled"],
-        since=row["seen_since"],
-        hold=codec.read_hold(row["seen_hold"]) if row["seen_hold"] else None,
-        replicas=codec.replicas.validate_json(row["seen_replicas"])
-        if row["seen_replicas"] != "[]"
-        else (),
-        failed_roll=row["seen_failed_roll"],
-        served=row["seen_served"],
-        broken=row["seen_broken"],
+        revision=revision,
+        settled=settled,
+        since=since,
+        hold=codec.read_hold(hold) if hold else None,
+        replicas=codec.replicas.validate_json(replicas) if replicas != "[]" else (),
+        failed_roll=failed_roll,
+        served=served,
+        broken=broken,
     )

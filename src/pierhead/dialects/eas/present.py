@@ -66,51 +66,53 @@ def service(view: View, item: Service, seen: Seen, *, secrets: bool) -> dict[str
     ready = sum(replica.state is ReplicaState.READY for replica in seen.replicas)
     running = min(ready, item.wanted_replicas) if item.wanted_replicas else ready
     resources = item.current.template.resources
-    shown = created(view, item, judged.status)
-    return (
-        shown
-        | _app(item)
-        | {
-            "AccessToken": item.token if secrets else "",
-            "CallerUid": item.caller,
-            "Cpu": ceil(resources.cpu or 0),
-            "CreateTime": time_text(item.created),
-            "CurrentVersion": item.current.number,
-            "ExtraData": "",
-            "Gateway": "",
-            "Gpu": resources.gpu,
-            "Image": image(item),
-            "Labels": [
-                {"LabelKey": key, "LabelValue": value} for key, value in item.labels.items()
-            ],
-            "LatestVersion": item.latest,
-            "Memory": ceil((resources.memory or 0) / MIB),
-            "Message": judged.message,
-            "Namespace": item.name,
-            "ParentUid": item.account,
-            "PendingInstance": max(0, item.wanted_replicas - running),
-            "QuotaId": item.quota,
-            "Reason": judged.reason,
-            "Resource": "",
-            "ResourceAlias": "",
-            "Role": "Standard",
-            "RoleAttrs": "",
-            "RunningInstance": running,
-            "SafetyLock": "none",
-            "SecondaryInternetEndpoint": "",
-            "SecondaryIntranetEndpoint": "",
-            "ServiceConfig": compact(view.config(item)),
-            "ServiceGroup": item.group,
-            "ServiceType": "Standard",
-            "ServiceUid": service_id(item),
-            "Source": "",
-            "TotalInstance": item.replicas,
-            "TrafficState": "grouping" if item.group else "standalone",
-            "UpdateTime": time_text(item.updated),
-            "Weight": 100,
-            "WorkspaceId": item.workspace,
-        }
-    )
+    endpoint, uid = view.endpoint(item), service_id(item)
+    # One literal: a list has a hundred of these, and merging dicts costs as much as making them.
+    return {
+        "ServiceId": uid,
+        "ServiceName": item.name,
+        "Status": judged.status,
+        "Region": view.region,
+        "InternetEndpoint": endpoint,
+        "IntranetEndpoint": endpoint,
+        **_app(item),
+        "AccessToken": item.token if secrets else "",
+        "CallerUid": item.caller,
+        "Cpu": ceil(resources.cpu or 0),
+        "CreateTime": time_text(item.created),
+        "CurrentVersion": item.current.number,
+        "ExtraData": "",
+        "Gateway": "",
+        "Gpu": resources.gpu,
+        "Image": image(item),
+        "Labels": [{"LabelKey": key, "LabelValue": value} for key, value in item.labels.items()],
+        "LatestVersion": item.latest,
+        "Memory": ceil((resources.memory or 0) / MIB),
+        "Message": judged.message,
+        "Namespace": item.name,
+        "ParentUid": item.account,
+        "PendingInstance": max(0, item.wanted_replicas - running),
+        "QuotaId": item.quota,
+        "Reason": judged.reason,
+        "Resource": "",
+        "ResourceAlias": "",
+        "Role": "Standard",
+        "RoleAttrs": "",
+        "RunningInstance": running,
+        "SafetyLock": "none",
+        "SecondaryInternetEndpoint": "",
+        "SecondaryIntranetEndpoint": "",
+        "ServiceConfig": compact(view.config(item)),
+        "ServiceGroup": item.group,
+        "ServiceType": "Standard",
+        "ServiceUid": uid,
+        "Source": "",
+        "TotalInstance": item.replicas,
+        "TrafficState": "grouping" if item.group else "standalone",
+        "UpdateTime": time_text(item.updated),
+        "Weight": 100,
+        "WorkspaceId": item.workspace,
+    }
 
 
 def instance(view: View, replica: ReplicaStatus) -> dict[str, Any]:

@@ -7,6 +7,12 @@ PierheadError
 │   ├── Unsupported             legal, but this platform has no such thing
 │   ├── NotFound                no such object
 │   ├── Conflict                the object's state forbids it (name taken, being deleted, raced)
+│   │   ├── InUse               other objects depend on it
+│   │   ├── Taken               the identifier asked for belongs to another object
+│   │   └── Duplicate           the very same thing is there already
+│   ├── WrongLogin              wrong account or password, or a refused key
+│   ├── LoginExpired            the login is unknown, ended or expired
+│   ├── TooManyLogins           one principal holds too many logins
 │   ├── Forbidden               a policy denies it
 │   └── OverQuota               capacity or quota refuses for good
 ├── Unavailable                 an outside part does not answer now; the same call may work later
@@ -90,3 +96,27 @@ class Unavailable(PierheadError):
 
 class Stale(PierheadError):
     """A guarded write lost the race; the caller reloads and decides again."""
+
+
+class InUse(Conflict):
+    """Other objects depend on it; the message names them."""
+
+
+class Taken(Conflict):
+    """The identifier that was asked for belongs to another object."""
+
+
+class Duplicate(Conflict):
+    """The very same thing is there already."""
+
+
+class WrongLogin(Refused):
+    """Wrong account or password, or a key that is refused; never says which."""
+
+
+class LoginExpired(Refused):
+    """The login is unknown, ended or expired: log in again."""
+
+
+class TooManyLogins(Refused):
+    """One principal may not hold so many logins at a time."""

@@ -117,6 +117,20 @@ class ReplicaStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Accelerator:
+    """One GPU of a node."""
+
+    uuid: str
+    spec: str  #: uuid of its kind, the same on every node
+    vendor: str  #: `NVIDIA`, `Huawei`, ...
+    name: str
+    memory: int  #: bytes
+    capability: str = ""  #: CUDA compute capability, e.g. `9.0`
+    address: str = ""  #: PCI address
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One machine a runtime can use."""
 
@@ -125,6 +139,8 @@ class Node:
     memory: int
     memory_free: int
     gpus: int = 0
+    architecture: str = ""  #: `X86_64`, `AARCH64`; "" = not known
+    accelerators: tuple[Accelerator, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

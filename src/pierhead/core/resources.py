@@ -13,6 +13,9 @@ class Resources:
     cpu: float | None = None  #: cores
     memory: int | None = None  #: bytes
     gpu: int = 0  #: devices
+    #: What admission counts when it is less than the limit; None = the limit.
+    cpu_request: float | None = None
+    memory_request: int | None = None
 
 
 def human_bytes(count: float) -> str:

@@ -51,6 +51,24 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """How a service hangs together with what is registered; nothing of it touches a replica."""
+
+    title: str = ""  #: display name; "" = the service's name
+    description: str | None = None
+    template: str = ""  #: uuid of the registered template it was made from, while that exists
+    model: str = ""  #: uuid of the model it serves
+    zone: str = ""
+    kind: str = "Container"  #: `Container` or `VirtualMachine`, as the deployment said
+    type: str = "Endpoint"  #: the template's type when it was deployed
+    yaml: str = ""  #: effective YAML of the snapshot
+    runtime: str = ""  #: `ai::runtime`, "" = the platform's choice
+    open: bool = False  #: `ai::auth::none`: its endpoint asks for no token
+    datasets: tuple[str, ...] = ()  #: uuids
+    needs: tuple[str, ...] = ()  #: ids of services that must run before it starts
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """Wanted state. Every change raises `revision`, which also guards the write."""
 
@@ -73,6 +91,7 @@ class Service:
     quota: str = ""
     group: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    registration: Registration = Registration()
 
     @property
     def rollout(self) -> str:

@@ -32,6 +32,36 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """An isolated Python environment of a command; equal ones are built once and shared."""
+
+    python: str = ""  #: version, e.g. `3.11`; "" = the platform's own
+    conda: str = ""  #: conda version asked for: the environment is solved from conda packages
+    requirements: tuple[str, ...] = ()  #: lines of requirements.txt
+    index_url: str = ""
+    trusted_host: str = ""
+    packages: tuple[str, ...] = ()  #: of the distribution; installed in images, checked elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """What a node must have besides room. Empty = anything will do."""
+
+    architectures: tuple[str, ...] = ()  #: `X86_64`, `AARCH64`
+    gpu_capability: str = ""  #: lowest CUDA compute capability, e.g. `7.5`
+    #: GPU vendor -> spec uuids; an empty list means any GPU of that vendor.
+    gpu_specs: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A folder shown to a replica, read-only by convention: `<DATASETS_DIR>/<name>` -> `path`."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """One way to serve one model. The whole of it is kept with each version of a service."""
 
@@ -43,6 +73,21 @@ class Template:
     context: int = 2048  #: tokens per request
     slots: int = 4  #: requests that the engine runs at once
     command: tuple[str, ...] = ()  #: custom engine: argv, placeholders {port} {host} {model_dir}
+    #: custom engine: a text for `/bin/sh -c` in place of `command`; placeholders become quoted values.
+    script: str = ""
+    flags: tuple[
+        str, ...
+    ] = ()  #: custom engine: arguments after the command, never read by a shell
+    workdir: str = ""  #: working directory; missing = an empty one of its own
+    environment: Environment | None = None
+    ports: tuple[int, ...] = ()  #: declared by the template: hints for a command that ignores PORT
+    #: Further ports and services of the same replica: service name -> declared port.
+    side_ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    images: Mapping[str, str] = field(default_factory=dict[str, str])  #: architecture -> image
+    constraints: Constraints = field(default_factory=Constraints)
+    links: tuple[Link, ...] = ()
+    framework: str = ""
+    routed: Literal["openai", "private"] = "openai"  #: `private`: not listed under /v1/models
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     resources: Resources = field(default_factory=Resources)
     readiness: Probe = field(default_factory=Probe)

@@ -3,10 +3,20 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from pierhead.core.ids import Clock, Entropy
+from pierhead.core.replicas import Node
 from pierhead.core.templates import Template
 from pierhead.runtimes.base import Runtime
 from pierhead.store.db import Database
+
+#: Runs inside the transaction that creates or changes an object, with the object's uuid.
+Also = Callable[[Connection, str], None]
+
+
+def nothing(_tx: Connection, _uuid: str) -> None:
+    """The `Also` that adds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,10 @@ class Platform:
     account: str
     region: str
     gateway: str  #: base URL of the data plane, without a trailing slash
+    hub: str = ""  #: base URL of the control plane, without a trailing slash
+    nodes: tuple[Node, ...] = ()
+    #: `center:<uuid>`, `model:<uuid>`, `template:<uuid>` -> its files are looked at soon.
+    survey: Callable[[str], None] = lambda _key: None
 
     def template(self, name: str) -> Template | None:
         """A template by its name or uuid."""

@@ -29,6 +29,7 @@ class Handlers:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._view = View(platform.region, platform.gateway, platform.clock, revise.config)
+        self._listed = present.Listed(self._view)
 
     def table(self) -> Mapping[str, Handler]:
         """Operation -> handler."""
@@ -135,7 +136,7 @@ class Handlers:
     async def describe_service(self, call: Call) -> Answer:
         """Wanted and observed state as one object."""
         service, seen = await services.find(self._platform, _name(call))
-        return present.service(self._view, service, seen, secrets=True)
+        return present.service(self._view, service, seen)
 
     async def list_services(self, call: Call) -> Answer:
         """All filters AND; paging, sorting, labels, status."""
@@ -146,9 +147,7 @@ class Handlers:
             found, total = await services.page(
                 self._platform, query, call.query.get("ServiceStatus", "")
             )
-        shown = [
-            present.service(self._view, service, seen, secrets=False) for service, seen in found
-        ]
+        shown = [self._listed.show(service, seen) for service, seen in found]
         return {"Services": shown, "PageNumber": number, "PageSize": size, "TotalCount": total}
 
     async def delete_service(self, call: Call) -> Answer:

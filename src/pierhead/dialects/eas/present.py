@@ -16,10 +16,11 @@ from pierhead.core.events import Event
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.resources import MIB
 from pierhead.core.services import Seen, Service
-from pierhead.core.status import verdict
+from pierhead.core.status import Verdict, verdict
 
 APP = "eas.app"  #: Service.origin of app services
 DOCUMENT = "eas.service"  #: Service.origin of services made from a service JSON
+_LISTED = 1024  #: service objects that lists remember, some kilobytes each
 
 INSTANCE_STATUS = {
     ReplicaState.PENDING: "Pending",
@@ -60,9 +61,34 @@ def created(view: View, service: Service, status: str) -> dict[str, Any]:
     }
 
 
-def service(view: View, item: Service, seen: Seen, *, secrets: bool) -> dict[str, Any]:
-    """The service object; its AccessToken only where `secrets` are shown."""
-    judged = verdict(item, seen, view.clock())
+class Listed:
+    """Service objects of lists, remembered while nothing about them changes: most lists repeat."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._shown: dict[str, tuple[Service, Seen, Verdict, dict[str, Any]]] = {}
+
+    def show(self, item: Service, seen: Seen) -> dict[str, Any]:
+        """The service object without its token; not to be changed."""
+        judged = verdict(item, seen, self._view.clock())
+        known = self._shown.get(item.id)
+        if known and known[0] is item and known[1] is seen and known[2] == judged:
+            return known[3]
+        shown = _service(self._view, item, seen, judged, secrets=False)
+        if len(self._shown) >= _LISTED:
+            self._shown.clear()
+        self._shown[item.id] = (item, seen, judged, shown)
+        return shown
+
+
+def service(view: View, item: Service, seen: Seen) -> dict[str, Any]:
+    """The service object with its AccessToken."""
+    return _service(view, item, seen, verdict(item, seen, view.clock()), secrets=True)
+
+
+def _service(
+    view: View, item: Service, seen: Seen, judged: Verdict, *, secrets: bool
+) -> dict[str, Any]:
     ready = sum(replica.state is ReplicaState.READY for replica in seen.replicas)
     running = min(ready, item.wanted_replicas) if item.wanted_replicas else ready
     resources = item.current.template.resources

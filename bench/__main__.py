@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import commands, control, data_plane, installed, page, readiness, starting
+from bench import commands, control, data_plane, installed, page, readiness, registry, starting
 from bench.figures import Figure, table
 from bench.processes import machine, yardstick
 
@@ -18,6 +18,7 @@ MEASURES: Mapping[str, Callable[[Path], list[Figure]]] = {
     "start": starting.measure,
     "memory": starting.measure_memory,
     "control": control.measure,
+    "registry": registry.measure,
     "readiness": readiness.measure,
     "gateway": data_plane.measure,
     "install": installed.measure,

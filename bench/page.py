@@ -11,6 +11,7 @@ TITLES = {
     "start": "Start",
     "memory": "Memory",
     "control": "Control plane at 1,000 services",
+    "registry": "Registry through the ZStack door",
     "readiness": "From create to Running",
     "gateway": "Gateway",
     "install": "Install size",

@@ -1,11 +1,21 @@
 #!/bin/sh
-# What the tests need beside Python: a PostgreSQL server's programs, Node with npm, the npm clients.
+# What the tests need beside .venv: a PostgreSQL server's programs, ZStack's MCP server, Node with the
+# npm clients.
 # What cannot be installed is named here; the tests that need it then fail with the same sentence.
 set -eu
 cd "$(dirname "$0")/.."
 
 if ! command -v initdb >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
     sh scripts/apt-install.sh "the PostgreSQL tests" postgresql || true
+fi
+
+mcp=tests/e2e/mcp/requirements.txt
+wanted=$(sha256sum <"$mcp")
+if [ "$(cat .cache/mcp/.installed 2>/dev/null || true)" != "$wanted" ]; then
+    echo "  installing ZStack's MCP server into an environment of its own"
+    .venv/bin/uv venv --quiet --clear --python .venv/bin/python .cache/mcp
+    .venv/bin/uv pip sync --quiet --python .cache/mcp/bin/python --require-hashes "$mcp"
+    echo "$wanted" >.cache/mcp/.installed
 fi
 
 node=tests/contract/node

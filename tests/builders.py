@@ -1,5 +1,6 @@
 """Makes core values for tests: every field has a sensible default, a test names only what it is about."""
 
+from hashlib import shake_256
 from typing import Any
 
 from pierhead.core.principals import Principal
@@ -36,7 +37,7 @@ class FakeEntropy:
 
     def __call__(self, count: int) -> bytes:
         self.calls += 1
-        return self.calls.to_bytes(count, "big")
+        return shake_256(self.calls.to_bytes(8, "big")).digest(count)
 
 
 def a_template(**fields: Any) -> Template:
@@ -62,7 +63,7 @@ def a_service(**fields: Any) -> Service:
     """A service that was just created: one replica wanted, revision 1."""
     name = fields.get("name", "svc_one")
     defaults: dict[str, Any] = {
-        "id": name.encode().hex()[:32].rjust(32, "0"),
+        "id": shake_256(name.encode()).hexdigest(16),
         "name": name,
         "account": ACCOUNT,
         "caller": ACCOUNT,

@@ -5,16 +5,17 @@ the standard library alone, because every process and every client verb pays for
 """
 
 import os
-import re
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit, urlunsplit
 
 from pierhead.core.errors import Refused
+from pierhead.setting_values import CHECKS, PARSERS, shown
+from pierhead.setting_values import masked_url as masked_url
+from pierhead.setting_values import split_address as split_address
+from pierhead.setting_values import url_of as url_of
 
 PREFIX = "PIERHEAD_"
 FILE = "settings.toml"
@@ -33,6 +34,7 @@ FLAGS = frozenset(
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
+AsyncMode = Literal["auto", "always", "never"]
 
 
 class BadSetting(Refused):
@@ -137,6 +139,72 @@ class Settings:
             "refuse HMAC-SHA1 requests with a body but no Content-MD5", "eas.roa.require_md5"
         ),
     )
+    zstack_async: AsyncMode = field(
+        default="auto",
+        metadata=_about(
+            "which calls are answered 202 and a job: auto = the long ones, always, never",
+            "zstack.async",
+        ),
+    )
+    zstack_session_timeout: float = field(
+        default=7200.0,
+        metadata=_about(
+            "seconds without a call after which a login ends", "zstack.session_timeout"
+        ),
+    )
+    zstack_webhooks: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "URL prefixes that X-Web-Hook may name (environment: url,...)", "zstack.webhooks"
+        ),
+    )
+    zstack_version: str = field(
+        default="5.5.28", metadata=_about("version that GetVersion tells", "zstack.version")
+    )
+    zstack_job_seconds: float = field(
+        default=10800.0,
+        metadata=_about("seconds that the answer of a job can be had", "zstack.job_seconds"),
+    )
+    cors_origins: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "origins whose pages may call the ZStack door, * = all (environment: url,...)",
+            "http.cors_origins",
+        ),
+    )
+    allowed_roots: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "folders outside a model center that everybody may register (environment: path,...)",
+            "storage.allowed_roots",
+        ),
+    )
+    environments_dir: Path = field(
+        default=Path(),
+        metadata=_about(
+            "folder of Python environments of templates; empty: DIR/environments",
+            "environments.dir",
+        ),
+    )
+    environments_download: bool = field(
+        default=False,
+        metadata=_about(
+            "may a Python version that this machine lacks be downloaded?", "environments.download"
+        ),
+    )
+    environments_days: float = field(
+        default=30.0,
+        metadata=_about(
+            "days that an environment nobody uses is kept; 0: for ever", "environments.days"
+        ),
+    )
+    conda_channels: tuple[str, ...] = field(
+        default=("conda-forge",),
+        metadata=_about(
+            "channels of conda packages, best first (environment: name,...)",
+            "environments.conda_channels",
+        ),
+    )
     debug_signatures: bool = field(
         default=False,
         metadata=_about("tell the canonical request when a signature does not match"),
@@ -170,11 +238,10 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        if self.models_dir == Path():
-            object.__setattr__(self, "models_dir", self.data_dir / "models")
-        if self.cache_dir == Path():
-            object.__setattr__(self, "cache_dir", self.data_dir / "cache")
-        for name, check in _CHECKS.items():
+        for name in ("models", "cache", "environments"):
+            if getattr(self, f"{name}_dir") == Path():
+                object.__setattr__(self, f"{name}_dir", self.data_dir / name)
+        for name, check in CHECKS.items():
             problem = check(getattr(self, name))
             if problem:
                 source = self.sources.get(_KEYS.get(name, name), "the program")
@@ -211,7 +278,7 @@ class Settings:
         return [
             Explained(
                 key := _key_of(part),
-                _shown(getattr(self, part.name)),
+                shown(getattr(self, part.name)),
                 self.sources.get(key, "default"),
                 part.metadata["meaning"],
             )
@@ -243,26 +310,6 @@ class Settings:
     def credentials_file(self) -> Path:
         """Where the first start writes keys and endpoints."""
         return self.data_dir / "credentials.json"
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """`127.0.0.1:8080` or `[::1]:8080` -> host and port.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"[{text}] is no host:port such as 127.0.0.1:8080")
-    return host, int(port)
-
-
-def url_of(address: str) -> str:
-    """The URL of something that listens on `address`; all interfaces are reached over loopback."""
-    host, port = split_address(address)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def environment_name(key: str) -> str:
@@ -336,156 +383,13 @@ def _nearest(key: str, known: Mapping[str, object]) -> str:
     return f"; did you mean {close[0]}?" if close else "; `pierhead settings` lists all"
 
 
-_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
-
-
 def _parse(key: str, part: Field[Any], raw: object, source: str) -> object:
     kind = typing.get_type_hints(Settings)[part.name]
     try:
-        return _PARSERS[typing.get_origin(kind) or kind](raw, kind)
+        return PARSERS[typing.get_origin(kind) or kind](raw, kind)
     except ValueError as problem:
         raise BadSetting(f"The setting {key} (from {source}) {problem}.") from None
 
-
-def _boolean(raw: object, _kind: object) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    text = raw.lower() if isinstance(raw, str) else ""
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    raise ValueError(f"must be true or false, not [{raw}]")
-
-
-def _whole(raw: object, _kind: object) -> int:
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        return raw
-    if isinstance(raw, str) and re.fullmatch(r"-?\d{1,18}", raw):
-        return int(raw)
-    raise ValueError(f"must be a whole number, not [{raw}]")
-
-
-def _number(raw: object, _kind: object) -> float:
-    if isinstance(raw, int | float) and not isinstance(raw, bool):
-        return float(raw)
-    if isinstance(raw, str) and re.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", raw):
-        return float(raw)
-    raise ValueError(f"must be a number, not [{raw}]")
-
-
-def _text(raw: object, _kind: object) -> str:
-    if isinstance(raw, str):
-        return raw
-    raise ValueError(f"must be text in quotes, not [{raw}]")
-
-
-def _choice(raw: object, kind: object) -> str:
-    legal = typing.get_args(kind)
-    if isinstance(raw, str) and raw.lower() in legal:
-        return raw.lower()
-    raise ValueError(f"must be one of {', '.join(legal)}, not [{raw}]")
-
-
-def _path(raw: object, _kind: object) -> Path:
-    if isinstance(raw, str | Path) and str(raw):
-        return Path(raw).expanduser().absolute()
-    raise ValueError(f"must be a path, not [{raw}]")
-
-
-def _mapping(raw: object, _kind: object) -> Mapping[str, str]:
-    pairs: dict[object, object] = {}
-    if isinstance(raw, Mapping):
-        pairs = dict(typing.cast("Mapping[object, object]", raw))
-    elif isinstance(raw, str):
-        pairs = {
-            name: path
-            for name, _, path in (item.partition("=") for item in raw.split(",") if item.strip())
-        }
-    found = {
-        str(name).strip(): str(Path(path.strip()).expanduser())
-        for name, path in pairs.items()
-        if isinstance(path, str) and path.strip()
-    }
-    if not pairs or len(found) != len(pairs):
-        raise ValueError(f"must be name=path pairs, not [{raw}]")
-    return types.MappingProxyType(found)
-
-
-_PARSERS: dict[object, typing.Callable[[object, object], object]] = {
-    bool: _boolean,
-    int: _whole,
-    float: _number,
-    str: _text,
-    Literal: _choice,
-    Path: _path,
-    Mapping: _mapping,
-}
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, Mapping):
-        pairs = typing.cast("Mapping[str, str]", value)
-        return ",".join(f"{name}={path}" for name, path in pairs.items())
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    return masked_url(str(value))
-
-
-def masked_url(text: str) -> str:
-    """A URL without the password in it; other text as it is."""
-    parts = urlsplit(text) if "://" in text else None
-    if parts is None or parts.password is None:
-        return text
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
-
-
-def _check_address(value: str) -> str:
-    try:
-        split_address(value)
-    except ValueError as problem:
-        return f"is not legal: {problem}"
-    return ""
-
-
-def _check_url(value: str) -> str:
-    legal = not value or re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value)
-    return "" if legal else f"must be an http:// or https:// URL, not [{value}]"
-
-
-def _check_region(value: str) -> str:
-    legal = re.fullmatch(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", value)
-    return "" if legal else f"must be 2 to 40 lower-case letters, digits and hyphens, not [{value}]"
-
-
-def _check_ports(value: str) -> str:
-    found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", value)
-    if found and 1024 <= int(found[1]) < int(found[2]) <= 65535:
-        return ""
-    return f"must be first-last within 1024-65535, not [{value}]"
-
-
-def _at_least(least: float) -> typing.Callable[[float], str]:
-    return lambda value: "" if value >= least else f"must be at least {least:g}, not {value:g}"
-
-
-_CHECKS: dict[str, typing.Callable[[Any], str]] = {
-    "listen": _check_address,
-    "gateway_listen": _check_address,
-    "region": _check_region,
-    "advertise": _check_url,
-    "hub_url": _check_url,
-    "port_range": _check_ports,
-    "body_limit": _at_least(1024),
-    "nonce_minutes": _at_least(30),  # the clock window is 15 minutes either way
-    "resync_seconds": _at_least(1),
-    "event_days": _at_least(0),
-    "threads": _at_least(0),
-    "request_timeout": _at_least(1),
-    "drain_seconds": _at_least(0),
-    "stop_seconds": _at_least(1),
-}
 
 #: Attribute -> key, where they differ.
 _KEYS: dict[str, str] = {part.name: _key_of(part) for part in _parts()}

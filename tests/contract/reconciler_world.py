@@ -6,26 +6,30 @@ It lives in virtual time. Gateways are doubles that follow the route book and ho
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import virtual_time
-from builders import ACCOUNT, ROOT, FakeEntropy, a_template
+from builders import ACCOUNT, ROOT, T0, FakeEntropy, a_template
 from pierhead.core import routes as core_routes
-from pierhead.core.launch import Capabilities, Files
+from pierhead.core.events import Notice
+from pierhead.core.ids import Clock
+from pierhead.core.launch import Capabilities, EnvironmentPath, Files
 from pierhead.core.mounts import Source
 from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus
 from pierhead.core.resources import GIB
 from pierhead.core.routes import GatewayReport
 from pierhead.core.services import Hold, Seen, Service, Version
 from pierhead.core.status import Verdict, reached, verdict
-from pierhead.core.templates import Template
+from pierhead.core.templates import Environment, Template
 from pierhead.operations import services
 from pierhead.operations.platform import Platform
 from pierhead.operations.services import Decision, Draft
 from pierhead.reconciler.loop import Reconciler, Rhythm
+from pierhead.reconciler.preparation import Parts, Preparation
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
 from pierhead.runtimes.fake import FakeRuntime
@@ -35,8 +39,14 @@ from pierhead.store.db import Database
 
 RHYTHM = Rhythm(resync=30.0)
 _CUSTOM = Capabilities(
-    api="any", keyed=False, needs_weights=False, checks_model_name=True, families=frozenset()
+    api="any",
+    keyed=False,
+    needs_weights=True,
+    checks_model_name=True,
+    families=frozenset(),
+    needs_command=True,
 )
+GATEWAY = "http://127.0.0.1:1"
 _ENTROPY = FakeEntropy()  # of all worlds: ids differ although they share a database
 _NODES = (Node("fake", cpu=64, memory=1024 * GIB, memory_free=1024 * GIB),)
 
@@ -49,6 +59,42 @@ class FakeWeights:
 
     def ensure(self, template: Template, source: Source | None) -> Files | Hold:
         return self.holds.get(template.name) or Files("/weights", "/weights/model.gguf", 1)
+
+
+class FakeEnvironments:
+    """Every environment is there, unless a test holds it."""
+
+    def __init__(self) -> None:
+        self.hold: Hold | None = None
+        self.notices: tuple[Notice, ...] = ()
+        self.asked: list[Environment] = []
+        self.retried = 0
+        self.kept: list[frozenset[Environment]] = []
+
+    def ensure(self, environment: Environment) -> EnvironmentPath | Hold:
+        self.asked.append(environment)
+        return self.hold or EnvironmentPath(f"/environments/{environment.python}", self.notices)
+
+    def retry(self, environment: Environment) -> None:
+        del environment
+        self.retried += 1
+
+    def prune(self, keep: Collection[Environment], before: float) -> list[Path]:
+        assert before < virtual_time.wall()
+        self.kept.append(frozenset(keep))
+        return []
+
+
+class FakeFolders:
+    """Every folder is there but those that a test takes away."""
+
+    def __init__(self) -> None:
+        self.gone: set[str] = set()
+        self.hang: set[str] = set()
+
+    async def missing(self, paths: Iterable[str]) -> tuple[list[str], list[str]]:
+        paths = list(paths)
+        return [p for p in paths if p in self.gone], [p for p in paths if p in self.hang]
 
 
 class Bus:
@@ -138,16 +184,27 @@ class World:
         self.runtime = runtime or BusRuntime(virtual_time.wall)
         self.runtime.bus = self.bus
         self.weights = FakeWeights()
+        self.environments = FakeEnvironments()
+        self.folders = FakeFolders()
+        self.parts = Parts(
+            db=db,
+            runtime=self.runtime,
+            weights=self.weights,
+            environments=self.environments,
+            folders=self.folders,
+            clock=virtual_time.wall,
+            nodes=_NODES,
+            engines={"custom": _CUSTOM},
+            gateway=GATEWAY,
+        )
         self.routes = RouteBook(virtual_time.wall, str, {"custom": _CUSTOM})
         self.reconciler = Reconciler(
             ServicePass(
                 db=db,
                 runtime=self.runtime,
-                weights=self.weights,
+                preparation=Preparation(self.parts),
                 routes=self.routes,
                 clock=virtual_time.wall,
-                needs_weights=lambda template: template.name.startswith("weighty"),
-                nodes=_NODES,
             ),
             RHYTHM,
         )
@@ -156,13 +213,18 @@ class World:
             runtime=self.runtime,
             templates={},
             wake=lambda service: self.bus.deliver(self.reconciler.wake, service),
-            clock=virtual_time.wall,
+            clock=self._wall(),
             entropy=_ENTROPY,
             account=ACCOUNT,
             region="local",
-            gateway="http://127.0.0.1:1",
+            gateway=GATEWAY,
         )
         self.gateways = [GatewayDouble(self, "gw-1")]
+
+    def _wall(self) -> Clock:
+        """The virtual wall clock, also for those who ask inside a transaction's thread."""
+        loop = asyncio.get_running_loop()
+        return lambda: T0 + loop.time()
 
     # ---- requests -------------------------------------------------------------------------
 

@@ -31,8 +31,8 @@ from pierhead.core.mounts import FolderSource, NasSource, OssSource, PackageSour
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.core.replicas import Exit, ReplicaState, ReplicaStatus
 from pierhead.core.resources import Resources
-from pierhead.core.services import Change, Hold, Seen, Service, Version, Wanted
-from pierhead.core.templates import Probe, Rolling, Template
+from pierhead.core.services import Change, Hold, Registration, Seen, Service, Version, Wanted
+from pierhead.core.templates import Constraints, Environment, Link, Probe, Rolling, Template
 from pierhead.store import codec, db, events, facts, keys, schema, services, tables
 from pierhead.store import seen as seen_rows
 from pierhead.store.db import Database
@@ -105,7 +105,18 @@ FULL_TEMPLATE = Template(
     slots=2,
     command=("run", WORDS, ""),
     env={"A": WORDS, "": "empty"},
-    resources=Resources(cpu=0.5, memory=2**40, gpu=1),
+    resources=Resources(cpu=0.5, memory=2**40, gpu=1, cpu_request=0.25, memory_request=2**30),
+    script="exec run \"$@\"",
+    flags=("--f", WORDS),
+    workdir="/srv/模型",
+    environment=Environment("3.11", "24.1", ("six==1.16.0",), "https://i", "i", ("curl",)),
+    ports=(3000, 3001),
+    side_ports={"side": 3001},
+    images={"X86_64": "r/i:1"},
+    constraints=Constraints(("AARCH64",), "7.5", {"NVIDIA": ("a" * 32,), "AMD": ()}),
+    links=(Link("data", "/srv/data"),),
+    framework="vLLM",
+    routed="private",
     readiness=Probe("exec", "/r", 1, ("a", "b"), 1.0, 2.5, 3.5, 4, 5),
     liveness=Probe("http", "/l"),
     start_deadline=1.25,
@@ -139,6 +150,20 @@ FULL_SERVICE = Service(
     quota="quota",
     group="team",
     labels={"k": "", "ключ": WORDS},
+    registration=Registration(
+        title=WORDS,
+        description=WORDS,
+        template="1" * 32,
+        model="2" * 32,
+        zone="3" * 32,
+        kind="VirtualMachine",
+        type="App",
+        yaml="services: []",
+        runtime="process",
+        open=True,
+        datasets=("4" * 32,),
+        needs=("5" * 32, "6" * 32),
+    ),
 )
 FULL_REPLICA = ReplicaStatus(
     id="r-1",
@@ -184,6 +209,10 @@ FULL_SEEN = Seen(
         (FULL_REPLICA, a_replica()),
         (FULL_SEEN, Seen()),
         (FULL_SEEN.hold, Hold("", "")),
+        (FULL_SERVICE.registration, Registration()),
+        (FULL_TEMPLATE.constraints, Constraints()),
+        (FULL_TEMPLATE.environment, Environment()),
+        (FULL_TEMPLATE.resources, Resources()),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -591,7 +620,9 @@ def test_an_access_key_comes_back_whole_and_is_replaced_whole(
     assert db.run(engine, keys.find, key.id) is None
     for one in (key, replace(key, secret="new", active=not key.active)):
         db.run(engine, keys.put, one)
-        assert db.run(engine, keys.find, key.id) == one
+        assert db.run(engine, keys.find, key.id) == replace(
+            one, uuid=keys.uuid_of(one), updated=one.created
+        )
     assert db.run(engine, keys.find, key.id.lower()) is None
 
 
@@ -902,7 +933,7 @@ def test_a_database_of_a_newer_release_is_refused_and_left_as_it_is(
     with pytest.raises(schema.TooNew) as caught:
         schema.migrate(url)
     assert caught.value.message == (
-        "The database has schema 9999, which this release (schema 0001) does not know:"
+        "The database has schema 9999, which this release (schema 0002) does not know:"
         " run a newer pierhead, or restore a backup."
     )
     assert schema.version(url) == "9999"

@@ -1,11 +1,15 @@
 """Fixtures of the end-to-end tests: one platform for all of them, emptied after each module."""
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
 from clients import PythonSdk
 from lifecycle import Service
-from running_platform import Platform, running
+from running_platform import Platform, running, until
+from zstack_client import GROUPS, ZStack
+
+from pierhead.core.specs import BUILT_IN
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,18 @@ def eas(platform: Platform) -> Iterator[PythonSdk]:
         service.sdk("DeleteService", service.name)
     for service in left:
         service.gone()
+
+
+@pytest.fixture(scope="module")
+def zstack(platform: Platform) -> Iterator[ZStack]:
+    """A login at the ZStack door; groups and templates that a module leaves behind go after it."""
+    client = ZStack(platform).log_in()
+    shipped = {uuid.uuid5(uuid.NAMESPACE_URL, f"pierhead:spec:{name}").hex for name in BUILT_IN}
+    yield client
+    for group in client.query(GROUPS):
+        client.call("DELETE", f"{GROUPS}/{group['uuid']}")
+    until(lambda: client.query(GROUPS) == [], 45, "all groups are gone")
+    for item in client.query("/ai/model-services", fields="uuid"):
+        if item["uuid"] not in shipped:
+            client.call("DELETE", f"/ai/model-services/{item['uuid']}", deleteMode="Enforcing")
+    client.http.close()

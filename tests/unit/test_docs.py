@@ -16,11 +16,15 @@ REFERENCE = DOCS / "reference"
 
 def _script(name: str) -> ModuleType:
     """A script of this project as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    return _module(ROOT / "scripts" / f"{name}.py")
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
 
@@ -89,6 +93,51 @@ def test_every_operation_is_documented() -> None:
     assert [name for name in real if f"## {name}\n" not in reference] == []
     unexplained = [item.id for item in known if item.tier != "1" and not item.unsupported]
     assert unexplained == []
+
+
+def test_every_zstack_api_is_documented() -> None:
+    from pierhead.dialects.zstack import catalog
+
+    known = catalog.load().apis.values()
+    assert len(known) == 74
+    coverage = (REFERENCE / "zstack-coverage.md").read_text()
+    reference = (REFERENCE / "zstack-operations.md").read_text()
+    assert [api.name for api in known if f"`{api.name}`" not in coverage] == []
+    real = [api for api in known if api.tier != 3]
+    assert [api.name for api in real if f"\n## {api.name}\n" not in reference] == []
+    for api in real:
+        section = reference.partition(f"\n## {api.name}\n")[2].partition("\n## ")[0]
+        assert [item.name for item in api.params if f"| `{item.name}` |" not in section] == []
+    unexplained = [api.name for api in known if not (api.reason if api.tier == 3 else api.effect)]
+    assert unexplained == []
+
+
+def test_every_zstack_error_code_is_explained() -> None:
+    from pierhead.dialects.zstack.errors import CODES
+    from pierhead.dialects.zstack.reference import WHEN
+
+    assert sorted(WHEN) == sorted(CODES)
+    text = (REFERENCE / "zstack-errors.md").read_text()
+    assert [code for code in CODES if f"## {code}\n" not in text] == []
+
+
+#: Older forms of architectureImages; they are no inputs of their own.
+ALIASES = {"dockerImage", "vmImageUuid"}
+
+
+def test_each_of_the_26_inputs_has_an_effect_and_a_test() -> None:
+    from pierhead.dialects.zstack import catalog
+
+    effects = _module(ROOT / "tests" / "e2e" / "zstack_inputs.py").EFFECTS
+    api = catalog.load().apis["AddModelService"]
+    inputs = {item.name for item in api.params} - ALIASES | {"systemTags", "userTags"}
+    assert len(inputs) == 26
+    assert set(effects) == inputs
+    for name, (effect, test) in effects.items():
+        assert effect.endswith("."), name
+        assert test == "test_input_" + re.sub(r"[A-Z]", lambda hit: "_" + hit[0].lower(), name)
+    tests = (ROOT / "tests" / "e2e" / "test_zstack_inputs.py").read_text()
+    assert [test for _, test in effects.values() if f"\ndef {test}(" not in tests] == []
 
 
 def test_the_reasons_of_a_status_are_on_the_troubleshooting_page() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import string
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 
 from builders import FakeEntropy
 from pierhead.core import ids
-from pierhead.core.errors import Invalid
-from pierhead.core.names import replica_name, service_name
+from pierhead.core.errors import Conflict, Invalid
+from pierhead.core.names import by_id, id_of, replica_name, service_name, slug
 
 
 @pytest.mark.parametrize("name", ["abc", "a_1", "___", "123", "x" * 63])
@@ -77,3 +78,56 @@ def test_an_engine_key_depends_on_secret_and_replica_alone() -> None:
     assert key == ids.engine_key(b"s" * 32, "r-1")
     assert len({key, ids.engine_key(b"t" * 32, "r-1"), ids.engine_key(b"s" * 32, "r-2")}) == 3
     assert re.fullmatch(r"[0-9a-f]{48}", key)
+
+
+def free(_name: str) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("name", "uuid", "taken", "expected"),
+    [
+        ("chat", "fb30c858" * 4, (), "chat"),
+        ("chat", "fb30c858" * 4, ("chat",), "chat_fb30c858"),
+        ("chat", "fb30c858" * 4, ("chat", "chat_fb30c858"), "chat_fb30c858fb30"),
+        ("g", "2e7d3743" * 4, (), "g_2e7d3743"),
+        ("Chat-Model", "3a1db51b" * 4, (), "chat_model_3a1db51b"),
+        ("对话", "1c9f2a04" * 4, (), "g_1c9f2a04"),
+        ("  Ünï  cödé!! ", "1c9f2a04" * 4, (), "uni_code_1c9f2a04"),
+        ("7B model", "1c9f2a04" * 4, (), "g_7b_model_1c9f2a04"),
+        ("x" * 64, "1c9f2a04" * 4, (), "x" * 54 + "_1c9f2a04"),
+        ("X" * 53 + "--y", "1c9f2a04" * 4, (), "x" * 53 + "_1c9f2a04"),
+        ("___", "1c9f2a04" * 4, ("___",), "g_1c9f2a04"),
+    ],
+)
+def test_a_deployment_gets_a_service_name_from_its_display_name(
+    name: str, uuid: str, taken: tuple[str, ...], expected: str
+) -> None:
+    assert slug(name, uuid, taken.__contains__) == expected
+
+
+@given(st.text(max_size=300), st.uuids(), st.integers(0, 6))
+def test_a_slug_is_always_legal_and_never_taken(name: str, uuid: UUID, others: int) -> None:
+    taken: set[str] = set()
+    for _ in range(others + 1):
+        found = slug(name, uuid.hex, taken.__contains__)
+        assert service_name(found) == found
+        assert found not in taken
+        taken.add(found)
+
+
+@given(st.from_regex(r"[a-z0-9_]{3,63}", fullmatch=True), st.uuids())
+def test_a_legal_free_name_stays_as_it_is(name: str, uuid: UUID) -> None:
+    assert slug(name, uuid.hex, free) == name
+
+
+def test_when_every_name_is_taken_that_is_said() -> None:
+    with pytest.raises(Conflict):
+        slug("chat", "0" * 32, lambda _name: True)
+
+
+def test_an_id_cannot_be_mistaken_for_a_name() -> None:
+    assert id_of(by_id("2e7d37432d864a81b3")) == "2e7d37432d864a81b3"
+    assert id_of("2e7d37432d864a81b3") is None
+    with pytest.raises(Invalid):
+        service_name(by_id("2e7d37432d864a81b3"))

@@ -9,7 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Credentials:
     key: AccessKey
     internal_key: str  #: between hub and gateway
     engine_secret: bytes  #: engines' own keys are derived from it
+    zstack_account: str  #: name of the account in the ZStack dialect
+    zstack_password: str = field(repr=False)
 
 
 def load_or_create(settings: Settings) -> Credentials:
@@ -50,6 +52,7 @@ def load_or_create(settings: Settings) -> Credentials:
         _read(settings.credentials_file) if settings.credentials_file.exists() else _new(settings)
     )
     wanted = document | {"region": settings.region, "endpoints": _endpoints(settings)}
+    wanted.setdefault("zstack", _zstack())
     if not settings.credentials_file.exists() or wanted != document:
         write_private(settings.credentials_file, json.dumps(wanted, indent=2).encode() + b"\n")
     return _credentials(settings, wanted)
@@ -122,9 +125,13 @@ def _new(settings: Settings) -> dict[str, Any]:
         "account_id": "".join(secrets.choice("0123456789") for _ in range(15)).rjust(16, "1"),
         "access_key_id": "LTAI5t" + _text(18),
         "access_key_secret": _text(30),
-        "zstack": {"account": "admin", "password": _text(20)},
+        "zstack": _zstack(),
         "endpoints": _endpoints(settings),
     }
+
+
+def _zstack() -> dict[str, str]:
+    return {"account": "admin", "password": _text(20)}
 
 
 def _endpoints(settings: Settings) -> dict[str, str]:
@@ -144,6 +151,8 @@ def _credentials(settings: Settings, document: dict[str, Any]) -> Credentials:
         key=key,
         internal_key=internal_key(settings.data_dir),
         engine_secret=engine_secret(settings.data_dir),
+        zstack_account=document["zstack"]["account"],
+        zstack_password=document["zstack"]["password"],
     )
 
 
@@ -151,12 +160,14 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text("utf-8"))
         texts = [document[name] for name in ("account_id", "access_key_id", "access_key_secret")]
+        login = document.get("zstack", _zstack())
+        texts += [login["account"], login["password"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadCredentials(
             f"{path} cannot be used ({error!r}): restore it from a backup, or move it away to get a new key pair at the next start."
         ) from error
     if not all(isinstance(text, str) and text for text in texts):
-        raise BadCredentials(f"{path} lacks a key pair or an account id.")
+        raise BadCredentials(f"{path} lacks a key pair, an account id, or an account's password.")
     return document
 
 

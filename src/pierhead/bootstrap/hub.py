@@ -18,6 +18,7 @@ import uvicorn
 from pierhead import __version__, telemetry
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate
+from pierhead.bootstrap.dialects import dialects
 from pierhead.bootstrap.supervisor import only_one
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import engine_key
@@ -26,20 +27,24 @@ from pierhead.core.replicas import RuntimeInfo
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.status import verdict
 from pierhead.core.workloads import Workload
-from pierhead.dialects.eas import catalog, openapi, sign
-from pierhead.dialects.eas.app import Doors, EasApp, Limits
-from pierhead.dialects.eas.handlers import Handlers
+from pierhead.dialects.eas import catalog as eas_catalog
+from pierhead.dialects.eas import openapi as eas_openapi
+from pierhead.dialects.zstack import catalog as zstack_catalog
+from pierhead.dialects.zstack import openapi as zstack_openapi
 from pierhead.engines import registry
 from pierhead.listener import listen
-from pierhead.operations import identity
-from pierhead.operations.key_ring import KeyRing
+from pierhead.operations.first_start import Home, ensure
 from pierhead.operations.platform import Platform
 from pierhead.reconciler.loop import Reconciler, Rhythm
+from pierhead.reconciler.preparation import Parts, Preparation
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
+from pierhead.reconciler.survey import Survey
 from pierhead.runtimes.process.ground import Settings as ProcessSettings
 from pierhead.runtimes.process.runtime import ProcessRuntime
 from pierhead.settings import Settings, split_address
+from pierhead.sources.environments import Environments, Options
+from pierhead.sources.folders import Folders
 from pierhead.sources.weights import Places, Weights
 from pierhead.store import keys
 from pierhead.store import services as rows
@@ -66,6 +71,9 @@ class Hub:
     reconciler: Reconciler
     figures: telemetry.HubFigures
     info: RuntimeInfo
+    platform: Platform
+    survey: Survey
+    environments: Environments
 
 
 async def serve(settings: Settings) -> None:
@@ -79,13 +87,15 @@ async def serve(settings: Settings) -> None:
     with only_one(settings.data_dir, "run/hub.lock"), _listener(settings.listen) as listener:
         await asyncio.to_thread(migrate, settings)
         credentials = load_or_create(settings)
-        async with _hub(settings, credentials) as hub:
-            server = _Server(_config(FrontDoor(_inside(hub), _dialect(hub))))
+        async with (
+            _hub(settings, credentials) as hub,
+            dialects(hub.platform, settings, credentials, hub.figures.request) as doors,
+        ):
+            server = _Server(_config(FrontDoor(_inside(hub), doors.eas, doors.zstack)))
             with _ended_by_signals(server, hub.routes):
                 host, port = listener.getsockname()[:2]
-                log.info(
-                    "hub serves", host=host, port=port, version=__version__, limits=hub.info.limits
-                )
+                limits = hub.info.limits
+                log.info("hub serves", host=host, port=port, version=__version__, limits=limits)
                 await server.serve(sockets=[listener])
 
 
@@ -98,9 +108,13 @@ async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[H
         await db.write(keys.put, credentials.key)
         hub = await _assemble(settings, credentials, db, figures)
         try:
+            await _first_start(hub)
             await hub.reconciler.start()
+            await hub.survey.start()
             yield hub
         finally:
+            await hub.survey.close()
+            hub.environments.close()
             await hub.reconciler.close()
             hub.weights.close()
             if settings.stop_replicas_on_exit:
@@ -108,6 +122,13 @@ async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[H
             await hub.runtime.close()
     finally:
         db.close()
+
+
+async def _first_start(hub: Hub) -> None:
+    """Zone, model center and shipped templates: a newcomer's first call finds them."""
+    host, port = split_address(hub.settings.listen)
+    home = Home(models=str(hub.settings.models_dir.absolute()), port=port, host=host)
+    await ensure(hub.platform, home)
 
 
 async def _assemble(
@@ -144,59 +165,58 @@ async def _assemble(
         demo=settings.demo_weights,
     )
     weights = Weights(places, time.time, weights_came)
+    environments = Environments(
+        settings.environments_dir,
+        time.time,
+        weights_came,
+        Options(downloads=settings.environments_download, conda_channels=settings.conda_channels),
+    )
+    parts = Parts(
+        db=db,
+        runtime=runtime,
+        weights=weights,
+        environments=environments,
+        folders=Folders(),
+        clock=time.time,
+        nodes=info.nodes,
+        engines=capabilities,
+        gateway=settings.gateway_endpoint,
+        environment_days=settings.environments_days,
+    )
     one_pass = ServicePass(
+        db=db, runtime=runtime, preparation=Preparation(parts), routes=routes, clock=time.time
+    )
+    rhythm = Rhythm(resync=settings.resync_seconds, event_days=settings.event_days)
+    reconciler = Reconciler(one_pass, rhythm, timed=figures.reconciled)
+    survey = Survey(db, cache=settings.cache_dir)
+    platform = Platform(
+        db=db,
+        runtime=runtime,
+        templates=BUILT_IN,
+        wake=reconciler.wake,
+        clock=time.time,
+        entropy=secrets.token_bytes,
+        account=credentials.account,
+        region=settings.region,
+        gateway=settings.gateway_endpoint,
+        hub=settings.hub_endpoint,
+        nodes=info.nodes,
+        survey=survey.wake,
+        allowed_roots=settings.allowed_roots,
+    )
+    return Hub(
+        settings=settings,
+        credentials=credentials,
         db=db,
         runtime=runtime,
         weights=weights,
         routes=routes,
-        clock=time.time,
-        nodes=info.nodes,
-        needs_weights=lambda template: capabilities[template.engine].needs_weights,
-    )
-    rhythm = Rhythm(resync=settings.resync_seconds, event_days=settings.event_days)
-    reconciler = Reconciler(one_pass, rhythm, timed=figures.reconciled)
-    return Hub(settings, credentials, db, runtime, weights, routes, reconciler, figures, info)
-
-
-def _dialect(hub: Hub) -> EasApp:
-    settings = hub.settings
-    platform = Platform(
-        db=hub.db,
-        runtime=hub.runtime,
-        templates=BUILT_IN,
-        wake=hub.reconciler.wake,
-        clock=time.time,
-        entropy=secrets.token_bytes,
-        account=hub.credentials.account,
-        region=settings.region,
-        gateway=settings.gateway_endpoint,
-    )
-    doors = Doors(
-        find_key=KeyRing(platform).find,
-        find_bearer=lambda token: identity.bearer(platform, token),
-        record_nonce=lambda key, nonce, expires: identity.use_nonce(platform, key, nonce, expires),
-        authorize=lambda principal, action, resources: identity.authorize(
-            platform, principal, action, resources
-        ),
-        clock=time.time,
-        entropy=secrets.token_bytes,
-        region=settings.region,
-        answered=hub.figures.request,
-    )
-    signatures = sign.Options(
-        roa_enabled=settings.roa_enabled,
-        roa_require_nonce=settings.roa_require_nonce,
-        roa_require_md5=settings.roa_require_md5,
-        debug=settings.debug_signatures,
-    )
-    return EasApp(
-        doors,
-        Handlers(platform).table(),
-        Limits(
-            body=settings.body_limit,
-            signatures=signatures,
-            nonce_seconds=settings.nonce_minutes * 60,
-        ),
+        reconciler=reconciler,
+        figures=figures,
+        info=info,
+        platform=platform,
+        survey=survey,
+        environments=environments,
     )
 
 
@@ -228,7 +248,12 @@ def _inside(hub: Hub) -> Inside:
         heard=hub.reconciler.heard,
         health=health,
         metrics=metrics,
-        openapi=lambda: openapi.document(catalog.load(), hub.settings.hub_endpoint),
+        openapi={
+            "eas.json": lambda: eas_openapi.document(eas_catalog.load(), hub.settings.hub_endpoint),
+            "zstack.json": lambda: zstack_openapi.document(
+                zstack_catalog.load(), hub.settings.hub_endpoint
+            ),
+        },
         internal_key=hub.credentials.internal_key,
     )
 

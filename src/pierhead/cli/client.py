@@ -149,7 +149,9 @@ class EasClient:
         asked = {name: value for name, value in (query or {}).items() if value != ""}
         headers = self._signed(operation, method, path, asked, content)
         target = path + (f"?{encode(asked)}" if asked else "")
-        status, answer = self._exchange(method, target, content, headers)
+        status, answer = exchange(
+            self._access.endpoint, method, target, content, headers, timeout=self._timeout
+        )
         return _read(status, answer)
 
     def of(
@@ -203,31 +205,39 @@ class EasClient:
             method, path, query, headers, body, self._access.key, date=time.time(), nonce=nonce
         )
 
-    def _exchange(
-        self, method: str, target: str, body: bytes, headers: dict[str, str]
-    ) -> tuple[int, bytes]:
-        parts = urlsplit(self._access.endpoint)
-        kind = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
-        connection = kind(parts.hostname or "", parts.port, timeout=self._timeout)
-        try:
-            connection.request(method, target, body or None, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        except ConnectionRefusedError:
-            raise NoAnswer(
-                f"No hub answers at {self._access.endpoint}; start it with `pierhead up`."
-            ) from None
-        except TimeoutError:
-            raise NoAnswer(
-                f"{self._access.endpoint} did not answer within {self._timeout:g} s; "
-                "look at its log, and at `pierhead doctor`."
-            ) from None
-        except (OSError, http.client.HTTPException) as problem:
-            raise NoAnswer(f"{self._access.endpoint} cannot be reached ({problem}).") from problem
-        finally:
-            connection.close()
+
+def exchange(
+    endpoint: str,
+    method: str,
+    target: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    timeout: float,
+) -> tuple[int, bytes]:
+    """One request to a hub, with `timeout` in seconds: the answer's status and body.
+
+    Raises:
+        NoAnswer: nothing answers at the endpoint, or not in time.
+    """
+    parts = urlsplit(endpoint)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.request(method, target, body or None, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except ConnectionRefusedError:
+        raise NoAnswer(f"No hub answers at {endpoint}; start it with `pierhead up`.") from None
+    except TimeoutError:
+        raise NoAnswer(
+            f"{endpoint} did not answer within {timeout:g} s; "
+            "look at its log, and at `pierhead doctor`."
+        ) from None
+    except (OSError, http.client.HTTPException) as problem:
+        raise NoAnswer(f"{endpoint} cannot be reached ({problem}).") from problem
+    finally:
+        connection.close()
 
 
 def _read(status: int, answer: bytes) -> Json:

@@ -8,12 +8,16 @@ import typer
 
 from pierhead.cli import (
     credentials,
+    deployments,
     doctor,
+    models,
     platform,
     processes,
     reports,
     service_documents,
     services,
+    template_documents,
+    templates,
 )
 
 app = typer.Typer(
@@ -21,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # errors are sentences, not boxes; and rich costs 60 ms
     pretty_exceptions_enable=False,
-    help="Self-hosted model serving that speaks PAI-EAS on the wire.",
+    help="Self-hosted model serving that speaks PAI-EAS and ZStack AIOS on the wire.",
     epilog="Begin with: pierhead demo, or: pierhead up",
 )
 
@@ -36,12 +40,14 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(services.app, name="services")
+app.add_typer(templates.app, name="templates")
+app.add_typer(models.app, name="models")
 app.add_typer(credentials.app, name="credentials")
 for shortcut in (reports.logs, reports.events, reports.instances):
     app.command()(shortcut)
 
-#: Importing it is what adds its verbs to `services`.
-__all__ = ["app", "run", "service_documents"]
+#: Importing them is what adds their verbs to `services` and `templates`.
+__all__ = ["app", "deployments", "run", "service_documents", "template_documents"]
 
 
 @app.command()

@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pierhead.cli.client import EasClient, HubRefused, Json, NoAnswer
 from pierhead.cli.screen import note
@@ -47,6 +48,45 @@ class _Line:
             note("")
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look saw: a status ("" = nothing answered), that status in words, the whole."""
+
+    status: str
+    told: str
+    found: Json = field(default_factory=dict[str, Any])
+
+
+def follow(
+    name: str,
+    look: Callable[[], Look],
+    final: Collection[str],
+    goals: Collection[str],
+    watch: Watch,
+) -> Json:
+    """Look until the status is a `final` one; gives what the last look saw.
+
+    Raises:
+        NotReached: it ended in a status outside `goals`, or the time ran out.
+    """
+    began, line = watch.clock(), _Line()
+    try:
+        while True:
+            elapsed = watch.clock() - began
+            seen = look()
+            line.show(elapsed, seen.told)
+            if seen.status in final:
+                break
+            if elapsed >= watch.timeout:
+                raise NotReached(f"{name} is not there after {watch.timeout:g} s: {seen.told}")
+            watch.sleep(watch.period)
+    finally:
+        line.close()
+    if seen.status not in goals:
+        raise NotReached(f"{name} is {seen.told} See `pierhead services logs {name}` and `events`.")
+    return seen.found
+
+
 def until(client: EasClient, name: str, goals: Collection[str], watch: Watch) -> Json:
     """Wait until the service has nothing under way; gives its last description.
 
@@ -56,22 +96,7 @@ def until(client: EasClient, name: str, goals: Collection[str], watch: Watch) ->
         NotReached: it ended in a status outside `goals`, or the time ran out.
         HubRefused: the hub refused, e.g. because the service is gone.
     """
-    began, line, told = watch.clock(), _Line(), ""
-    try:
-        while True:
-            elapsed = watch.clock() - began
-            found, told = _look(client, name)
-            line.show(elapsed, told)
-            if found.get("Status") in FINAL:
-                break
-            if elapsed >= watch.timeout:
-                raise NotReached(f"{name} is not there after {watch.timeout:g} s: {told}")
-            watch.sleep(watch.period)
-    finally:
-        line.close()
-    if found["Status"] not in goals:
-        raise NotReached(f"{name} is {told} See `pierhead services logs {name}` and `events`.")
-    return found
+    return follow(name, lambda: _look(client, name), FINAL, goals, watch)
 
 
 def until_gone(client: EasClient, name: str, watch: Watch) -> None:
@@ -87,11 +112,11 @@ def until_gone(client: EasClient, name: str, watch: Watch) -> None:
             raise
 
 
-def _look(client: EasClient, name: str) -> tuple[Json, str]:
+def _look(client: EasClient, name: str) -> Look:
     try:
         found = client.describe(name)
     except NoAnswer as problem:
-        return {}, problem.message
+        return Look("", problem.message)
     status, reason = str(found.get("Status", "")), str(found.get("Reason", ""))
     why = f" ({reason})" if reason and reason != status else ""
-    return found, f"{status}{why}: {found.get('Message', '')}"
+    return Look(status, f"{status}{why}: {found.get('Message', '')}", found)

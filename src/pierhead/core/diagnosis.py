@@ -120,6 +120,8 @@ def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
             "Lost",
             "Nobody saw the process end: the process beside it was killed too, or the machine restarted.",
         )
+    if end.reason:
+        return Cause(end.reason, end.message)
     number = _signal_of(end)
     text = "" if number in _FROM_OUTSIDE else "\n".join(last_lines)
     for pattern, reason, advice in _LOG_RULES:
@@ -130,6 +132,33 @@ def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
     if known is not None:
         return Cause(known[0], f"{known[1]} ({end}{_evidence(last_lines)})")
     return Cause("Crashed", f"The process ended by itself ({end}{_evidence(last_lines)}).")
+
+
+def never_ready(seconds: float, ports: tuple[int, ...], problem: str, *, listens: bool) -> Cause:
+    """Why a run was ended that was not ready in time.
+
+    `ports` = the one it was given, then those its template declares; `problem` = its last probe's.
+    """
+    if listens:
+        return Cause(
+            "StartDeadlineExceeded",
+            f"It was ended, because it was not ready within {seconds:g} s: {problem}. "
+            "Give it more time, or mend what its probe asks for.",
+        )
+    declared = "".join(f", nor on its declared port {number}" for number in ports[1:])
+    return Cause(
+        "NeverListened",
+        f"It was ended, because within {seconds:g} s nothing listened on the port that PORT names ({ports[0]}){declared}. "
+        "Let the command listen on $PORT (or {port} in its arguments), or give it more time.",
+    )
+
+
+def too_much_memory(used: str, limit: str) -> Cause:
+    """Why a run was ended that used more memory than it may."""
+    return Cause(
+        "OutOfMemory",
+        f"It was ended, because it used {used} of memory and its limit is {limit}; raise the limit or shrink context, slots or model.",
+    )
 
 
 def _signal_of(end: Exit) -> int:
@@ -145,5 +174,8 @@ def _line_of(text: str, position: int) -> str:
 
 
 def _evidence(lines: tuple[str, ...]) -> str:
-    shown = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f"; last line: {shown[:200]}" if shown else "; it wrote nothing"
+    """What it wrote last, at most three lines."""
+    shown = [line.strip()[:200] for line in lines if line.strip()][-3:]
+    if not shown:
+        return "; it wrote nothing"
+    return f"; last line{'s' * (len(shown) > 1)}: {' | '.join(shown)}"

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import uuid
 from collections.abc import Callable
 
 #: `Entropy(n)` gives n random bytes; bootstrap passes `secrets.token_bytes`.
@@ -15,6 +16,19 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 def object_id(entropy: Entropy) -> str:
     """32 lower-case hex digits: the id of a service, template, model."""
     return entropy(16).hex()
+
+
+def registry_id(entropy: Entropy) -> str:
+    """32 lower-case hex digits of a random UUID, version 4: what a registered object is called."""
+    raw = bytearray(entropy(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    return raw.hex()
+
+
+def fixed_id(kind: str, name: str) -> str:
+    """The id of something that every installation has, the same wherever it has this name."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"pierhead:{kind}:{name}").hex
 
 
 def short_id(entropy: Entropy, length: int = 8) -> str:

@@ -1,10 +1,15 @@
 """What a runtime needs to start one replica: an engine's answer to (template, files, placement)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from pierhead.core.events import Notice
 from pierhead.core.templates import Probe, Template
+
+
+#: Where a template's `links` are shown, below the replica's own folder.
+DATASETS = "datasets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,7 @@ class Placement:
     port: int
     key: str  #: secret between gateway and engine; "" for engines without one
     threads: int  #: CPU threads the engine may use
+    folder: str = ""  #: the replica's own folder on its machine; "" when it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,10 @@ class Launch:
     api: Literal["openai", "any"] = "any"
     #: True when the engine checks `Authorization: Bearer <Placement.key>` itself.
     keyed: bool = False
+    #: Folders that go before all others in the replica's PATH.
+    path_first: tuple[str, ...] = ()
+    #: Seconds from launch to ready, after which the run is ended; None = it may take its time.
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +52,27 @@ class Capabilities:
     needs_weights: bool
     checks_model_name: bool  #: False: the gateway must refuse foreign model names
     families: frozenset[str]  #: model families it runs; empty = whatever the file says
+    needs_command: bool = False  #: True: the template must say what is to be run
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Weights as they lie on this machine; `model` is the file or folder that an engine loads."""
+    """What a replica finds on its machine; `model` is the file or folder that an engine loads."""
 
     folder: str
     model: str
     bytes: int
+    environment: str = ""  #: folder of its isolated Python environment; "" = none
+    #: Variables that come with what it needs besides: where the services are that it depends on.
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentPath:
+    """An isolated Python environment that is wholly there."""
+
+    folder: str
+    notices: tuple[Notice, ...] = ()  #: what its owner should know of it
 
 
 def no_files() -> Files:

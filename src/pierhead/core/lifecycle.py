@@ -72,6 +72,20 @@ def scale(service: Service, replicas: int, now: float) -> Service | None:
     return _next(replace(service, replicas=replicas, change=Change.SCALE), now)
 
 
+def resize(service: Service, replicas: int, now: float) -> Service | None:
+    """Want exactly so many replicas: none stops it, some start it again.
+
+    Raises:
+        Conflict: it is being deleted.
+        Invalid: the number is not legal.
+    """
+    if replicas == 0:
+        return stop(service, now)
+    sized = scale(service, replicas, now) or service
+    changed = start(sized, now) or sized
+    return None if changed is service else replace(changed, revision=service.revision + 1)
+
+
 def upgrade(
     service: Service, version: Version, now: float, *, replicas: int | None = None
 ) -> Service:

@@ -1,16 +1,58 @@
 """Can a replica be placed at all? Asked before anything is fetched or started."""
 
+import re
 from collections.abc import Iterable, Sequence
+from uuid import NAMESPACE_URL, uuid5
 
-from pierhead.core.replicas import Node
+from pierhead.core.replicas import Accelerator, Node
 from pierhead.core.resources import Resources, human_bytes
 from pierhead.core.services import Hold
+from pierhead.core.templates import Constraints
+
+#: What `uname -m` says -> what templates say.
+ARCHITECTURES = {"x86_64": "X86_64", "amd64": "X86_64", "aarch64": "AARCH64", "arm64": "AARCH64"}
+ANYTHING = Constraints()
+
+_DOTTED = re.compile(r"(\d{1,2})\.(\d)")
+_CODE = re.compile(r"(?:sm|compute)_?(\d{1,2})(\d)[af]?", re.IGNORECASE)
 
 
-def unplaceable(resources: Resources, nodes: Sequence[Node]) -> Hold | None:
-    """The hold of a replica that fits on no node, with both numbers; None when one is large enough."""
-    if any(not list(_short(resources, node)) for node in nodes):
+def gpu_spec(vendor: str, name: str) -> str:
+    """The uuid of a kind of GPU, the same on every machine: 32 hex digits."""
+    return uuid5(NAMESPACE_URL, f"pierhead:gpu-spec:{vendor}:{name}").hex
+
+
+def capability(text: str) -> tuple[int, int] | None:
+    """`7.5` or `sm_75` as (7, 5); None when the text is neither, and then it constrains nothing."""
+    found = _DOTTED.fullmatch(text.strip()) or _CODE.fullmatch(text.strip())
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def unplaceable(
+    resources: Resources, nodes: Sequence[Node], constraints: Constraints = ANYTHING
+) -> Hold | None:
+    """The hold of a replica that fits on no node, with what is missing; None when one will do.
+
+    Too little room is `InsufficientResources`; the wrong kind of machine is `Unschedulable`, which
+    ends by itself when such a machine joins.
+    """
+    roomy = [node for node in nodes if not list(_short(resources, node))]
+    if not roomy:
+        return _too_small(resources, nodes)
+    unmet = [list(_unmet(resources, constraints, node)) for node in roomy]
+    nearest = min(unmet, key=len)
+    if not nearest:
         return None
+    return Hold(
+        "Unschedulable",
+        f"No node meets what one replica needs: {'; '.join(nearest)}. "
+        "It starts by itself once such a machine is there; else change the template or the deployment.",
+        progressing=True,
+        placement=True,
+    )
+
+
+def _too_small(resources: Resources, nodes: Sequence[Node]) -> Hold:
     largest = max(nodes, key=lambda node: (node.gpus, node.memory, node.cpu), default=None)
     missing = "there is no node" if largest is None else "; ".join(_short(resources, largest))
     return Hold(
@@ -22,9 +64,61 @@ def unplaceable(resources: Resources, nodes: Sequence[Node]) -> Hold | None:
 
 
 def _short(resources: Resources, node: Node) -> Iterable[str]:
+    """What is asked for against what the node has; a request below the limit is what counts."""
+    memory = resources.memory if resources.memory_request is None else resources.memory_request
+    cpu = resources.cpu if resources.cpu_request is None else resources.cpu_request
+    if (memory or 0) > node.memory:
+        yield f"{human_bytes(memory or 0)} memory wanted, {node.name} has {human_bytes(node.memory)}"
+    if (cpu or 0) > node.cpu:
+        yield f"{cpu:g} cores wanted, {node.name} has {node.cpu}"
+
+
+def _unmet(resources: Resources, constraints: Constraints, node: Node) -> Iterable[str]:
+    architectures = constraints.architectures
+    if architectures and node.architecture not in architectures:
+        yield (
+            f"architecture {' or '.join(architectures)} wanted, "
+            f"{node.name} is {node.architecture or 'of an unknown one'}"
+        )
     if resources.gpu > node.gpus:
         yield f"{resources.gpu} GPU wanted, {node.name} has {node.gpus}"
-    if (resources.memory or 0) > node.memory:
-        yield f"{human_bytes(resources.memory or 0)} memory wanted, {node.name} has {human_bytes(node.memory)}"
-    if (resources.cpu or 0) > node.cpu:
-        yield f"{resources.cpu:g} cores wanted, {node.name} has {node.cpu}"
+    if resources.gpu <= 0:
+        return  # it runs on the CPU: what kind of GPU does not matter
+    yield from _wrong_gpus(resources.gpu, constraints, node)
+
+
+def _wrong_gpus(count: int, constraints: Constraints, node: Node) -> Iterable[str]:
+    least = capability(constraints.gpu_capability)
+    able = [gpu for gpu in node.accelerators if least is None or _able(gpu, least)]
+    if least is not None and len(able) < count:
+        yield (
+            f"{count} GPU with compute capability {constraints.gpu_capability} or more wanted, "
+            f"{node.name} has {_kinds(node)}"
+        )
+        return
+    fit = [gpu for gpu in able if _listed(gpu, constraints)]
+    if constraints.gpu_specs and len(fit) < count:
+        wanted = ", ".join(_choice(*entry) for entry in constraints.gpu_specs.items())
+        yield f"{count} GPU of {wanted} wanted, {node.name} has {_kinds(node)}"
+
+
+def _able(gpu: Accelerator, least: tuple[int, int]) -> bool:
+    has = capability(gpu.capability)
+    return has is not None and has >= least
+
+
+def _listed(gpu: Accelerator, constraints: Constraints) -> bool:
+    return any(
+        vendor.casefold() == gpu.vendor.casefold() and (not specs or gpu.spec in specs)
+        for vendor, specs in constraints.gpu_specs.items()
+    )
+
+
+def _choice(vendor: str, specs: Sequence[str]) -> str:
+    return f"{vendor} (spec {' or '.join(specs)})" if specs else f"{vendor} (any)"
+
+
+def _kinds(node: Node) -> str:
+    told = [f"{gpu.vendor} {gpu.name} ({gpu.capability or '?'})" for gpu in node.accelerators]
+    unknown = node.gpus - len(told)
+    return ", ".join([*told, *([f"{unknown} GPU of unknown kind"] if unknown > 0 else [])]) or "none"

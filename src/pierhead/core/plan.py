@@ -8,6 +8,7 @@ Rules, in the order they are applied:
      while nobody at all is ready, those stay that the bounds have room for.
   5. New ones start up to `replicas`, never more than `replicas + max_surge` in all.
   6. A crashed replica runs again when its back-off is over.
+  7. A target that is held starts nothing; what runs of it runs on.
 Because every call starts from what is seen, it can be called at any time, any number of times.
 """
 
@@ -75,6 +76,7 @@ class Target:
     rollout: str
     rolling: Rolling = Rolling()
     drained: frozenset[str] = frozenset()
+    held: bool = False  #: what a replica of this rollout needs is not there: none is started
 
 
 def plan(target: Target, seen: Sequence[Seen], now: float) -> list[Action]:
@@ -90,8 +92,9 @@ def plan(target: Target, seen: Sequence[Seen], now: float) -> list[Action]:
     actions += [_leave(replica) for replica in leaving]
     staying = len(current) + sum(replica not in leaving for replica in old)
     room = target.replicas + (surge if old else 0) - staying
-    actions += [Start()] * max(0, min(target.replicas - len(current), room))
-    actions += [Rerun(replica.id) for replica in current if _due(replica, now)]
+    if not target.held:
+        actions += [Start()] * max(0, min(target.replicas - len(current), room))
+        actions += [Rerun(replica.id) for replica in current if _due(replica, now)]
     # An older rollout that still serves is kept alive too: a roll may fail, and then it must carry on.
     actions += [
         Rerun(replica.id) for replica in old if replica not in leaving and _due(replica, now)

@@ -75,10 +75,14 @@ class Exit:
     signal: int | None = None
     oom: bool = False  #: the kernel's memory limit killed it
     lost: bool = False  #: nobody saw the end (its keeper was killed too, or the machine restarted)
+    reason: str = ""  #: one word, when the platform itself ended it
+    message: str = ""  #: and why it did
 
     def __str__(self) -> str:
         if self.oom:
             return "killed: out of memory"
+        if self.reason:
+            return f"ended by the platform: {self.reason}"
         if self.signal is not None:
             return f"killed by signal {self.signal}"
         return "ended unseen" if self.lost or self.code is None else f"exit code {self.code}"
@@ -109,6 +113,7 @@ class ReplicaStatus:
     limits: str = ""  #: which limits hold, e.g. `cgroup: memory 1.0 GiB, cpu 2`
     keyed: bool = False
     api: str = "any"
+    command: tuple[str, ...] = ()  #: what its last run executes, secrets masked
 
     @property
     def address(self) -> str:

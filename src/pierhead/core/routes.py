@@ -30,6 +30,8 @@ class Route:
     models: tuple[str, ...] = ()
     created: float = 0.0
     timeout: float | None = None  #: seconds a request may take; None = the gateway's limit
+    open: bool = False  #: it asks for no token
+    listed: bool = True  #: False: /v1/models does not show it, and no model name leads to it
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,8 @@ def _running(service: Service, seen: Seen, now: float) -> Verdict:
         return _failed(service, seen, current)
     if seen.hold is not None:
         status = _on_the_way(service, seen, serves=bool(ready))
+        if seen.hold.placement and not ready:
+            status = Status.PENDING
         return Verdict(status, seen.hold.reason, seen.hold.message)
     return _coming(service, seen, current, serves=bool(ready))
 

@@ -19,6 +19,7 @@ class Workload:
     rolling: Rolling = Rolling()
     #: Leaving replicas that the data plane has let go of: their last request has ended.
     drained: frozenset[str] = frozenset()
+    held: bool = False  #: nothing of this rollout is started: what runs of it runs on
 
 
 def rollout(version: int, epoch: int) -> str:

@@ -36,6 +36,8 @@ class Platform:
     nodes: tuple[Node, ...] = ()
     #: `center:<uuid>`, `model:<uuid>`, `template:<uuid>` -> its files are looked at soon.
     survey: Callable[[str], None] = lambda _key: None
+    #: Folders, besides the centers' own, in which others than the account may name files.
+    allowed_roots: tuple[str, ...] = ()
 
     def template(self, name: str) -> Template | None:
         """A template by its name or uuid."""

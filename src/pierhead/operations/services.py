@@ -7,25 +7,31 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pierhead.core import lifecycle
-from pierhead.core.errors import Conflict, Invalid, NotFound, Stale
-from pierhead.core.events import Event, Notice
+from pierhead.core import tags as rules
+from pierhead.core.errors import Conflict, Invalid, NotFound, Stale, Taken
+from pierhead.core.events import Notice
 from pierhead.core.ids import access_token, object_id
 from pierhead.core.mounts import Source
-from pierhead.core.names import service_name
+from pierhead.core.names import ID_DIGITS, id_of, service_name
 from pierhead.core.principals import Principal
-from pierhead.core.services import Change, Seen, Service, Version, Wanted
+from pierhead.core.registry import Extras, ResourceType
+from pierhead.core.services import Change, Registration, Seen, Service, Version, Wanted
 from pierhead.core.status import Status, verdict
 from pierhead.core.templates import Rolling, Template
-from pierhead.operations.platform import Platform
+from pierhead.operations import tag_rows
+from pierhead.operations.noted import event, warnings
+from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.store import events as event_rows
 from pierhead.store import services as rows
+from pierhead.store import tags as tags_of
 
 #: How often a change is decided anew when somebody else changed the service in between.
 ATTEMPTS = 20
 _TEXT_LIMIT = 255
-#: A request may hold any number of odd parameters; so many of them get an event each, the rest one.
-NOTICES = 50
-_NOTICE_LENGTH = 1000
+_UNREGISTERED = Registration()
+NO_EXTRAS = Extras()
+#: Service.origin of deployments that are told in the registry's words.
+GROUP = "zstack.group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,11 @@ class Draft:
     token: str = ""  #: "" = a new one
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     notices: tuple[Notice, ...] = ()
+    id: str = ""  #: wanted id; "" = a new one
+    stopped: bool = False  #: it is wanted, but not running yet
+    registration: Registration = _UNREGISTERED
+    #: Tags that it comes with; without any, its labels are its user tags.
+    extras: Extras = NO_EXTRAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +72,44 @@ class Decision:
 Decide = Callable[[Service, Seen, float], Decision]
 
 
-async def create(platform: Platform, actor: Principal, draft: Draft) -> Service:
+async def create(
+    platform: Platform, actor: Principal, draft: Draft, also: Also = nothing
+) -> Service:
     """Make a service; its replicas come up afterwards.
 
     Raises:
-        Invalid: name, count or a text is not legal.
+        Invalid: name, count, a text or a tag is not legal.
         Conflict: the name is taken.
+        Taken: the wanted id is used.
+        NotFound: a tag pattern is not there.
     """
     _check(draft)
     now = platform.clock()
-    service = _new(platform, actor, draft, now)
-    message = f"Service [{service.name}] was created: {service.replicas} x {service.current.template.name}."
-    noted = [
-        event(service, actor, now, "ServiceCreated", message),
-        *_notices(service, actor, now, draft.notices),
-    ]
 
-    def write(tx: Connection) -> None:
+    def write(tx: Connection) -> Service:
+        service = _with_free_id(tx, platform, _new(platform, actor, draft, now), draft)
         rows.add(tx, service)
-        event_rows.append(tx, *noted)
+        _write_tags(tx, platform, service, draft, now)
+        message = f"Service [{service.name}] was created: {service.replicas} x {service.current.template.name}."
+        noted = event(service, actor, now, "ServiceCreated", message)
+        event_rows.append(tx, noted, *warnings(service, actor, now, draft.notices))
+        also(tx, service.id)
+        return service
 
-    await platform.db.write(write)
+    service = await platform.db.write(write)
     platform.wake(service.id)
     return service
 
 
 async def find(platform: Platform, name: str) -> tuple[Service, Seen]:
-    """A service by name, `<group>.<name>` or id.
+    """A service by name, `<group>.<name>`, id, or what `names.by_id` gives for one.
 
     Raises:
         NotFound: there is none.
     """
     found = await platform.db.read(rows.find, name)
     if found is None:
-        raise NotFound("service", name)
+        raise NotFound("service", id_of(name) or name)
     return found
 
 
@@ -111,7 +126,9 @@ async def page(
     return matching[query.offset : end], len(matching)
 
 
-async def change(platform: Platform, actor: Principal, name: str, decide: Decide) -> Service:
+async def change(
+    platform: Platform, actor: Principal, name: str, decide: Decide, also: Also = nothing
+) -> Service:
     """Decide on the newest state and write it guarded; decided anew if somebody was faster.
 
     Raises:
@@ -123,9 +140,11 @@ async def change(platform: Platform, actor: Principal, name: str, decide: Decide
         now = platform.clock()
         decision = decide(service, seen, now)
         if decision.service is None:
+            if also is not nothing:
+                await platform.db.write(also, service.id)
             return service
         try:
-            await platform.db.write(_store, decision, actor, now)
+            await platform.db.write(_store, decision, actor, now, also)
         except Stale:
             continue
         platform.wake(service.id)
@@ -218,26 +237,41 @@ def touched(before: Service, after: Service, now: float, notices: tuple[Notice, 
     )
 
 
-def event(service: Service, actor: Principal, now: float, reason: str, message: str) -> Event:
-    """An ordinary event about a service, by its actor."""
-    return Event(
-        at=now,
-        service=service.id,
-        name=service.name,
-        type="Normal",
-        reason=reason,
-        message=message,
-        actor=actor.id,
-    )
-
-
-def _store(tx: Connection, decision: Decision, actor: Principal, now: float) -> None:
+def _store(tx: Connection, decision: Decision, actor: Principal, now: float, also: Also) -> None:
     service = decision.service
     if service is None:
         return
     rows.change(tx, service)
+    if service.wanted is Wanted.RUNNING:
+        tags_of.set_replicas(tx, service.id, service.replicas)
     noted = event(service, actor, now, decision.reason, decision.message)
-    event_rows.append(tx, noted, *_notices(service, actor, now, decision.notices))
+    event_rows.append(tx, noted, *warnings(service, actor, now, decision.notices))
+    also(tx, service.id)
+
+
+def _with_free_id(tx: Connection, platform: Platform, service: Service, draft: Draft) -> Service:
+    """The service with an id that differs from all others in its first digits already.
+
+    Raises:
+        Taken: it is to have an id that does not.
+    """
+    while rows.beginning(tx, service.id[:ID_DIGITS]) is not None:
+        if draft.id:
+            problem = f"is used, or begins with the same {ID_DIGITS} digits as another one"
+            raise Taken(ResourceType.GROUP, draft.id, problem)
+        service = replace(service, id=object_id(platform.entropy))
+    return service
+
+
+def _write_tags(
+    tx: Connection, platform: Platform, service: Service, draft: Draft, now: float
+) -> None:
+    """The tags that a service comes with, and the one that tells its name."""
+    extras = draft.extras
+    if extras == NO_EXTRAS:
+        extras = Extras(user_tags=tuple(rules.texts(draft.labels)))
+    tag_rows.attach_new(tx, platform, ResourceType.GROUP, service.id, extras)
+    tags_of.add(tx, tag_rows.inherent(platform.entropy, service.id, service.name, now))
 
 
 def _new(platform: Platform, actor: Principal, draft: Draft, now: float) -> Service:
@@ -250,12 +284,12 @@ def _new(platform: Platform, actor: Principal, draft: Draft, now: float) -> Serv
         submitted=draft.submitted,
     )
     return Service(
-        id=object_id(platform.entropy),
+        id=draft.id or object_id(platform.entropy),
         name=draft.name,
         account=platform.account,
         caller=actor.id,
         origin=draft.origin,
-        wanted=Wanted.RUNNING,
+        wanted=Wanted.STOPPED if draft.stopped else Wanted.RUNNING,
         change=Change.CREATE,
         replicas=draft.replicas,
         current=version,
@@ -269,6 +303,7 @@ def _new(platform: Platform, actor: Principal, draft: Draft, now: float) -> Serv
         quota=draft.quota,
         group=draft.group,
         labels=dict(draft.labels),
+        registration=draft.registration,
     )
 
 
@@ -296,19 +331,3 @@ def check_length(field_name: str, value: str) -> None:
     """
     if len(value) > _TEXT_LIMIT:
         raise Invalid(field_name, f"{len(value)} characters", f"at most {_TEXT_LIMIT} characters")
-
-
-def _notices(
-    service: Service, actor: Principal, now: float, notices: tuple[Notice, ...]
-) -> list[Event]:
-    told = notices[:NOTICES]
-    if len(notices) > NOTICES:
-        more = f"There are {len(notices) - NOTICES} further remarks on this request."
-        told = (*told, Notice("FurtherRemarks", more))
-    return [
-        replace(
-            event(service, actor, now, notice.reason, notice.message[:_NOTICE_LENGTH]),
-            type="Warning",
-        )
-        for notice in told
-    ]

@@ -1,9 +1,9 @@
 """What to write down when a service looks different than at the last look. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pierhead.core.diagnosis import Cause, crash
-from pierhead.core.events import PLATFORM, Event
+from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.services import Seen, Service
 from pierhead.core.status import Status, verdict
@@ -27,6 +27,11 @@ def events(
     elif is_now.status in {Status.RUNNING, Status.STOPPED} and was.status is not is_now.status:
         noted.append(_event(service, now, is_now.status, is_now.message))
     return noted
+
+
+def told(service: Service, notices: Iterable[Notice], now: float) -> list[Event]:
+    """Notices about a start, as events."""
+    return [_event(service, now, note.reason, note.message, warning=True) for note in notices]
 
 
 def _replica_events(service: Service, before: Seen, after: Seen, now: float) -> Iterator[Event]:
@@ -81,12 +86,11 @@ def _hold_events(service: Service, before: Seen, after: Seen, now: float) -> Ite
     hold = after.hold
     if (
         hold is not None
-        and not hold.permanent
+        and (hold.placement or not hold.permanent)
         and (before.hold is None or before.hold.reason != hold.reason)
     ):
-        yield _event(
-            service, now, hold.reason, hold.message, warning=hold.reason.endswith("Unavailable")
-        )
+        warning = hold.placement or hold.reason.endswith(("Unavailable", "Hangs"))
+        yield _event(service, now, hold.reason, hold.message, warning=warning)
     if hold is None and before.hold is not None:
         yield _event(service, now, "HoldEnded", f"No longer held by {before.hold.reason}.")
 

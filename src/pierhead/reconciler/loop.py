@@ -140,6 +140,7 @@ class Reconciler:
     async def _housekeeping(self) -> None:
         now = self._clock()
         await self._db.write(keys.prune, now)
+        await self._pass.preparation.tidy()
         await self._db.write(events.prune, now - self._rhythm.event_days * 86400)
 
 

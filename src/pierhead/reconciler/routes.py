@@ -202,6 +202,8 @@ class RouteBook:
             models=() if capabilities.checks_model_name else tuple(dict.fromkeys(names)),
             created=service.created,
             timeout=service.current.request_timeout,
+            open=service.registration.open,
+            listed=service.current.template.routed == "openai",
         )
 
     def _target(self, replica: ReplicaStatus) -> Target:

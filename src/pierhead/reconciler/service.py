@@ -1,33 +1,30 @@
 """One pass over one service: load, decide, act, look, write down. Safe at any time, for any reason.
 
-    load wanted + seen -> weights (files or a hold) -> runtime.apply -> runtime.observe -> routes -> write seen
+    load wanted + seen -> prepare (files or a hold) -> runtime.apply -> runtime.observe -> routes -> write seen
 
 A pass takes the next safe step only; it is woken again by the runtime, a gateway, a timer or a person.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from sqlalchemy import Connection
 
 from pierhead.core.errors import Refused, Unavailable
-from pierhead.core.events import PLATFORM, Event
+from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Files, no_files
-from pierhead.core.mounts import Source
-from pierhead.core.placement import unplaceable
-from pierhead.core.replicas import LEAVING, Node, ReplicaState, ReplicaStatus
+from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Hold, Seen, Service, Version, Wanted
 from pierhead.core.status import HOPELESS, reached
-from pierhead.core.templates import Template
 from pierhead.core.workloads import Workload
-from pierhead.reconciler.changes import events
+from pierhead.reconciler.changes import events, told
+from pierhead.reconciler.preparation import Preparation
 from pierhead.reconciler.routes import RouteBook
 from pierhead.runtimes.base import Runtime
 from pierhead.store import events as event_rows
 from pierhead.store import seen as seen_rows
 from pierhead.store import services as rows
+from pierhead.store import tags
 from pierhead.store.db import Database
 
 #: How long until the next look, in seconds, while something is on its way (hints come sooner).
@@ -36,12 +33,17 @@ UNSETTLED, HELD, FETCHING = 1.0, 30.0, 2.0
 GATEWAYS = 1.0
 
 
-class Weights(Protocol):
-    """Where a service's files are."""
+#: States of a replica that needs nothing more to be started.
+_UP = frozenset({ReplicaState.STARTING, ReplicaState.READY, ReplicaState.UNREADY})
 
-    def ensure(self, template: Template, source: Source | None) -> Files | Hold:
-        """The files, or what they are waiting for."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What to ask of the runtime, and what is to be said about it."""
+
+    workload: Workload | None
+    hold: Hold | None = None  #: why nothing (more) of the wanted version is started
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,13 @@ class ServicePass:
 
     db: Database
     runtime: Runtime
-    weights: Weights
+    preparation: Preparation
     routes: RouteBook
     clock: Clock
-    needs_weights: Callable[[Template], bool]
-    nodes: tuple[Node, ...]
     #: When each service was last looked at: a deadline that passed since then is told, too.
     looks: dict[str, float] = field(default_factory=dict[str, float])
+    #: Notices that were told already: service id -> (rollout, reason).
+    told: dict[str, set[tuple[str, str]]] = field(default_factory=dict[str, set[tuple[str, str]]])
 
     async def __call__(self, key: str) -> float | None:
         """Take the next safe step for the service `key`; seconds until the next look, or None.
@@ -73,66 +75,70 @@ class ServicePass:
         return await self._converge(service, seen)
 
     async def _converge(self, service: Service, seen: Seen) -> float | None:
-        hold, trouble = await self._apply(service)
+        step, trouble = await self._apply(service, seen)
         replicas = tuple(self.runtime.observe(service.id))
         if self.routes.update(service, replicas):
             # What is called Running can be called: a gateway that just misses the news gets it first.
             await self.routes.taken_up(GATEWAYS)
-        after = looked(service, seen, replicas, hold or trouble, self.clock())
-        await self._write_down(service, seen, after)
+        after = looked(service, seen, replicas, step.hold or trouble, self.clock())
+        await self._write_down(service, seen, after, self._news(service, seen, step.notices))
         return _next_look(service, after, self.clock())
 
-    async def _apply(self, service: Service) -> tuple[Hold | None, Hold | None]:
-        """Ask the runtime for the next step; gives (why nothing new starts, why the step failed)."""
+    async def _apply(self, service: Service, seen: Seen) -> tuple[_Step, Hold | None]:
+        """Ask the runtime for the next step; gives (the step, why it failed)."""
         present = self.runtime.observe(service.id)
         draining = frozenset(
             replica.id for replica in present if replica.state is ReplicaState.DRAINING
         )
-        workload, hold = await self._workload(service, present)
-        if workload is None:
-            return hold, None
+        step = await self._step(service, seen, present)
+        if step.workload is None:
+            return step, None
         try:
-            await self.runtime.apply(replace(workload, drained=self.routes.drained(draining)))
+            await self.runtime.apply(replace(step.workload, drained=self.routes.drained(draining)))
         except Unavailable as error:
-            return hold, Hold("StartHeld", f"{error} It is tried again.")
+            return step, Hold("StartHeld", f"{error} It is tried again.")
         except Refused as error:
-            return hold, Hold("CannotStart", str(error), permanent=True)
-        return hold, None
+            return step, Hold("CannotStart", str(error), permanent=True)
+        return step, None
 
-    async def _workload(
-        self, service: Service, present: list[ReplicaStatus]
-    ) -> tuple[Workload | None, Hold | None]:
-        """What to ask of the runtime: the wanted version, or while that is held, the one that still runs."""
-        files = self._files(service.current) if service.wanted_replicas else no_files()
-        if not isinstance(files, Hold):
-            return _workload(service, service.current, service.rollout, files), None
-        running = max(
-            (r for r in present if r.state not in LEAVING and r.rollout != service.rollout),
-            key=lambda r: r.created,
-            default=None,
-        )
+    async def _step(self, service: Service, seen: Seen, present: list[ReplicaStatus]) -> _Step:
+        """The wanted version, or while that is held, what runs already."""
+        version, rollout = service.current, service.rollout
+        live = [replica for replica in present if replica.state not in LEAVING]
+        current = [replica for replica in live if replica.rollout == rollout]
+        if _complete(current, service.wanted_replicas):
+            # Nothing is to be started: what a start would need is nobody's concern now.
+            return _Step(_workload(service, version, rollout, held=service.wanted_replicas > 0))
+        fresh = seen.revision != service.revision
+        found = await self.preparation.prepare(service, version, fresh=fresh)
+        if not isinstance(found, Hold):
+            return _Step(_workload(service, version, rollout, found.files), None, found.notices)
+        if current:
+            return _Step(_workload(service, version, rollout, held=True), found)
+        return await self._older(service, live, found, rest=bool(present))
+
+    async def _older(
+        self, service: Service, live: list[ReplicaStatus], hold: Hold, *, rest: bool
+    ) -> _Step:
+        """Keep an older version at full strength; `rest` = something of the service is still there."""
+        running = max(live, key=lambda replica: replica.created, default=None)
         if running is None:
             # Nothing runs and nothing can start; what is on its way out is helped along.
-            return _workload(
-                service, service.current, service.rollout, no_files(), 0
-            ) if present else None, files
-        older = await self.db.read(rows.version, service.id, int(running.rollout.partition(".")[0]))
-        old_files = self._files(older) if older is not None else files
-        if older is None or isinstance(old_files, Hold):
-            return None, files
-        return _workload(service, older, running.rollout, old_files), files
-
-    def _files(self, version: Version) -> Files | Hold:
-        hold = unplaceable(version.template.resources, self.nodes)
-        if hold is not None:
-            return hold
-        needed = self.needs_weights(version.template) or version.weights is not None
-        return self.weights.ensure(version.template, version.source) if needed else no_files()
+            leaving = _workload(service, service.current, service.rollout, held=True)
+            return _Step(leaving if rest else None, hold)
+        rollout = running.rollout
+        older = await self.db.read(rows.version, service.id, int(rollout.partition(".")[0]))
+        if older is None:
+            return _Step(None, hold)
+        found = await self.preparation.prepare(service, older, fresh=False)
+        if isinstance(found, Hold):
+            return _Step(_workload(service, older, rollout, held=True), hold)
+        return _Step(_workload(service, older, rollout, found.files), hold)
 
     async def _remove(self, service: Service, seen: Seen) -> float | None:
         """Everything of a service goes: new requests, open ones, replicas; its record goes last."""
         self.routes.update(service, tuple(self.runtime.observe(service.id)))
-        _hold, trouble = await self._apply(service)
+        _step, trouble = await self._apply(service, seen)
         replicas = tuple(self.runtime.observe(service.id))
         self.routes.update(service, replicas)
         draining = any(replica.state is ReplicaState.DRAINING for replica in replicas)
@@ -144,10 +150,11 @@ class ServicePass:
         replicas = tuple(self.runtime.observe(service.id))
         if not gone:
             after = looked(service, seen, replicas, None, self.clock())
-            await self._write_down(service, seen, after)
+            await self._write_down(service, seen, after, [])
             return UNSETTLED
         self.routes.drop(service.id)
         self.looks.pop(service.id, None)
+        self.told.pop(service.id, None)
         self.routes.forget(frozenset(replica.id for replica in seen.replicas))
         farewell = Event(
             at=self.clock(),
@@ -167,11 +174,25 @@ class ServicePass:
         self.looks.pop(key, None)
         return None if await self.runtime.remove(key, 0.0) else UNSETTLED
 
-    async def _write_down(self, service: Service, before: Seen, after: Seen) -> None:
+    def _news(self, service: Service, seen: Seen, notices: tuple[Notice, ...]) -> list[Notice]:
+        """What was not told of this rollout yet; after a hub's restart only if nothing of it ran."""
+        known = self.told.setdefault(service.id, set())
+        if seen.of(service.rollout):
+            return []
+        fresh = [notice for notice in notices if (service.rollout, notice.reason) not in known]
+        known.update((service.rollout, notice.reason) for notice in fresh)
+        return fresh
+
+    async def _write_down(
+        self, service: Service, before: Seen, after: Seen, news: list[Notice]
+    ) -> None:
         left = {r.id for r in before.replicas} - {r.id for r in after.replicas}
         self.routes.forget(frozenset(left))
         now = self.clock()
-        noted = events(service, before, after, now, last=self.looks.get(service.id, now))
+        noted = [
+            *told(service, news, now),
+            *events(service, before, after, now, last=self.looks.get(service.id, now)),
+        ]
         if after != before or noted:
             await self.db.write(_record, service.id, after, noted)
         self.looks[service.id] = now
@@ -220,23 +241,35 @@ def _failed_roll(
     )
 
 
+def _complete(current: list[ReplicaStatus], wanted: int) -> bool:
+    """Do as many replicas run as are wanted?"""
+    up = all(replica.state in _UP for replica in current)
+    return wanted == 0 or (len(current) >= wanted and up)
+
+
 def _workload(
-    service: Service, version: Version, rollout: str, files: Files, replicas: int | None = None
+    service: Service,
+    version: Version,
+    rollout: str,
+    files: Files | None = None,
+    *,
+    held: bool = False,
 ) -> Workload:
     return Workload(
         service=service.id,
         name=service.name,
         rollout=rollout,
-        replicas=service.wanted_replicas if replicas is None else replicas,
+        replicas=service.wanted_replicas,
         template=version.template,
-        files=files,
+        files=files or no_files(),
         rolling=version.rolling,
+        held=held,
     )
 
 
 def _next_look(service: Service, seen: Seen, now: float) -> float | None:
     if seen.hold is not None:
-        return HELD if seen.hold.permanent else FETCHING
+        return HELD if seen.hold.permanent or seen.hold.placement else FETCHING
     crashed = [replica.retry_at - now for replica in seen.replicas if replica.retry_at is not None]
     if crashed:
         return max(0.01, min(*crashed, UNSETTLED))
@@ -250,4 +283,5 @@ def _record(tx: Connection, service: str, seen: Seen, noted: list[Event]) -> Non
 
 def _bury(tx: Connection, service: Service, farewell: Event) -> None:
     rows.remove(tx, service.id, service.revision)
+    tags.remove_of(tx, service.id)
     event_rows.append(tx, farewell)

@@ -103,7 +103,11 @@ class FakeRuntime:
         self._advance()
         group = self._services.setdefault(workload.service, {})
         target = plan.Target(
-            workload.replicas, workload.rollout, workload.rolling, workload.drained
+            workload.replicas,
+            workload.rollout,
+            workload.rolling,
+            workload.drained,
+            workload.held,
         )
         problems: list[PierheadError] = []
         for action in plan.plan(target, [each.seen() for each in group.values()], self._clock()):

@@ -8,7 +8,7 @@ from pydantic_core import PydanticSerializationError
 
 from pierhead.core.errors import Invalid
 from pierhead.core.replicas import ReplicaStatus
-from pierhead.core.services import Hold, Version
+from pierhead.core.services import Hold, Registration, Version
 
 T = TypeVar("T")
 
@@ -16,6 +16,11 @@ version: TypeAdapter[Version] = TypeAdapter(Version)
 hold: TypeAdapter[Hold] = TypeAdapter(Hold)
 replicas: TypeAdapter[tuple[ReplicaStatus, ...]] = TypeAdapter(tuple[ReplicaStatus, ...])
 labels: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
+registration: TypeAdapter[Registration] = TypeAdapter(Registration)
+#: Maps and lists of what is registered.
+strings: TypeAdapter[dict[str, str]] = labels
+words: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
+word_lists: TypeAdapter[dict[str, tuple[str, ...]]] = TypeAdapter(dict[str, tuple[str, ...]])
 
 #: How many different contents are remembered; each is some kilobytes.
 _REMEMBERED = 512
@@ -25,6 +30,12 @@ _REMEMBERED = 512
 def read_hold(text_: str) -> Hold:
     """A stored hold: services that wait for the same thing wait in the same words."""
     return hold.validate_json(text_)
+
+
+@lru_cache(_REMEMBERED)
+def read_registration(text_: str) -> Registration:
+    """A stored registration; most services have the empty one."""
+    return registration.validate_json(text_)
 
 
 @lru_cache(_REMEMBERED)

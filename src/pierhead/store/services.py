@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.errors import Conflict, Stale
+from pierhead.core.names import ID_DIGITS, id_of
 from pierhead.core.services import Change, Seen, Service, Version, Wanted
 from pierhead.store import codec, tables
 from pierhead.store import seen as seen_rows
@@ -32,7 +33,16 @@ _BOTH = select(_S, *seen_rows.COLUMNS).outerjoin(tables.seen, tables.seen.c.serv
 # Made once: SQLAlchemy takes longer to build such a statement than SQLite to run it.
 _BY_ID = _BOTH.where(_S.c.id == bindparam("id"))
 _BY_NAME = _BOTH.where(_S.c.name == bindparam("name"))
+_NAMED = select(_S.c.id).where(_S.c.name == bindparam("name"))
 _IN_GROUP = _BY_NAME.where(_S.c.group_name == bindparam("group"))
+_OLDEST_FIRST = _BOTH.order_by(_S.c.created, _S.c.id)
+_BY_TEMPLATE = _OLDEST_FIRST.where(_S.c.template == bindparam("uuid"))
+_BY_MODEL = _OLDEST_FIRST.where(_S.c.model == bindparam("uuid"))
+_NEEDING = _OLDEST_FIRST.where(_S.c.registration.contains(bindparam("uuid")))
+#: Ids that begin with `digits`; `beyond` is past every one of them, since an id has hex digits only.
+_BY_DIGITS = _OLDEST_FIRST.where(
+    _S.c.id >= bindparam("digits"), _S.c.id < bindparam("beyond")
+).limit(1)
 _ADD, _ADD_SEEN, _ADD_VERSION = insert(_S), insert(tables.seen), insert(tables.versions)
 
 Sort = Literal["created", "updated", "name"]
@@ -44,7 +54,7 @@ class ServiceQuery:
 
     name: str = ""
     contains: str = ""  #: substring of the name
-    id: str = ""
+    id: str = ""  #: or the first digits of one
     group: str = ""
     workspace: str = ""
     or_no_workspace: bool = False  #: also those that have no workspace
@@ -129,12 +139,27 @@ def load(tx: Connection, service: str) -> tuple[Service, Seen] | None:
 
 
 def find(tx: Connection, name: str) -> tuple[Service, Seen] | None:
-    """A service by its name, its `<group>.<name>`, or its id."""
+    """A service by its name, its `<group>.<name>`, its id, or what `names.by_id` gives for one."""
+    digits = id_of(name)
+    if digits is not None:
+        return beginning(tx, digits)
     found = _pair(tx.execute(_BY_NAME, {"name": name}).first())
     if found is None and "." in name:
         group, _, bare = name.rpartition(".")
         found = _pair(tx.execute(_IN_GROUP, {"name": bare, "group": group}).first())
     return found or load(tx, name)
+
+
+def is_taken(tx: Connection, name: str) -> bool:
+    """Has a service this name?"""
+    return tx.execute(_NAMED, {"name": name}).first() is not None
+
+
+def beginning(tx: Connection, digits: str) -> tuple[Service, Seen] | None:
+    """A service by its id, or by ID_DIGITS or more digits that its id begins with."""
+    if len(digits) < ID_DIGITS:
+        return None
+    return _pair(tx.execute(_BY_DIGITS, {"digits": digits, "beyond": f"{digits}g"}).first())
 
 
 def page(tx: Connection, query: ServiceQuery) -> tuple[list[tuple[Service, Seen]], int]:
@@ -157,10 +182,29 @@ def everything(tx: Connection) -> list[tuple[Service, Seen]]:
     return [_both(tuple(row)) for row in tx.execute(_BOTH).all()]
 
 
+def using_template(tx: Connection, template: str) -> list[Service]:
+    """Services that were made from a registered template, oldest first."""
+    return _services(tx, _BY_TEMPLATE, template)
+
+
+def using_model(tx: Connection, model: str) -> list[Service]:
+    """Services that serve a registered model, oldest first."""
+    return _services(tx, _BY_MODEL, model)
+
+
+def needing(tx: Connection, service: str) -> list[Service]:
+    """Services that must not start before this one runs, oldest first."""
+    found = _services(tx, _NEEDING, service)
+    return [one for one in found if service in one.registration.needs]
+
+
+def _services(tx: Connection, statement: Select[Any], uuid: str) -> list[Service]:
+    return [_both(tuple(row))[0] for row in tx.execute(statement, {"uuid": uuid}).all()]
+
+
 def _where(statement: Select[Any], query: ServiceQuery) -> Select[Any]:
     exact = {
         "name": query.name,
-        "id": query.id,
         "group_name": query.group,
         "quota": query.quota,
         "caller": query.caller,
@@ -168,6 +212,9 @@ def _where(statement: Select[Any], query: ServiceQuery) -> Select[Any]:
     for column, value in exact.items():
         if value:
             statement = statement.where(_S.c[column] == value)
+    if query.id:
+        beyond = f"{query.id}g" if len(query.id) >= ID_DIGITS else query.id
+        statement = statement.where((_S.c.id == query.id) | _S.c.id.between(query.id, beyond))
     if query.workspace:
         own = _S.c.workspace == query.workspace
         statement = statement.where(own | (_S.c.workspace == "") if query.or_no_workspace else own)
@@ -220,6 +267,9 @@ def _row(service: Service) -> dict[str, Any]:
         "content": codec.text(codec.version, service.current),
         "group_name": service.group,
         "labels": codec.text(codec.labels, dict(service.labels)),
+        "registration": codec.text(codec.registration, service.registration),
+        "template": service.registration.template or None,
+        "model": service.registration.model or None,
     }
 
 
@@ -236,7 +286,7 @@ def _service(values: tuple[Any, ...]) -> Service:
     """The values of a row by their place in `services`: by name it takes three times as long."""
     # fmt: off
     (id_, name, account, caller, origin, wanted, change_, replicas, content, latest, epoch, revision,
-     token, created, updated, workspace, quota, group, labels) = values
+     token, created, updated, workspace, quota, group, labels, registration, _template, _model) = values
     # fmt: on
     return Service(
         id=id_,
@@ -258,4 +308,5 @@ def _service(values: tuple[Any, ...]) -> Service:
         quota=quota,
         group=group,
         labels=codec.labels.validate_json(labels) if labels != "{}" else {},
+        registration=codec.read_registration(registration),
     )

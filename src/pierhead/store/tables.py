@@ -8,13 +8,50 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
 )
 
-metadata = MetaData()
+from pierhead.store.columns import metadata
+from pierhead.store.registry_tables import (
+    bindings,
+    centers,
+    datasets,
+    models,
+    patterns,
+    tags,
+    template_architectures,
+    template_images,
+    templates,
+    zones,
+)
+
+__all__ = [
+    "access_keys",
+    "api_jobs",
+    "bearer_tokens",
+    "bindings",
+    "centers",
+    "datasets",
+    "events",
+    "facts",
+    "labels",
+    "logins",
+    "metadata",
+    "models",
+    "nonces",
+    "passwords",
+    "patterns",
+    "seen",
+    "services",
+    "tags",
+    "template_architectures",
+    "template_images",
+    "templates",
+    "versions",
+    "zones",
+]
 
 services = Table(
     "services",
@@ -40,7 +77,13 @@ services = Table(
     Column("quota", String(255), nullable=False),
     Column("group_name", String(255), nullable=False),
     Column("labels", Text, nullable=False),  # JSON object; the labels table serves the filters
+    Column("registration", Text, nullable=False, server_default="{}"),  # JSON
+    # Of the registration, for those who ask what hangs on a template or a model; NULL = none.
+    Column("template", String(32)),
+    Column("model", String(32)),
     Index("services_by_created", "created"),
+    Index("services_by_template", "template"),
+    Index("services_by_model", "model"),
 )
 
 labels = Table(
@@ -104,6 +147,10 @@ access_keys = Table(
     Column("session_token", Text, nullable=False),
     Column("expires", Float),
     Column("created", Float, nullable=False),
+    Column("uuid", String(32)),
+    Column("description", Text),
+    Column("updated", Float, nullable=False, server_default="0"),
+    Index("access_keys_by_uuid", "uuid", unique=True),
 )
 
 bearer_tokens = Table(
@@ -130,4 +177,48 @@ facts = Table(
     metadata,
     Column("key", String(64), primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+# ---- identity and jobs
+
+api_jobs = Table(
+    "api_jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("api", String(128), nullable=False),
+    Column("principal", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("object", Text, nullable=False),  # uuids it is about, with commas; "" = nothing yet
+    Column("answer", Text, nullable=False),  # JSON, "" = none yet
+    Column("webhook", Text, nullable=False),  # who is still to be told of the end; "" = nobody
+    Column("created", Float, nullable=False),
+    Column("finished", Float),
+    Column("expires", Float, nullable=False),
+    Index("api_jobs_by_expiry", "expires"),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("account", String(32), nullable=False),
+    Column("user", String(32), nullable=False),
+    Column("principal", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+    Index("logins_by_principal", "principal"),
+    Index("logins_by_expiry", "expires"),
+)
+
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("account_name", String(255), primary_key=True),
+    Column("user_name", String(255), primary_key=True),  # "" = the account itself
+    Column("account", String(32), nullable=False),
+    Column("user", String(32), nullable=False),
+    Column("principal", String(128), nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("created", Float, nullable=False),
 )

@@ -1,11 +1,12 @@
-"""The hub's front door, as one ASGI app: its own few paths, everything else goes to the dialect.
+"""The hub's front door, as one ASGI app: its own few paths, everything else goes to the dialects.
 
-/healthz /metrics /openapi/eas.json      for everybody
-/internal/routes /internal/report        for gateways, with the internal key
+/healthz /metrics /openapi/{eas,zstack}.json   for everybody
+/internal/routes /internal/report              for gateways, with the internal key
+/zstack/...                                    the ZStack dialect; the rest is EAS
 """
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,20 +41,24 @@ class Inside:
     heard: Callable[[GatewayReport], None]
     health: Callable[[], dict[str, Any]]
     metrics: Callable[[], Awaitable[tuple[bytes, str]]]  #: (body, content type)
-    openapi: Callable[[], dict[str, Any]]
+    #: Document by file name under /openapi.
+    openapi: Mapping[str, Callable[[], dict[str, Any]]]
     internal_key: str
 
 
 class FrontDoor:
     """Sends each request where it belongs."""
 
-    def __init__(self, inside: Inside, dialect: ASGIApp) -> None:
+    def __init__(self, inside: Inside, eas: ASGIApp, zstack: ASGIApp) -> None:
         self._inside = inside
-        self._dialect = dialect
+        self._eas, self._zstack = eas, zstack
         self._own: dict[tuple[str, str], Answer] = {
             ("GET", "/healthz"): self._healthz,
             ("GET", "/metrics"): self._metrics,
-            ("GET", "/openapi/eas.json"): self._openapi,
+            **{
+                ("GET", f"/openapi/{name}"): self._document(make)
+                for name, make in inside.openapi.items()
+            },
             ("GET", "/internal/routes"): self._internal(self._routes),
             ("POST", "/internal/report"): self._internal(self._report),
         }
@@ -61,9 +66,11 @@ class FrontDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method = "GET" if scope.get("method") == "HEAD" else scope.get("method", "")
-        answer = self._own.get((method, scope.get("path", "")))
+        path: str = scope.get("path", "")
+        answer = self._own.get((method, path))
         if scope["type"] != "http" or answer is None:
-            await self._dialect(scope, receive, send)
+            dialect = self._zstack if _is_under(path, "/zstack") else self._eas
+            await dialect(scope, receive, send)
             return
         response = await answer(Request(scope, receive))
         await response(scope, receive, send)
@@ -76,8 +83,11 @@ class FrontDoor:
         body, content_type = await self._inside.metrics()
         return Response(body, headers={"content-type": content_type})
 
-    async def _openapi(self, _request: Request) -> Response:
-        return JSONResponse(self._inside.openapi())
+    def _document(self, make: Callable[[], dict[str, Any]]) -> Answer:
+        async def answer(_request: Request) -> Response:
+            return JSONResponse(make())
+
+        return answer
 
     async def _routes(self, request: Request) -> Response:
         try:
@@ -112,3 +122,9 @@ class FrontDoor:
             return await answer(request)
 
         return guarded
+
+
+def _is_under(path: str, folder: str) -> bool:
+    """Is it the folder, or in it? Slashes in front are as one: some clients double them."""
+    path = "/" + path.lstrip("/")
+    return path == folder or path.startswith(f"{folder}/")

@@ -143,6 +143,7 @@ class Keeper:
         self.log = Log(os.path.join(run, "log"), spec.log_bytes)
         self.stop_asked = self.kill_asked = False
         self.kill_at: float | None = None
+        self.killed = False
         self.engine = 0
         self.wake = os.pipe()
         self.output = os.pipe()
@@ -224,7 +225,7 @@ class Keeper:
                 elif self._pump() == b"":
                     poller.unregister(fd)
             self._obey()
-            if self._engine_ended():
+            if self._engine_ended() and not self._others_end():
                 # The zombie still holds its number, so the group is surely its own.
                 self._kill_group(signal.SIGKILL)
                 return os.waitpid(self.engine, 0)[1]
@@ -243,6 +244,7 @@ class Keeper:
             self._kill_group(signal.SIGCONT)  # a stopped process hears TERM only when it goes on
         if self.kill_asked or (self.kill_at is not None and time.monotonic() >= self.kill_at):
             self.kill_asked = False
+            self.killed = True
             self.kill_at = time.monotonic() + 1.0  # again, should a new child have come up
             self._kill_group(signal.SIGKILL)
 
@@ -264,6 +266,11 @@ class Keeper:
             if found.si_pid == self.engine:
                 return True
             os.waitpid(found.si_pid, 0)
+
+    def _others_end(self) -> bool:
+        """A shell that was told to end is gone before its server, which has its grace all the same."""
+        told = self.kill_at is not None and not self.killed
+        return told and any(_runs_in(pid, self.engine) for pid in _children())
 
     def _sweep(self) -> None:
         """Kill what the engine left behind, in its group or not, in its cgroup or not."""
@@ -387,10 +394,23 @@ def _children() -> list[int]:
         return []
 
 
+def _runs_in(pid: int, group: int) -> bool:
+    """Does this process run in that group? Zombies do not."""
+    try:
+        state, _parent, its_group = _stat(pid)[:3]
+    except OSError:
+        return False
+    return int(its_group) == group and state not in "ZX"
+
+
 def _ticks(pid: int) -> int:
+    return int(_stat(pid)[19])
+
+
+def _stat(pid: int) -> "list[str]":
     with open(f"/proc/{pid}/stat") as file:
         text = file.read()
-    return int(text[text.rindex(")") + 2 :].split()[19])
+    return text[text.rindex(")") + 2 :].split()
 
 
 def _read_some(fd: int) -> bytes | None:

@@ -3,8 +3,10 @@
 import heapq
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from pierhead.core.secrecy import masked
 from pierhead.runtimes.base import LogLine
 
 _BLOCK = 65536
@@ -19,6 +21,13 @@ def tail(run: Path, replica: str, limit: int) -> list[LogLine]:
     for line in lines:
         parsed.append(_parse(line, replica, parsed[-1].at if parsed else 0.0))
     return parsed
+
+
+def hiding(lines: list[LogLine], hidden: tuple[str, ...]) -> list[LogLine]:
+    """The lines with secrets masked."""
+    if not hidden:
+        return lines
+    return [replace(line, text=masked(line.text, hidden)) for line in lines]
 
 
 def merged(runs: Iterable[list[LogLine]], limit: int) -> list[LogLine]:

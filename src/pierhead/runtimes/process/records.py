@@ -2,7 +2,8 @@
 
     <folder>/<service id>/<replica id>/
         replica.json          the intent, written before anything starts (0600: holds the template)
-        drain.json stop.json  marks: what was begun is gone on with
+        datasets/             links to what its template shows it
+    drain.json stop.json  marks: what was begun is gone on with
         lock                  held by the keeper for as long as it lives
         work/                 the engine's folder when its launch names none
         runs/<n>/run.json     one launch, written before the keeper is started
@@ -21,16 +22,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from pierhead.core.errors import Invalid
-from pierhead.core.launch import Files
+from pierhead.core.launch import DATASETS, Files
 from pierhead.core.replicas import Exit
 from pierhead.core.resources import Resources
-from pierhead.core.templates import Probe, Rolling, Template
+from pierhead.core.templates import Constraints, Environment, Link, Probe, Rolling, Template
 from pierhead.core.workloads import Workload
 
 KEPT_RUNS = 5  #: the last ones; the first is kept besides, it often holds the real cause
@@ -75,6 +76,10 @@ class RunFacts:
     limits: str
     cgroups: tuple[str, ...]
     failures: int  #: crashes in a row before this run
+    ports: tuple[int, ...] = ()  #: declared: where to look when nothing listens on `port`
+    deadline: float | None = None  #: seconds from launch to ready
+    watched: int = 0  #: bytes its processes may hold in all, where no cgroup limits them; 0 = any
+    command: tuple[str, ...] = ()  #: what is executed, secrets masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,10 @@ class RunFolder:
         """The launch; None if it was never wholly written."""
         found = read(self.path / "run.json")
         return _run_facts(found) if found else None
+
+    def correct(self, facts: RunFacts) -> None:
+        """Write the launch anew: more is known of it now."""
+        write(self.path / "run.json", asdict(facts))
 
     def keeper(self) -> KeeperFacts | None:
         """Who runs, as the keeper told."""
@@ -182,6 +191,20 @@ class ReplicaFolder:
         write(run.path / "run.json", asdict(facts))
         return run
 
+    def show(self, links: Iterable[Link]) -> None:
+        """Make the folder of links to what the replica may read beside its weights.
+
+        Raises:
+            Invalid: a link's name would leave that folder.
+        """
+        folder = self.path / DATASETS
+        shutil.rmtree(folder, ignore_errors=True)
+        for link in links:
+            if link.name in {"", ".", ".."} or "/" in link.name or "\0" in link.name:
+                raise Invalid("datasets", f"[{link.name[:80]}] cannot be a folder's name")
+            folder.mkdir(mode=0o700, exist_ok=True)
+            (folder / link.name).symlink_to(link.path)
+
     def kept(self) -> bool:
         """Does a keeper hold this replica now, seen or not?"""
         try:
@@ -251,7 +274,8 @@ def read(path: Path) -> dict[str, Any] | None:
 def _plain(intent: Intent) -> dict[str, Any]:
     template = replace(intent.workload.template, env=dict(intent.workload.template.env))
     facts = asdict(replace(intent, workload=replace(intent.workload, template=template)))
-    del facts["workload"]["drained"]  # of one moment, not of the intent
+    for of_one_moment in ("drained", "held"):
+        del facts["workload"][of_one_moment]
     return facts
 
 
@@ -266,18 +290,32 @@ def _workload(facts: dict[str, Any]) -> Workload:
 def _template(facts: dict[str, Any]) -> Template:
     known = _known(Template, facts)
     known["source"] = None  # already fetched: `files` says where it lies
-    known["command"] = tuple(facts["command"])
+    for name in ("command", "flags", "ports"):
+        known[name] = tuple(facts.get(name, ()))
+    known["environment"] = _environment(facts.get("environment"))
+    known["constraints"] = Constraints()  # it was placed already
+    known["links"] = tuple(Link(**_known(Link, link)) for link in facts.get("links", ()))
     known["resources"] = Resources(**_known(Resources, facts["resources"]))
     known["readiness"] = _probe(facts["readiness"])
     known["liveness"] = _probe(facts["liveness"]) if facts["liveness"] else None
     return Template(**known)
 
 
+def _environment(facts: dict[str, Any] | None) -> Environment | None:
+    if facts is None:
+        return None
+    known = _known(Environment, facts)
+    for name in ("requirements", "packages"):
+        known[name] = tuple(facts.get(name, ()))
+    return Environment(**known)
+
+
 def _run_facts(facts: dict[str, Any]) -> RunFacts:
     known = _known(RunFacts, facts)
     known["readiness"] = _probe(facts["readiness"])
     known["liveness"] = _probe(facts["liveness"]) if facts["liveness"] else None
-    known["cgroups"] = tuple(facts["cgroups"])
+    for name in ("cgroups", "ports", "command"):
+        known[name] = tuple(facts.get(name, ()))
     return RunFacts(**known)
 
 

@@ -7,12 +7,16 @@ with it. All of it runs on the event loop; only waiting is done in tasks.
 import asyncio
 import shutil
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pierhead.core import backoff, diagnosis, plan
+from pierhead.core.diagnosis import Cause
 from pierhead.core.errors import PierheadError
 from pierhead.core.launch import Launch, Placement
 from pierhead.core.replicas import LEAVING, Exit, ReplicaState, ReplicaStatus, step
+from pierhead.core.secrecy import masked, masked_command, secrets
 from pierhead.core.workloads import Workload
 from pierhead.runtimes.failpoint import failpoint
 from pierhead.runtimes.process import logfiles, ports
@@ -22,6 +26,7 @@ from pierhead.runtimes.process.probing import Subject
 from pierhead.runtimes.process.records import Intent, ReplicaFolder, RunFacts, RunFolder
 from pierhead.runtimes.process.run import Run
 from pierhead.runtimes.process.spawn import engine_environment, spawn
+from pierhead.runtimes.process.tree import Tree
 from pierhead.runtimes.process.vigil import Findings, Vigil
 
 _EVIDENCE = 50  #: lines of a crashed run that the diagnosis reads
@@ -48,6 +53,9 @@ class Replica:
         self._reason = self._message = ""
         self._last_exit: Exit | None = None
         self._last_lines: tuple[str, ...] = ()
+        self._hidden = secrets(
+            {**intent.workload.files.env, **intent.workload.template.env}
+        )
         self._alarms: set[asyncio.Task[None]] = set()
 
     # ---- what others see ------------------------------------------------------------------
@@ -94,7 +102,13 @@ class Replica:
             limits=facts.limits if facts else "",
             keyed=facts.keyed if facts else False,
             api=facts.api if facts else "any",
+            command=facts.command if facts else (),
         )
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Secrets of its environment, which no log or message shows."""
+        return self._hidden
 
     def run_folder(self, *, previous: bool = False) -> RunFolder | None:
         """The last run's folder, or that of the run before it."""
@@ -128,9 +142,11 @@ class Replica:
                 port=lease.port,
                 key=ground.engine_key(self.intent.id),
                 threads=threads,
+                folder=str(self._folder.path),
             )
             launch = ground.launch(workload, placement)
             facts = self._new_facts(workload, placement, launch)
+            self._folder.show(workload.template.links)
             ground.limits.prepare(self.intent.id, workload.template.resources)
             folder = self._folder.new_run(facts)
             failpoint("process.run.after_record")
@@ -154,18 +170,28 @@ class Replica:
             liveness=launch.liveness,
             api=launch.api,
             keyed=launch.keyed,
-            cwd=launch.cwd or str(self._folder.path / "work"),
+            cwd=self._cwd(workload, launch),
             grace=workload.template.stop_grace,
             limits=bounds.text,
             cgroups=bounds.cgroups,
             failures=self._failures,
+            ports=workload.template.ports,
+            deadline=launch.deadline,
+            watched=bounds.data_bytes,
+            command=masked_command(launch.argv, self._hidden),
         )
+
+    def _cwd(self, workload: Workload, launch: Launch) -> str:
+        """Where it runs; a template's folder that is not there is made up for by an empty one."""
+        optional = launch.cwd == workload.template.workdir
+        own = not launch.cwd or (optional and not Path(launch.cwd).is_dir())
+        return str(self._folder.path / "work") if own else launch.cwd
 
     def _spec(self, workload: Workload, launch: Launch, facts: RunFacts) -> dict[str, Any]:
         bounds = self._ground.limits.bounds(self.intent.id, workload.template.resources)
         return {
             "argv": launch.argv,
-            "env": engine_environment(launch.env),
+            "env": engine_environment(launch.env, launch.path_first),
             "cwd": facts.cwd,
             "grace": facts.grace,
             "log_bytes": self._ground.settings.log_bytes,
@@ -300,12 +326,14 @@ class Replica:
         if run.live and self.state not in LEAVING:
             findings = Findings(
                 not_yet=lambda why: self._say("NotReadyYet", why),
+                moved=self._moved,
                 ready=self._became_ready,
                 unready=lambda why: self._change(ReplicaState.UNREADY, "ProbeFailed", why),
                 again=lambda: self._change(ReplicaState.READY),
-                dead=self._found_dead,
+                doomed=self._doomed,
             )
-            self._vigil = Vigil(self._ground.prober, self._ground.clock, self._subject, findings)
+            ground, tree = self._ground, Tree(keeper.pid)
+            self._vigil = Vigil(ground.prober, ground.clock, self._subject, tree, findings)
             self._vigil.begin(facts, ready=self.state is ReplicaState.READY)
 
     def _subject(self) -> Subject:
@@ -328,15 +356,22 @@ class Replica:
         failpoint("process.ready.after_mark")
         self._change(ReplicaState.READY)
 
-    def _found_dead(self, why: str) -> None:
+    def _moved(self, port: int) -> None:
+        """It listens where its template said, not where it was told: that is where requests go."""
+        if self._run is None:
+            return
+        facts = self._run.facts = replace(self._run.facts, port=port)
+        with suppress(OSError):  # disk full: a new hub finds out anew
+            self._run.folder.correct(facts)
+
+    def _doomed(self, cause: Cause) -> None:
         if self._run is None:
             return
         self._ask_no_more()  # else it could be called ready while it ends
-        message = f"It was ended, because {why}"
         with suppress(OSError):  # disk full: it is ended all the same, only the reason is poorer
-            self._run.folder.mark("killed", reason="LivenessFailed", message=message)
+            self._run.folder.mark("killed", reason=cause.reason, message=cause.message)
         if self.state is ReplicaState.READY:
-            self._change(ReplicaState.UNREADY, "LivenessFailed", message)
+            self._change(ReplicaState.UNREADY, cause.reason, cause.message)
         self._run.end(self._ground.clock() + self._run.facts.grace)
 
     def _ended(self) -> None:
@@ -345,6 +380,9 @@ class Replica:
         if self._run is None:
             return
         end = self._run.folder.exit() or Exit(at=self._ground.clock(), lost=True)
+        killed = self._run.folder.marked("killed")
+        if killed is not None and not end.oom:
+            end = replace(end, reason=killed["reason"], message=killed["message"])
         self._last_exit = end
         if self.state in LEAVING:
             self._move(ReplicaState.STOPPED)
@@ -362,14 +400,11 @@ class Replica:
         self._failures = backoff.failures_after(run.facts.failures, ready_for)
         seed = f"{self.intent.id}/{run.facts.number}"
         self._retry_at = end.at + backoff.delay(self._failures, seed)
-        lines = [line.text for line in logfiles.tail(run.folder.path, self.intent.id, _EVIDENCE)]
+        written = logfiles.tail(run.folder.path, self.intent.id, _EVIDENCE)
+        lines = [masked(line.text, self._hidden) for line in written]
         self._last_lines = tuple(lines[-_SHOWN:])
-        killed = run.folder.marked("killed")
         cause = diagnosis.crash(end, tuple(lines))
-        self._say(
-            killed["reason"] if killed else cause.reason,
-            killed["message"] if killed else cause.message,
-        )
+        self._say(cause.reason, cause.message)
 
     # ---- small parts ----------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from pierhead.core.workloads import Workload
 from pierhead.runtimes.base import LogLine
 from pierhead.runtimes.failpoint import failpoint
 from pierhead.runtimes.hints import Hints
-from pierhead.runtimes.process import logfiles
+from pierhead.runtimes.process import hardware, logfiles
 from pierhead.runtimes.process.ground import Ground, Settings
 from pierhead.runtimes.process.identity import Handle, Identity
 from pierhead.runtimes.process.limits import detect
@@ -74,12 +74,15 @@ class ProcessRuntime:
     async def probe(self) -> RuntimeInfo:
         """What this host has."""
         memory = psutil.virtual_memory()
+        accelerators = await asyncio.to_thread(hardware.accelerators)
         node = Node(
             name=self._ground.node,
             cpu=self._ground.settings.cores,
             memory=memory.total,
             memory_free=memory.available,
-            gpus=_gpus(),
+            gpus=hardware.count(accelerators),
+            architecture=hardware.architecture(),
+            accelerators=accelerators,
         )
         limits = self._ground.limits
         unbounded = limits.memory is None or limits.cpu is None
@@ -147,7 +150,11 @@ class ProcessRuntime:
     async def _apply(self, workload: Workload) -> list[PierheadError]:
         group = self._services.setdefault(workload.service, {})
         target = plan.Target(
-            workload.replicas, workload.rollout, workload.rolling, workload.drained
+            workload.replicas,
+            workload.rollout,
+            workload.rolling,
+            workload.drained,
+            workload.held,
         )
         seen = [replica.seen() for replica in group.values()]
         problems: list[PierheadError] = []
@@ -258,10 +265,17 @@ class ProcessRuntime:
         if replica and replica not in group:
             raise NotFound("replica", replica)
         chosen = [group[replica]] if replica else list(group.values())
-        runs = [(each.intent.id, each.run_folder(previous=previous)) for each in chosen]
+        runs = [
+            (run, each.intent.id, each.hidden)
+            for each in chosen
+            if (run := each.run_folder(previous=previous))
+        ]
 
         def read() -> list[LogLine]:
-            tails = [logfiles.tail(run.path, id_, limit) for id_, run in runs if run]
+            tails = [
+                logfiles.hiding(logfiles.tail(run.path, id_, limit), hidden)
+                for run, id_, hidden in runs
+            ]
             return logfiles.merged(tails, limit)
 
         return await asyncio.to_thread(read)
@@ -306,7 +320,3 @@ async def _until(done: Callable[[], bool], seconds: float) -> bool:
             return False
         await asyncio.sleep(0.01)
     return True
-
-
-def _gpus() -> int:
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))

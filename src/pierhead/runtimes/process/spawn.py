@@ -71,12 +71,16 @@ def living_keepers(owner: str, root: Path, boot: str) -> dict[tuple[str, str], I
     return found
 
 
-def engine_environment(wanted: Mapping[str, str]) -> dict[str, str]:
-    """The engine's whole environment: nothing of ours but what every program needs."""
+def engine_environment(wanted: Mapping[str, str], first: tuple[str, ...] = ()) -> dict[str, str]:
+    """The engine's whole environment: nothing of ours but what every program needs.
+
+    The folders `first` go before all others in its PATH.
+    """
     own = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",
         "TMPDIR": tempfile.gettempdir(),
     }
-    return {**own, **wanted}
+    found = {**own, **wanted}
+    return {**found, "PATH": os.pathsep.join((*first, found["PATH"]))}

@@ -1,14 +1,21 @@
-"""Asks one run again and again: until it is ready, then whether it still is, and whether it lives."""
+"""Watches one run: until it is ready or out of time, then whether it still is, lives and keeps its limit."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from pierhead.core import diagnosis
+from pierhead.core.diagnosis import Cause
 from pierhead.core.ids import Clock
+from pierhead.core.resources import human_bytes
 from pierhead.core.templates import Probe
 from pierhead.runtimes.process.probing import Prober, Subject, once_ready
 from pierhead.runtimes.process.records import RunFacts
+from pierhead.runtimes.process.tree import Tree
+
+_LOOK_AROUND = 0.5  #: seconds between looks for a port that the command chose itself
+_WEIGH = 0.5  #: seconds between looks at the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,21 +23,28 @@ class Findings:
     """Whom to tell what; each text says why."""
 
     not_yet: Callable[[str], None]
+    moved: Callable[[int], None]  #: it listens on this port of its own choice
     ready: Callable[[], None]
     unready: Callable[[str], None]
     again: Callable[[], None]  #: ready again after `unready`
-    dead: Callable[[str], None]  #: the liveness probe failed for good
+    doomed: Callable[[Cause], None]  #: the run must end
 
 
 class Vigil:
-    """The probes of one run; `subject` is asked for each try, since the engine's pid comes late."""
+    """The watch over one run; `subject` is asked for each try, since the engine's pid comes late."""
 
     def __init__(
-        self, prober: Prober, clock: Clock, subject: Callable[[], Subject], findings: Findings
+        self,
+        prober: Prober,
+        clock: Clock,
+        subject: Callable[[], Subject],
+        tree: Tree,
+        findings: Findings,
     ) -> None:
         self._prober = prober
         self._clock = clock
         self._subject = subject
+        self._tree = tree
         self._findings = findings
         self._was_ready = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -40,6 +54,8 @@ class Vigil:
         self._start(self._readiness(facts, ready=ready))
         if facts.liveness is not None:
             self._start(self._liveness(facts, facts.liveness))
+        if facts.watched:
+            self._start(self._memory(facts.watched))
 
     def close(self) -> None:
         """Ask no more."""
@@ -48,7 +64,8 @@ class Vigil:
 
     async def _readiness(self, facts: RunFacts, *, ready: bool) -> None:
         if not ready:
-            await self._until_ready(facts)
+            if not await self._until_ready(facts):
+                return
             self._findings.ready()
         self._was_ready.set()
         probe = once_ready(facts.readiness)
@@ -64,20 +81,45 @@ class Vigil:
                 serves = True
                 self._findings.again()
 
-    async def _until_ready(self, facts: RunFacts) -> None:
+    async def _until_ready(self, facts: RunFacts) -> bool:
+        """True when it is ready, False when its time is over."""
         probe, hits = facts.readiness, 0
         await self._sleep_until(facts.started + probe.initial_delay)
         timer = asyncio.get_running_loop().time
-        began = timer()
+        began = looked = timer()
         while True:
             problem = await self._ask(probe)
             hits = 0 if problem else hits + 1
             if hits >= probe.successes:
-                return
+                return True
+            if self._out_of_time(facts, problem):
+                return False
             if problem:
                 self._findings.not_yet(problem)
+                if facts.ports and timer() - looked >= _LOOK_AROUND:
+                    looked = timer()
+                    await self._look_around(facts)
             # Often at first, then in proportion to the time it has taken: never 5 % too late.
             await asyncio.sleep(min(max(0.05, 0.05 * (timer() - began)), 1.0))
+
+    def _out_of_time(self, facts: RunFacts, problem: str) -> bool:
+        if facts.deadline is None or self._clock() < facts.started + facts.deadline:
+            return False
+        port = self._subject().port
+        listens = port in self._tree.listening()
+        self._findings.doomed(
+            diagnosis.never_ready(facts.deadline, (port, *facts.ports), problem, listens=listens)
+        )
+        return True
+
+    async def _look_around(self, facts: RunFacts) -> None:
+        """A command that ignores PORT is found on a port that its template declares."""
+        found = await asyncio.to_thread(self._tree.listening)
+        if self._subject().port in found:
+            return
+        elsewhere = next((port for port in facts.ports if port in found), None)
+        if elsewhere is not None:
+            self._findings.moved(elsewhere)
 
     async def _liveness(self, facts: RunFacts, probe: Probe) -> None:
         if probe.initial_delay > 0:
@@ -89,7 +131,15 @@ class Vigil:
             problem = await self._ask(probe)
             misses = misses + 1 if problem else 0
             await asyncio.sleep(probe.period if misses < probe.failures else 0)
-        self._findings.dead(f"the liveness probe failed {misses} times: {problem}")
+        why = f"It was ended, because the liveness probe failed {misses} times: {problem}"
+        self._findings.doomed(Cause("LivenessFailed", why))
+
+    async def _memory(self, limit: int) -> None:
+        """Where no cgroup limits what all processes of a run take together."""
+        while (used := await asyncio.to_thread(self._tree.memory)) <= limit:
+            await asyncio.sleep(_WEIGH)
+        cause = diagnosis.too_much_memory(human_bytes(used), human_bytes(limit))
+        self._findings.doomed(cause)
 
     async def _ask(self, probe: Probe) -> str:
         return await self._prober.ask(probe, self._subject())

@@ -1,0 +1,1 @@
+"""The ZStack AIOS dialect: REST and RPC, one dispatcher behind both."""

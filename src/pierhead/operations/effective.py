@@ -1,0 +1,397 @@
+"""From a registered template and the wishes of a deployment to the core Template that runs. Pure.
+
+The snapshot is kept with the service's version: what is changed in the registry later does not
+reach a deployment. What of the two has no effect here is told in notices, by name.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pierhead.core.errors import Forbidden, Invalid
+from pierhead.core.events import Notice
+from pierhead.core.mounts import FolderSource, NasSource, Source
+from pierhead.core.placement import capability
+from pierhead.core.registry import (
+    Dataset,
+    Model,
+    ModelCenter,
+    RegisteredTemplate,
+    memory_bytes,
+)
+from pierhead.core.resources import Resources
+from pierhead.core.templates import Constraints, Environment, Link, Probe, Template
+from pierhead.operations import commands, paths, probes, service_yaml
+from pierhead.operations.service_yaml import ENV_NAME, ServiceYaml, YamlService
+
+#: Seconds to start when nobody says how many.
+BOOT_SECONDS = 600.0
+NO_EFFECT = "ParameterHasNoEffect"
+#: Variables that the platform sets for every replica.
+RESERVED = ("PORT", "HOST", "MODEL_DIR", "SERVICE_NAME", "REPLICA_ID")
+_ARCHIVES = (".whl", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".egg")
+_REQUIREMENT = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(\[[\w\s,.-]*\])?\s*\(?[\w\s.,*+!<>=~-]*\)?\s*(;[^/\\]*)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployWish:
+    """What a deployment asks for; None, "" and empty = as the template has it."""
+
+    name: str = ""  #: display name
+    description: str | None = None
+    kind: str = "Container"  #: `Container` or `VirtualMachine`
+    zone: str = ""  #: uuid
+    model: str = ""  #: uuid
+    cpu: int | None = None  #: cores per replica
+    memory: int | None = None  #: as given; see `memory_bytes`
+    cpu_request: int | None = None
+    memory_request: int | None = None
+    image: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    startup_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    livez: str = ""
+    readyz: str = ""
+    boot_seconds: float | None = None
+    workspace: str = ""  #: projectUuid
+    datasets: tuple[str, ...] = ()  #: uuids
+    needs: tuple[str, ...] = ()  #: uuids of deployments that must run first
+    without_effect: tuple[str, ...] = ()  #: names of parameters that mean nothing here
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a snapshot depends on besides the template and the wish."""
+
+    service: str  #: the service name it will have
+    center: ModelCenter | None = None  #: the template's
+    model: Model | None = None
+    model_center: ModelCenter | None = None
+    datasets: tuple[tuple[Dataset, ModelCenter | None], ...] = ()
+    shipped: Template | None = None  #: the built-in template behind a shipped one
+    gpus: int | None = None  #: `ai::gpus`
+    trusted: bool = False  #: its requirements may name paths, repositories and indexes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The effective template with all that belongs to it."""
+
+    template: Template
+    source: Source | None  #: the model; also the template's own source
+    yaml: str  #: effective YAML
+    layers: "Layers"
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Parts of a snapshot that an update of the deployment replaces on their own."""
+
+    environment: Mapping[str, str]  #: what lies below the deployment's own variables
+    variables: Mapping[str, str]
+    defaults: Mapping[str, str]  #: startup parameters below the deployment's own
+    parameters: Mapping[str, str]
+
+    def env(self) -> dict[str, str]:
+        """The variables of a replica, the deployment's own last."""
+        return {**self.environment, **self.variables}
+
+    def flags(self) -> tuple[str, ...]:
+        """The arguments after the command."""
+        return commands.flags({**self.defaults, **self.parameters})
+
+    def document(self) -> dict[str, Any]:
+        """As a version keeps it."""
+        return {name: dict(getattr(self, name)) for name in self.__slots__}
+
+
+def layers_of(template: Template, submitted: Mapping[str, Any]) -> Layers:
+    """The layers that a version keeps; of one that keeps none, everything lies below."""
+    if not set(Layers.__slots__) <= submitted.keys():
+        return one_layer(template)
+    return Layers(**{name: submitted[name] for name in Layers.__slots__})
+
+
+def one_layer(template: Template) -> Layers:
+    """A template that was made in one piece."""
+    return Layers(dict(template.env), {}, {}, {})
+
+
+def snapshot(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> Snapshot:
+    """The template that a deployment runs.
+
+    Raises:
+        Invalid: the YAML cannot be read, or a figure, a probe, a variable is not legal.
+        Forbidden: its requirements name what only the account itself may.
+    """
+    content = service_yaml.parse(registered.yaml)
+    notices: list[Notice] = [*_of_yaml(content), *_unused(wish)]
+    command = commands.command(registered, facts.service)
+    base = facts.shipped or _base(registered, command, notices)
+    first = _first(content, wish, base if facts.shipped else None)
+    layers = _layers(registered, wish, content, notices)
+    source = _source(facts)
+    template = replace(
+        base,
+        source=source or base.source,
+        workdir=_workdir(registered, facts, notices) or "",
+        environment=_environment(registered, content, trusted=facts.trusted),
+        ports=first.ports,
+        side_ports=_side_ports(content),
+        images=_images(registered, wish, facts.center, notices),
+        constraints=_constraints(registered, wish, notices),
+        links=_links(facts, notices),
+        framework=registered.framework,
+        routed="private" if registered.type == "App" else "openai",
+        env=layers.env(),
+        resources=_resources(registered, wish, facts),
+        readiness=_readiness(first, wish, base.readiness),
+        liveness=_liveness(first, wish) or base.liveness,
+        start_deadline=first.boot_seconds or BOOT_SECONDS,
+    )
+    template = with_flags(template, layers, notices)
+    effective = replace(content, services=(first, *content.services[1:]))
+    return Snapshot(template, source, service_yaml.dump(effective), layers, tuple(notices))
+
+
+def with_flags(template: Template, layers: Layers, notices: list[Notice]) -> Template:
+    """The template with the layers' startup parameters."""
+    found = layers.flags()
+    if template.engine == "custom":
+        return replace(template, flags=found)
+    if found:
+        why = f"the engine {template.engine} has its own options"
+        notices.append(Notice(NO_EFFECT, f"The parameter startupParameters has no effect: {why}."))
+    return template
+
+
+def safe_name(registered: RegisteredTemplate) -> str:
+    """The template's name, as far as it can stand in a path; its uuid when nothing is left."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", registered.name).strip("._-")[:64]
+    return name or registered.uuid
+
+
+def _base(
+    registered: RegisteredTemplate, command: commands.Command, notices: list[Notice]
+) -> Template:
+    return Template(
+        name=safe_name(registered),
+        engine=command.engine,
+        command=command.argv,
+        script=command.script,
+        readiness=command.readiness,
+    )
+
+
+def _of_yaml(content: ServiceYaml) -> Iterable[Notice]:
+    if content.repaired:
+        yield Notice("YamlRepaired", "The yaml had lost its indentation; it was put back.")
+    if content.unknown:
+        names = ", ".join(content.unknown)
+        yield Notice(
+            "YamlKeyUnknown",
+            f"Keys of the yaml that are not known were kept and do nothing: {names}.",
+        )
+
+
+def _unused(wish: DeployWish) -> Iterable[Notice]:
+    for name in wish.without_effect:
+        yield Notice(
+            NO_EFFECT, f"The parameter {name} has no effect here: replicas are no virtual machines."
+        )
+
+
+def _first(content: ServiceYaml, wish: DeployWish, shipped: Template | None) -> YamlService:
+    """The first service with what the deployment says of it."""
+    first = content.services[0] if content.services else YamlService()
+    boot = wish.boot_seconds or first.boot_seconds
+    usual = shipped.start_deadline if shipped else BOOT_SECONDS
+    return replace(
+        first,
+        livez=wish.livez or first.livez,
+        readyz=wish.readyz or first.readyz,
+        boot_seconds=probes.boot_seconds(boot or usual),
+    )
+
+
+def _readiness(first: YamlService, wish: DeployWish, usual: Probe) -> Probe:
+    return probes.probe(first.readyz, "serviceReadyz" if wish.readyz else "yaml") or usual
+
+
+def _liveness(first: YamlService, wish: DeployWish) -> Probe | None:
+    return probes.probe(first.livez, "serviceLivez" if wish.livez else "yaml")
+
+
+def _layers(
+    registered: RegisteredTemplate, wish: DeployWish, content: ServiceYaml, notices: list[Notice]
+) -> Layers:
+    inference = registered.inference_params
+    text = json.dumps(dict(inference), ensure_ascii=False)
+    below = {
+        **content.env,
+        **({"INFERENCE_PARAMS": text} if inference else {}),
+        **registered.environment,
+    }
+    variables(below, "environmentParameters", notices)
+    variables(wish.environment, "environmentVariables", notices)
+    return Layers(below, wish.environment, registered.startup_parameters, wish.startup_parameters)
+
+
+def variables(values: Mapping[str, str], field_name: str, notices: list[Notice]) -> None:
+    """Check names and values of variables.
+
+    Raises:
+        Invalid: one cannot be in an environment; the message names `field_name`.
+    """
+    for name, value in values.items():
+        if ENV_NAME.fullmatch(name) is None:
+            raise Invalid(field_name, f"[{name[:80]}]", "letters, digits and underscores")
+        if "\0" in value:
+            raise Invalid(field_name, f"the value of [{name[:80]}] has a NUL character")
+        if name in RESERVED:
+            notices.append(Notice("EnvironmentReplaced", f"{name} is set by the platform."))
+
+
+def _source(facts: Facts) -> Source | None:
+    if facts.model is None or facts.model_center is None:
+        return None
+    path = paths.resolve(facts.model_center, facts.model.install_path)
+    if path is not None:
+        return FolderSource(path)
+    host, _, export = facts.model_center.url.partition(":")
+    return NasSource(host, f"{export.rstrip('/')}/{facts.model.install_path.strip('/')}")
+
+
+def _workdir(registered: RegisteredTemplate, facts: Facts, notices: list[Notice]) -> str | None:
+    if facts.shipped is not None or facts.center is None or not registered.install_path:
+        return None
+    path = paths.resolve(facts.center, registered.install_path)
+    if path is None:
+        why = f"its center [{facts.center.url[:200]}] is no folder of this machine"
+        notices.append(
+            Notice("InstallPathMissing", f"installPath [{registered.install_path[:200]}]: {why}.")
+        )
+    return path
+
+
+def _environment(
+    registered: RegisteredTemplate, content: ServiceYaml, *, trusted: bool
+) -> Environment | None:
+    found = Environment(
+        python=registered.python_version or "",
+        conda=registered.conda_version or "",
+        requirements=content.requirements,
+        index_url=content.index_url,
+        trusted_host=content.trusted_host,
+        packages=content.packages,
+    )
+    if not trusted:
+        for line in content.requirements:
+            _plain_requirement(line)
+    wanted = (found.python, found.conda, found.requirements, found.packages)
+    return found if any(wanted) else None
+
+
+def _plain_requirement(line: str) -> None:
+    found = _REQUIREMENT.fullmatch(line)
+    if found is None or found["name"].lower().endswith(_ARCHIVES):
+        raise Forbidden(
+            "use requirement lines with options, paths or addresses",
+            f"the yaml's requirement [{line[:200]}]: only the account itself may",
+        )
+
+
+def _side_ports(content: ServiceYaml) -> dict[str, int]:
+    """Every declared port but the first, by a name of its own."""
+    found: dict[str, int] = {}
+    for at, service in enumerate(content.services):
+        name = service.name or f"service{at}"
+        for port in service.ports[1:] if at == 0 else service.ports:
+            key = f"{name}-{port}" if at == 0 or name in found else name
+            found[key] = port
+    return found
+
+
+def _images(
+    registered: RegisteredTemplate,
+    wish: DeployWish,
+    center: ModelCenter | None,
+    notices: list[Notice],
+) -> dict[str, str]:
+    if wish.image:
+        found = {"": wish.image}
+    else:
+        named = [image for image in registered.images if image.docker_image]
+        found = {image.architecture or "": image.docker_image or "" for image in named}
+    if found:
+        why = "replicas are processes on this host; the command runs without a container around it"
+        notices.append(Notice("ImageNotUsed", f"The image is kept and not pulled: {why}."))
+    registry = (center.container_registry or "").rstrip("/") if center else ""
+    return {key: _prefixed(image, registry) for key, image in found.items()}
+
+
+def _prefixed(image: str, registry: str) -> str:
+    """An image that names no registry lies in the center's."""
+    host, slash, _ = image.partition("/")
+    named = bool(slash) and (host == "localhost" or "." in host or ":" in host)
+    return image if named or not registry else f"{registry}/{image}"
+
+
+def _constraints(
+    registered: RegisteredTemplate, wish: DeployWish, notices: list[Notice]
+) -> Constraints:
+    asked = registered.gpu_capability or ""
+    if asked and capability(asked) is None:
+        text = f"gpuComputeCapability [{asked[:80]}] is neither like 7.5 nor like sm_75: any GPU will do."
+        notices.append(Notice("ConstraintNotUnderstood", text))
+        asked = ""
+    return Constraints(
+        architectures=() if wish.image else registered.architectures,
+        gpu_capability=asked,
+        gpu_specs=dict(registered.vendor_specs),
+    )
+
+
+def _resources(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> Resources:
+    usual = facts.shipped.resources if facts.shipped else None
+    cpu = wish.cpu or (usual.cpu if usual else registered.request_cpu)
+    given = memory_bytes(wish.memory) if wish.memory else None
+    memory = given or (usual.memory if usual else memory_bytes(registered.request_memory))
+    memory_request = memory_bytes(wish.memory_request) if wish.memory_request else None
+    _at_most("requestCpuNum", wish.cpu_request, cpu)
+    _at_most("requestMemorySize", memory_request, memory)
+    gpus = gpu_default(registered) if facts.gpus is None else facts.gpus
+    return Resources(cpu, memory, gpus, wish.cpu_request, memory_request)
+
+
+def gpu_default(registered: RegisteredTemplate) -> int:
+    """GPUs per replica when no tag says how many: one, if a kind of GPU is asked for."""
+    return int(bool(registered.gpu_capability or registered.vendor_specs))
+
+
+def _at_most(name: str, request: int | None, limit: float | None) -> None:
+    if request is not None and limit is not None and request > limit:
+        raise Invalid(name, f"{request} is above the limit", f"at most {limit:.0f}")
+
+
+def _links(facts: Facts, notices: list[Notice]) -> tuple[Link, ...]:
+    found: dict[str, str] = {}
+    for dataset, center in facts.datasets:
+        path = _dataset_path(dataset, center)
+        if path is None:
+            text = f"The dataset [{dataset.name[:80]}] lies on no folder of this machine."
+            notices.append(Notice("DatasetUnreachable", text))
+            continue
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", dataset.name).strip("._-")[:64] or dataset.uuid
+        found[name if name not in found else f"{name}-{dataset.uuid[:8]}"] = path
+    return tuple(Link(name, path) for name, path in found.items())
+
+
+def _dataset_path(dataset: Dataset, center: ModelCenter | None) -> str | None:
+    if dataset.install_path and center is not None:
+        return paths.resolve(center, dataset.install_path)
+    return paths.local(dataset.url)

@@ -1,0 +1,168 @@
+"""From a name of a template to what runs: which model, which center, whose files; read once."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from pierhead.core.errors import NotFound, Unsupported
+from pierhead.core.events import Notice
+from pierhead.core.ids import fixed_id
+from pierhead.core.principals import Principal
+from pierhead.core.query import Query
+from pierhead.core.registry import RegisteredTemplate, ResourceType
+from pierhead.core.services import Registration
+from pierhead.core.templates import Template
+from pierhead.operations import effective, references, rights, templates, zones
+from pierhead.operations.effective import DeployWish, Facts, Layers
+from pierhead.operations.platform import Platform
+from pierhead.store import bindings as binding_rows
+from pierhead.store import centers as center_rows
+from pierhead.store import models as model_rows
+from pierhead.store import services as service_rows
+from pierhead.store import templates as template_rows
+
+#: Types of templates that something is deployed from.
+DEPLOYED = frozenset({"Endpoint", "App"})
+#: Seconds that a look at a path may take: a network file system may not answer at all.
+_LOOK = 0.3
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a deployment is made of; the service's name is still missing."""
+
+    registered: RegisteredTemplate
+    facts: Facts
+    registration: Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The template that a name stands for, as a service keeps it."""
+
+    template: Template
+    registration: Registration
+    notices: tuple[Notice, ...] = ()
+    layers: Layers | None = None  #: None: a built-in one, of one layer
+
+
+def plan(
+    tx: Connection, platform: Platform, actor: Principal, template: str, wish: DeployWish
+) -> Plan:
+    """Everything that a deployment names.
+
+    Raises:
+        NotFound: template, zone, model, dataset or dependency is not there.
+        Unsupported: templates of this type are not deployed.
+    """
+    registered = references.template(tx, actor, template)
+    zone = zones.existing(tx, wish.zone).uuid
+    facts = _facts(tx, platform, actor, registered, wish)
+    for needed in wish.needs:
+        found = service_rows.load(tx, needed)
+        if found is None or not rights.sees_service(actor, found[0]):
+            raise NotFound(ResourceType.GROUP, needed)
+    registration = Registration(
+        title=wish.name,
+        description=wish.description,
+        template=registered.uuid,
+        model=facts.model.uuid if facts.model else "",
+        zone=zone,
+        kind=wish.kind,
+        type=registered.type,
+        datasets=tuple(dataset.uuid for dataset, _center in facts.datasets),
+        needs=tuple(dict.fromkeys(wish.needs)),
+    )
+    return Plan(registered, facts, registration)
+
+
+async def resolve(platform: Platform, actor: Principal, spec: str, service: str) -> Resolved | None:
+    """The template called `spec`, built-in or registered, for a service of this name.
+
+    Raises:
+        Invalid: the registered one's YAML is not legal.
+        Unsupported: templates of its type are not deployed.
+        Forbidden: it asks for what only the account itself may have.
+    """
+    built_in = platform.template(spec)
+    if built_in is not None:
+        return Resolved(built_in, Registration(template=fixed_id("spec", spec)))
+
+    def read(tx: Connection) -> tuple[RegisteredTemplate, Facts] | None:
+        found = templates.looked_up(tx, actor, spec)
+        return found and (found, _facts(tx, platform, actor, found, DeployWish()))
+
+    found = await platform.db.read(read)
+    if found is None:
+        return None
+    registered, facts = found
+    snapshot = effective.snapshot(registered, DeployWish(), replace(facts, service=service))
+    registration = Registration(
+        template=registered.uuid,
+        model=facts.model.uuid if facts.model else "",
+        zone=registered.zone or "",
+        type=registered.type,
+    )
+    notices = (*snapshot.notices, *await missing(snapshot.template))
+    return Resolved(snapshot.template, registration, notices, snapshot.layers)
+
+
+async def known(platform: Platform, actor: Principal) -> list[str]:
+    """Names to offer to somebody who named none that is there: the built-in ones, then the newest."""
+    newest = Query(limit=_NAMED, sort="createDate", descending=True)
+    found = await platform.db.read(template_rows.page, newest, rights.scope(actor))
+    names = [*sorted(platform.templates), *(template.name for template in found.rows)]
+    return list(dict.fromkeys(name[:80] for name in names))
+
+
+async def missing(template: Template) -> tuple[Notice, ...]:
+    """A notice when the working directory is not there: the replica gets an empty one of its own."""
+    if not template.workdir:
+        return ()
+    with suppress(TimeoutError):
+        looking = asyncio.to_thread(Path(template.workdir).is_dir)
+        if not await asyncio.wait_for(looking, _LOOK):
+            text = f"installPath [{template.workdir[:200]}] is no folder: replicas start in an empty one."
+            return (Notice("InstallPathMissing", text),)
+    return ()
+
+
+def _facts(
+    tx: Connection,
+    platform: Platform,
+    actor: Principal,
+    registered: RegisteredTemplate,
+    wish: DeployWish,
+) -> Facts:
+    if registered.type not in DEPLOYED:
+        raise Unsupported(
+            f"A deployment of the type [{registered.type}]",
+            f"only templates of the types {', '.join(sorted(DEPLOYED))} are served",
+        )
+    model = references.model(tx, actor, wish.model) if wish.model else None
+    if model is None:
+        bound = _bound_model(tx, registered.uuid)
+        model = model_rows.load(tx, bound) if bound else None
+    datasets = [references.dataset(tx, actor, uuid) for uuid in dict.fromkeys(wish.datasets)]
+    return Facts(
+        service="",
+        center=center_rows.load(tx, registered.center),
+        model=model,
+        model_center=center_rows.load(tx, model.center) if model else None,
+        datasets=tuple((dataset, center_rows.load(tx, dataset.center)) for dataset in datasets),
+        shipped=platform.template(registered.name) if registered.shipped else None,
+        trusted=actor.admin or registered.owner == platform.account,
+    )
+
+
+def _bound_model(tx: Connection, template: str) -> str | None:
+    """The model whose default the template is, else the only one; None when that is not clear."""
+    bindings = binding_rows.of_templates(tx, [template])
+    for choice in ([one for one in bindings if one.default], bindings):
+        if len(choice) == 1:
+            return choice[0].model
+    return None

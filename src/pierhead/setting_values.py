@@ -1,0 +1,201 @@
+"""How a setting's value is read from text or TOML, checked, and shown. Standard library alone."""
+
+import re
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:8080` or `[::1]:8080` -> host and port.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"[{text}] is no host:port such as 127.0.0.1:8080")
+    return host, int(port)
+
+
+def url_of(address: str) -> str:
+    """The URL of something that listens on `address`; all interfaces are reached over loopback."""
+    host, port = split_address(address)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _boolean(raw: object, _kind: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    text = raw.lower() if isinstance(raw, str) else ""
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise ValueError(f"must be true or false, not [{raw}]")
+
+
+def _whole(raw: object, _kind: object) -> int:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and re.fullmatch(r"-?\d{1,18}", raw):
+        return int(raw)
+    raise ValueError(f"must be a whole number, not [{raw}]")
+
+
+def _number(raw: object, _kind: object) -> float:
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        return float(raw)
+    if isinstance(raw, str) and re.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", raw):
+        return float(raw)
+    raise ValueError(f"must be a number, not [{raw}]")
+
+
+def _text(raw: object, _kind: object) -> str:
+    if isinstance(raw, str):
+        return raw
+    raise ValueError(f"must be text in quotes, not [{raw}]")
+
+
+def _choice(raw: object, kind: object) -> str:
+    legal = typing.get_args(kind)
+    if isinstance(raw, str) and raw.lower() in legal:
+        return raw.lower()
+    raise ValueError(f"must be one of {', '.join(legal)}, not [{raw}]")
+
+
+def _path(raw: object, _kind: object) -> Path:
+    if isinstance(raw, str | Path) and str(raw):
+        return Path(raw).expanduser().absolute()
+    raise ValueError(f"must be a path, not [{raw}]")
+
+
+def _mapping(raw: object, _kind: object) -> Mapping[str, str]:
+    pairs: dict[object, object] = {}
+    if isinstance(raw, Mapping):
+        pairs = dict(typing.cast("Mapping[object, object]", raw))
+    elif isinstance(raw, str):
+        pairs = {
+            name: path
+            for name, _, path in (item.partition("=") for item in raw.split(",") if item.strip())
+        }
+    found = {
+        str(name).strip(): str(Path(path.strip()).expanduser())
+        for name, path in pairs.items()
+        if isinstance(path, str) and path.strip()
+    }
+    if not pairs or len(found) != len(pairs):
+        raise ValueError(f"must be name=path pairs, not [{raw}]")
+    return types.MappingProxyType(found)
+
+
+def _list(raw: object, _kind: object) -> tuple[str, ...]:
+    given: object = raw.split(",") if isinstance(raw, str) else raw
+    items = list(typing.cast("list[object]", given)) if isinstance(given, list | tuple) else [None]
+    texts = [item.strip() for item in items if isinstance(item, str)]
+    if len(texts) != len(items):
+        raise ValueError(f"must be a list of texts, not [{raw}]")
+    return tuple(text for text in texts if text)
+
+
+#: Type of a setting, or its origin -> what reads a raw value; raises ValueError with the reason.
+PARSERS: dict[object, typing.Callable[[object, object], object]] = {
+    bool: _boolean,
+    int: _whole,
+    float: _number,
+    str: _text,
+    Literal: _choice,
+    Path: _path,
+    Mapping: _mapping,
+    tuple: _list,
+}
+
+
+def shown(value: object) -> str:
+    """A value as `pierhead settings` prints it; a password in a URL is masked."""
+    if isinstance(value, Mapping):
+        pairs = typing.cast("Mapping[str, str]", value)
+        return ",".join(f"{name}={path}" for name, path in pairs.items())
+    if isinstance(value, tuple):
+        return ",".join(map(masked_url, typing.cast("tuple[str, ...]", value)))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return masked_url(str(value))
+
+
+def masked_url(text: str) -> str:
+    """A URL without the password in it; other text as it is."""
+    parts = urlsplit(text) if "://" in text else None
+    if parts is None or parts.password is None:
+        return text
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+
+
+def _check_address(value: str) -> str:
+    try:
+        split_address(value)
+    except ValueError as problem:
+        return f"is not legal: {problem}"
+    return ""
+
+
+def _check_url(value: str) -> str:
+    legal = not value or re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value)
+    return "" if legal else f"must be an http:// or https:// URL, not [{value}]"
+
+
+def _check_region(value: str) -> str:
+    legal = re.fullmatch(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", value)
+    return "" if legal else f"must be 2 to 40 lower-case letters, digits and hyphens, not [{value}]"
+
+
+def _check_ports(value: str) -> str:
+    found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", value)
+    if found and 1024 <= int(found[1]) < int(found[2]) <= 65535:
+        return ""
+    return f"must be first-last within 1024-65535, not [{value}]"
+
+
+def _check_webhooks(value: tuple[str, ...]) -> str:
+    odd = [url for url in value if not re.fullmatch(r"https?://[^/@\s?#]+(/[^\s?#]*)?", url)]
+    return f"must hold http:// or https:// URLs without a query, not [{odd[0]}]" if odd else ""
+
+
+def _check_version(value: str) -> str:
+    legal = re.fullmatch(r"\d+(\.\d+){1,3}", value, re.ASCII)
+    return "" if legal else f"must be numbers with dots such as 5.5.28, not [{value}]"
+
+
+def _at_least(least: float) -> typing.Callable[[float], str]:
+    return lambda value: "" if value >= least else f"must be at least {least:g}, not {value:g}"
+
+
+#: Attribute of `Settings` -> what is wrong with a value; "" = nothing.
+CHECKS: dict[str, typing.Callable[[Any], str]] = {
+    "listen": _check_address,
+    "gateway_listen": _check_address,
+    "region": _check_region,
+    "advertise": _check_url,
+    "hub_url": _check_url,
+    "port_range": _check_ports,
+    "body_limit": _at_least(1024),
+    "zstack_session_timeout": _at_least(1),
+    "zstack_webhooks": _check_webhooks,
+    "zstack_version": _check_version,
+    "zstack_job_seconds": _at_least(1),
+    "nonce_minutes": _at_least(30),  # the clock window is 15 minutes either way
+    "resync_seconds": _at_least(1),
+    "event_days": _at_least(0),
+    "threads": _at_least(0),
+    "request_timeout": _at_least(1),
+    "drain_seconds": _at_least(0),
+    "stop_seconds": _at_least(1),
+}

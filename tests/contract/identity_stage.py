@@ -1,0 +1,61 @@
+"""A platform on a fresh database, for the tests of logins, keys, jobs and webhooks."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from builders import ACCOUNT, FakeClock, FakeEntropy
+from pierhead.core.specs import BUILT_IN
+from pierhead.operations.accounts import Hashing, put_admin
+from pierhead.operations.platform import Platform
+from pierhead.runtimes.fake import FakeRuntime
+from pierhead.store.db import Database
+
+T = TypeVar("T")
+PASSWORD = "correct horse"
+
+
+class Stage:
+    """The platform's parts; `again` is what a hub finds that starts on the same database."""
+
+    def __init__(self, url: str, clock: FakeClock, entropy: FakeEntropy) -> None:
+        self.url, self.clock, self.entropy = url, clock, entropy
+        self.writes = 0
+        self.db = Database(url, timed=self._count)
+        self.hashing = Hashing()
+        self.platform = Platform(
+            db=self.db,
+            runtime=FakeRuntime(clock),
+            templates=BUILT_IN,
+            wake=lambda _service: None,
+            clock=clock,
+            entropy=entropy,
+            account=ACCOUNT,
+            region="local",
+            gateway="http://127.0.0.1:8090",
+        )
+
+    def _count(self, kind: str, _seconds: float) -> None:
+        self.writes += kind == "write"
+
+    async def with_admin(self) -> "Stage":
+        """The same, once the credentials' password was taken over."""
+        await put_admin(self.platform, self.hashing, "admin", PASSWORD)
+        return self
+
+    def again(self) -> "Stage":
+        """Another hub's view of the same database, at the same time."""
+        return Stage(self.url, self.clock, self.entropy)
+
+    def close(self) -> None:
+        self.hashing.close()
+        self.db.close()
+
+
+def play(url: str, act: Callable[[Stage], Coroutine[Any, Any, T]]) -> T:
+    """`act` on a new stage."""
+    stage = Stage(url, FakeClock(), FakeEntropy())
+    try:
+        return asyncio.run(act(stage))
+    finally:
+        stage.close()

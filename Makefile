@@ -3,7 +3,7 @@
 .PHONY: help install test-deps demo up test test-unit test-fault check fix bench docs clean
 
 help: ## show this list
-	@echo "Pierhead: self-hosted model serving that speaks PAI-EAS on the wire"
+	@echo "Pierhead: self-hosted model serving that speaks PAI-EAS and ZStack AIOS on the wire"
 	@echo
 	@echo "Start here:   make demo     (first time about two minutes, most of it downloads)"
 	@echo

@@ -30,7 +30,7 @@ FEW, MANY = 1_000, 10_000
 PAGE = 50
 #: As many templates have the tag that is asked for, however many there are in all.
 TAGGED = 50
-ROUNDS, SECONDS = 12, 50.0
+ROUNDS, SECONDS = 12, 40.0
 ADDS, QUERIES = 25, 40  # calls per round
 LEVEL = 1.2  #: how much dearer a call may be with ten times as many templates
 

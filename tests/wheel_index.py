@@ -59,6 +59,12 @@ def serving(wheels: Mapping[str, tuple[str, bytes]]) -> Generator[Index]:
             else:
                 self._answer(404, b"", "text/plain")
 
+        def do_HEAD(self) -> None:
+            name = self.path.rpartition("/")[2]
+            self.send_response(200 if name in files else 404)
+            self.send_header("Content-Length", str(len(files.get(name, b""))))
+            self.end_headers()
+
         def _answer(self, status: int, body: bytes, kind: str) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
 
 from builders import ACCOUNT, FakeClock, FakeEntropy
 from pierhead.core.specs import BUILT_IN
@@ -12,6 +15,7 @@ from pierhead.runtimes.fake import FakeRuntime
 from pierhead.store.db import Database
 
 T = TypeVar("T")
+P = ParamSpec("P")
 PASSWORD = "correct horse"
 
 
@@ -50,6 +54,33 @@ class Stage:
     def close(self) -> None:
         self.hashing.close()
         self.db.close()
+
+
+class SlowReads:
+    """A database whose first read is done at once, and answered only when `answer` is set."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.done, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def read(
+        self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        found = await self._db.read(fn, *args, **kwargs)
+        self.done.set()
+        await self.answer.wait()
+        return found
+
+    async def write(
+        self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._db.write(fn, *args, **kwargs)
+
+
+def with_slow_reads(platform: Platform) -> tuple[Platform, SlowReads]:
+    """The platform over slow reads."""
+    slow = SlowReads(platform.db)
+    return replace(platform, db=slow), slow  # pyright: ignore[reportArgumentType]
 
 
 def play(url: str, act: Callable[[Stage], Coroutine[Any, Any, T]]) -> T:

@@ -125,7 +125,7 @@ def test_show_a_model_names_its_templates(hub: ZstackDouble, cli: Cli):
     bound = {"modelUuid": uuid(100), "modelServiceUuid": uuid(100), "isDefault": True}
     hub.add(MODELS, "qwen", modelServiceRefs=[bound])
     said = cli("models", "show", "qwen")
-    assert f"Template      my-server  {uuid(100)}  default" in said.out
+    assert f"\nTemplate  my-server  {uuid(100)}  default\n" in said.out
     assert json.loads(cli("models", "show", uuid(100), "--json").out)["name"] == "qwen"
 
 

@@ -47,9 +47,11 @@ def tell(folder: Path, story: Story, **options: object) -> None:
 
 async def ended(made: Environments, wanted: Environment) -> EnvironmentPath | Hold:
     """What `ensure` says once nothing is on its way any more."""
-    while isinstance(found := made.ensure(wanted), Hold) and found.progressing:
+    while True:
+        found = made.ensure(wanted)
+        if not (isinstance(found, Hold) and found.progressing):
+            return found
         await asyncio.sleep(0.01)
-    return found
 
 
 async def there(made: Environments, wanted: Environment) -> Path:
@@ -98,8 +100,10 @@ def test_requirements_come_from_the_index_once_and_progress_is_told(tmp_path: Pa
             assert await there(made, same) == folder
 
         tell(tmp_path / "env", story)
+        once = len(index.fetched)
+        assert once
         tell(tmp_path / "env", story_of_reuse(wanted))
-        assert index.fetched == [TINY[0]]
+        assert len(index.fetched) == once
 
 
 def story_of_reuse(wanted: Environment) -> Story:
@@ -116,15 +120,22 @@ def test_two_hubs_that_need_the_same_build_it_once(tmp_path: Path) -> None:
     with wheel_index.serving({"tinyweb": TINY}) as index:
         wanted = Environment(requirements=("tinyweb",), index_url=index.url)
 
+        async def alone(made: Environments, clock: FakeClock) -> None:
+            del clock
+            await there(made, wanted)
+
         async def story(one: Environments, clock: FakeClock) -> None:
             other = Environments(tmp_path / "env", clock, lambda: None)
             one.ensure(wanted)
             other.ensure(wanted)
             assert await there(one, wanted) == await there(other, wanted)
+            assert len(one.listed()) == 1
             other.close()
 
+        tell(tmp_path / "control", alone)
+        once = len(index.fetched)
         tell(tmp_path / "env", story)
-        assert index.fetched == [TINY[0]]
+        assert len(index.fetched) == 2 * once
 
 
 def test_another_content_is_another_environment(tmp_path: Path) -> None:
@@ -133,7 +144,9 @@ def test_another_content_is_another_environment(tmp_path: Path) -> None:
         one = await there(made, Environment(python=HERE))
         other = await there(made, Environment(python=HERE, trusted_host="index.test"))
         assert one != other
-        assert output(one, "python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])") == HERE
+        assert (
+            output(one, "python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])") == HERE
+        )
 
     tell(tmp_path, story)
 
@@ -236,7 +249,7 @@ def test_credentials_of_an_index_are_not_repeated() -> None:
 
 def test_a_tool_that_hangs_is_ended() -> None:
     began = time.monotonic()
-    with pytest.raises(NotBuilt, match="longer than 0.2 s"):
+    with pytest.raises(NotBuilt, match=r"longer than 0\.2 s"):
         Tool(0.2).run(("sleep", "60"), {}, ())
     assert time.monotonic() - began < 10
 
@@ -378,8 +391,7 @@ def test_a_file_system_that_hangs_costs_one_thread_and_no_time(
             assert await folders.missing(asked) == ([asked[1]], [asked[2]])
         assert sum(thread.name == "folder" for thread in threading.enumerate()) == 1
         released.set()
-        while await folders.there(asked[2]) is not True:
-            await asyncio.sleep(0.01)
+        assert await Folders(patience=20).there(asked[2])
 
     asyncio.run(asyncio.wait_for(story(), 30))
 
@@ -464,7 +476,9 @@ def package(channel: Path, name: str, version: str, files: dict[str, str]) -> No
             archive.addfile(entry, BytesIO(text.encode()))
 
 
-def test_uv_finds_real_interpreters_and_no_shims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_finds_real_interpreters_and_no_shims(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "versions" / "3.12.1" / "bin").mkdir(parents=True)
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}/shims:/usr/bin")

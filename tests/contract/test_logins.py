@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from identity_stage import PASSWORD, Stage, play
+from identity_stage import PASSWORD, Stage, play, with_slow_reads
 from sqlalchemy import select
 
 from builders import ACCOUNT, ROOT, T0
@@ -275,18 +275,16 @@ def test_logins_survive_a_restart_and_a_logout_ends_them_for_good(url: str) -> N
 def test_a_login_that_ends_while_it_is_read_does_not_live_on_in_memory(url: str) -> None:
     async def act(stage: Stage) -> None:
         _, login = await opened(stage)
-        successor = stage.again()
-        try:
-            door = Logins(successor.platform, successor.hashing, TIMEOUT)
-            # Reading has begun, and is answered after the logout was carried out.
-            reading = asyncio.create_task(door._load(login.digest))
-            await asyncio.sleep(0)
-            await door.close(login.uuid)
-            await asyncio.wait([reading])
-            with pytest.raises(LoginExpired):
-                await door.find(login.uuid)
-        finally:
-            successor.close()
+        platform, slow = with_slow_reads(stage.platform)
+        door = Logins(platform, stage.hashing, TIMEOUT)
+        reading = asyncio.create_task(door.find(login.uuid))
+        await slow.done.wait()  # it was still there
+        await door.close(login.uuid)
+        slow.answer.set()
+        with pytest.raises(LoginExpired):
+            await reading
+        with pytest.raises(LoginExpired):
+            await door.find(login.uuid)
 
     play(url, act)
 
@@ -519,11 +517,13 @@ def test_a_key_read_while_it_changes_is_not_remembered(url: str) -> None:
     async def act(stage: Stage) -> None:
         await stage.with_admin()
         made = await access_keys.create(stage.platform, ROOT, KeyWish(ADMIN, ADMIN), Extras())
-        ring = KeyRing(stage.platform)
+        platform, slow = with_slow_reads(stage.platform)
+        ring = KeyRing(platform)
         reading = asyncio.create_task(ring.find(made.id))
-        await asyncio.sleep(0)  # the read is under way
+        await slow.done.wait()  # it was still there
         await access_keys.remove(stage.platform, ROOT, made.uuid, ring.forget)
-        await reading
+        slow.answer.set()
+        assert await reading == made
         assert await ring.find(made.id) is None
 
     play(url, act)

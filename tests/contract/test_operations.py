@@ -151,7 +151,7 @@ def test_a_created_service_is_whole_and_the_reconciler_is_woken(
         )
         made = await services.create(stage.platform, HELPER, draft)
         assert made == Service(
-            id=f"{1:032x}",
+            id=FakeEntropy()(16).hex(),
             name="svc_one",
             account=ACCOUNT,
             caller="role/deployer",

@@ -1,6 +1,7 @@
 """Webhooks: told where an operator allows it, nowhere else, and not forgotten."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ class Listener:
 
     async def _answer(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.heard.append((f"{request.method} {request.path}", headers, await request.json()))
+        body = json.loads(await request.text() or "null")
+        self.heard.append((f"{request.method} {request.path}", headers, body))
         self.called.set()
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         place = {"Location": f"{self.base}/elsewhere"} if 300 <= status < 400 else {}
@@ -334,6 +336,29 @@ def test_a_name_that_moved_to_a_private_address_is_not_called(url: str) -> None:
         finally:
             await hooks.close()
         assert listener.heard == []
+
+    with_listener(url, listener, act)
+
+
+def test_the_addresses_that_were_looked_at_are_the_ones_called(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other part looks the name up again: there is no such name anywhere else."""
+    listener = Listener()
+    monkeypatch.setattr(webhooks, "is_public", lambda address: address == "127.0.0.1")
+
+    async def lookup(_host: str) -> Sequence[str]:
+        return ["127.0.0.9", "127.0.0.1"]
+
+    async def act(stage: Stage, _hooks: Webhooks) -> None:
+        place = f"http://hooks.example:{listener.base.rpartition(':')[2]}/"
+        hooks = Webhooks(stage.platform, [place], delays=(), lookup=lookup)
+        try:
+            await end(stage, hooks, place, {})
+        finally:
+            await hooks.close()
+        ((_, headers, _),) = listener.heard
+        assert headers["host"].startswith("hooks.example:")
 
     with_listener(url, listener, act)
 

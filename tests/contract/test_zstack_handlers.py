@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.logins import Logins
 from pierhead.operations.platform import Platform
 from pierhead.runtimes.fake import FakeRuntime
-from pierhead.store import db, schema
+from pierhead.store import db, schema, templates
+from pierhead.store import events as event_rows
 from pierhead.store import seen as seen_rows
 from pierhead.store.db import Database
+from pierhead.store.events import EventQuery
 from zstack_inventories import INVENTORIES, check
 
 APIS = {name: api for name, api in load().apis.items() if api.tier < 3 and name != "GetApiJob"}
@@ -49,10 +52,8 @@ Answer = dict[str, Any]
 class Stage:
     """A platform on a fresh SQLite file after its first start, and its handlers."""
 
-    def __init__(self, folder: Path) -> None:
-        url = db.sqlite_url(folder / "pierhead.db")
-        schema.migrate(url)
-        self.clock, self.db = FakeClock(), Database(url)
+    def __init__(self, file: Path) -> None:
+        self.clock, self.db = FakeClock(), Database(db.sqlite_url(file))
         self.hashing = Hashing()
         self.platform = Platform(
             db=self.db,
@@ -73,7 +74,7 @@ class Stage:
         self.committed: list[str] = []
 
     async def start(self, folder: Path) -> None:
-        await first_start.ensure(self.platform, Home(folder, 8080))
+        await first_start.ensure(self.platform, Home(str(folder), 8080))
         await accounts.put_admin(self.platform, self.hashing, "admin", PASSWORD)
 
     async def ask(
@@ -134,7 +135,6 @@ class World:
     user_tag: str = ""
     key: str = ""
     login: str = ""
-    all: dict[str, str] = field(default_factory=dict[str, str])
 
 
 async def a_world(stage: Stage) -> World:
@@ -222,13 +222,13 @@ LEAST: dict[str, Callable[[World], Answer]] = {
     "CloneModelService": uuid_of("template"),
     "CreateDataset": a_dataset,
     "DeleteDataset": uuid_of("dataset"),
-    "DeleteModel": uuid_of("model"),
+    "DeleteModel": lambda w: {"uuid": w.model, "deleteMode": "Enforcing"},
     "DeleteModelCenter": lambda w: {"uuid": w.center, "deleteMode": "Enforcing"},
     "DeleteModelService": lambda w: {"uuid": w.template, "deleteMode": "enforcing"},
     "DeleteModelServiceInstanceGroup": uuid_of("group"),
     "DeleteModelServiceInstanceGroups": lambda w: {"uuids": [w.group, "f" * 32]},
-    "DeleteModelServices": lambda w: {"uuids": [w.template]},
-    "DeleteModels": lambda w: {"uuids": [w.model]},
+    "DeleteModelServices": lambda w: {"uuids": [w.template], "deleteMode": "Enforcing"},
+    "DeleteModels": lambda w: {"uuids": [w.model], "deleteMode": "Enforcing"},
     "DeployDistributedModelService": lambda w: {
         "modelServices": [a_deploy(w)],
         "serviceCreationStrategy": "parallel",
@@ -277,21 +277,25 @@ REFUSING: dict[str, tuple[type[Exception], str]] = {
 }
 
 
+Scene = Callable[[World], Coroutine[Any, Any, None]]
+Play = Callable[[Scene], None]
+
+
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database after the first start with one of everything in it; copied, never changed."""
-    return tmp_path_factory.mktemp("ready")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of today's schema; copied, never changed."""
+    file = tmp_path_factory.mktemp("migrated") / "pierhead.db"
+    schema.migrate(db.sqlite_url(file))
+    return file
 
 
 @pytest.fixture
-def play(
-    tmp_path: Path,
-) -> Iterator[Callable[[Callable[[World], Coroutine[Any, Any, None]]], None]]:
+def play(tmp_path: Path, migrated: Path) -> Play:
     """Plays a scene on a fresh world."""
 
-    def run(scene: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+    def run(scene: Scene) -> None:
         async def act() -> None:
-            stage = Stage(tmp_path)
+            stage = Stage(shutil.copy(migrated, tmp_path))
             try:
                 await stage.start(tmp_path)
                 await scene(await a_world(stage))
@@ -300,14 +304,11 @@ def play(
 
         asyncio.run(act())
 
-    yield run
+    return run
 
 
-Play = Callable[[Callable[[World], Coroutine[Any, Any, None]]], None]
-
-
-def test_there_is_a_handler_for_every_api_of_tiers_1_and_2_and_no_other(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
+def test_there_is_a_handler_for_every_api_of_tiers_1_and_2_and_no_other(migrated: Path) -> None:
+    stage = Stage(migrated)
     stage.close()
     assert set(stage.handlers) == set(APIS)
 
@@ -413,6 +414,7 @@ def test_a_group_lives_through_deploy_query_update_restart_delete(play: Play) ->
         restarted = await stage.ask("RestartModelServiceGroups", {"uuids": [w.group, "f" * 32]})
         good, bad = restarted["results"]
         assert good == {"uuid": w.group, "success": True}
+        assert stage.committed[-1] == w.group
         assert (bad["success"], bad["error"]["code"]) == (False, "SYS.1003")
         assert await stage.ask("DeleteModelServiceInstanceGroup", {"uuid": w.group}) == {}
         [group] = await stage.rows("QueryModelServiceInstanceGroup", f"uuid={w.group}")
@@ -519,7 +521,7 @@ def test_a_distributed_deploy_is_refused_for_the_right_reason(play: Play) -> Non
             node = {**a_deploy(w), **part}
             await w.stage.ask("DeployDistributedModelService", {**least, "modelServices": [node]})
 
-        with pytest.raises(Unsupported, match="one node"):
+        with pytest.raises(Unsupported, match="several nodes"):
             await deploy(uuid=spread["uuid"])
         with pytest.raises(NotFound):
             await deploy(uuid="f" * 32)
@@ -615,6 +617,39 @@ def test_jobs_of_a_former_hub_are_answered_from_what_is_there(play: Play) -> Non
         )
         [result] = (await of("AttachTagToResources", w.pattern))["results"]
         assert result["inventory"]["resourceUuid"] == w.model
+
+    play(scene)
+
+
+def test_a_system_template_behind_the_shipped_one_says_so(play: Play) -> None:
+    async def scene(w: World) -> None:
+        shipped = (await w.stage.rows("QueryModelService", "system=true"))[0]
+        newest = await w.stage.db.read(templates.load, shipped["uuid"])
+        assert newest is not None
+        newer = replace(newest, version="9.1.0")
+        await w.stage.db.write(templates.change, newer)
+        for version, expected in (("1.0.0", True), ("9.1.0", False)):
+            own = {**a_template(w), "name": newer.name, "installPath": f"chat_{version}"}
+            made = await w.stage.one("AddModelService", {**own, "system": True})
+            assert (made["version"], made["hasNewVersion"]) == (version, expected)
+            made = await w.stage.one("AddModelService", own)
+            assert made["hasNewVersion"] is False
+
+    play(scene)
+
+
+def test_parameters_without_effect_are_told_in_the_deployments_events(play: Play) -> None:
+    async def scene(w: World) -> None:
+        given = {**a_deploy(w), "name": "second", "rootDiskSize": 5, "vmImageUuid": "v"}
+        made = await w.stage.one("DeployModelService", given)
+        found, _ = await w.stage.db.read(event_rows.page, EventQuery(service=made["uuid"]))
+        told = [event.message for event in found if event.reason == "ParameterHasNoEffect"]
+        assert {
+            name for name in ("rootDiskSize", "vmImageUuid") for text in told if name in text
+        } == {
+            "rootDiskSize",
+            "vmImageUuid",
+        }
 
     play(scene)
 

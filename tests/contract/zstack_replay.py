@@ -201,15 +201,8 @@ class Replay:
         self.template = self._named[template["name"]] = template["uuid"]
 
     def _remember(self, capture: Json, request: Json, body: Any) -> None:
+        self._remember_job(capture, request, body)
         situation = capture["situation"]
-        if "location" in body:
-            self._jobs[capture["flow"]] = body["location"].rpartition("/")[2]
-        elif body.get("state") == "Processing" and "flow" in capture:
-            self._jobs[capture["flow"]] = body["uuid"]
-        elif situation == "add-model-service" and "flow" in capture:
-            self._jobs[capture["flow"]] = next(
-                value for name, value in request["headers"].items() if name.lower() == "x-job-uuid"
-            )
         result = json.loads(body["result"]) if "result" in body else {"": body}
         inventory = next(iter(result.values())).get("inventory") or {}
         if situation in ("login", "rpc-login"):
@@ -217,12 +210,23 @@ class Replay:
         elif situation in ("logout", "rpc-logout"):
             self.login = ""
         elif situation == "delete-model-service":
-            self._named = {name: uuid for name, uuid in self._named.items() if uuid != self.template}
+            self._named = {
+                name: uuid for name, uuid in self._named.items() if uuid != self.template
+            }
             self.template = ""
         elif "startCommand" in inventory:
             self._made(inventory)
         elif "modelServiceType" in inventory:
             self.group = inventory["uuid"]
+
+    def _remember_job(self, capture: Json, request: Json, body: Any) -> None:
+        if "location" in body:
+            self._jobs[capture["flow"]] = body["location"].rpartition("/")[2]
+        elif body.get("state") == "Processing" and "flow" in capture:
+            self._jobs[capture["flow"]] = body["uuid"]
+        elif capture["situation"] == "add-model-service" and "flow" in capture:
+            headers = {name.lower(): value for name, value in request["headers"].items()}
+            self._jobs[capture["flow"]] = headers["x-job-uuid"]
 
     # ---- judging
 

@@ -101,7 +101,7 @@ CASES = [
     deploy("deploy without name", "SYS.1007", names="name", name=GONE),
     deploy("deploy as nonsense", "SYS.1007", names="type", type="Nonsense"),
     deploy("requests above limits", "SYS.1007", cpuNum=1, requestCpuNum=2),
-    deploy("more cpu than any node", "SYS.1006", names="cpu", cpuNum=4096),
+    deploy("more cpu than any node", "SYS.1006", names="4096", cpuNum=4096),
     deploy("more memory than any node", "SYS.1006", names="memory", memorySize=2**50),
     deploy("a negative count", "SYS.1007", names="replicas", systemTags=["ai::replicas::-1"]),
     deploy("a count in words", "SYS.1007", names="replicas", systemTags=["ai::replicas::two"]),

@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from builders import a_template
 from pierhead.core.launch import Files, Placement, no_files
+from pierhead.core.resources import Resources
 from pierhead.core.specs import BUILT_IN
-from pierhead.core.templates import Probe
+from pierhead.core.templates import Environment, Link, Probe
 from pierhead.engines import registry
 from pierhead.engines.custom import Custom
 from pierhead.engines.llama_cpp import LlamaCpp
@@ -150,3 +152,70 @@ def test_a_placeholder_inside_a_value_is_a_value() -> None:
     files = replace(FILES, folder="/m/{port}/{host}")
     launch = Custom().launch(a_template(command=("{model_dir}",)), files, PLACE)
     assert launch.argv == ("/m/{port}/{host}",)
+
+
+# ---- a user's own command: scripts, flags, environments -------------------------------------------
+
+
+def test_flags_follow_the_command_and_the_scripts_text_without_meeting_a_shell() -> None:
+    flags = ("--name", "a b; touch x", "--port={port}")
+    argv = Custom().launch(a_template(command=("serve",), flags=flags), FILES, PLACE).argv
+    assert argv == ("serve", "--name", "a b; touch x", "--port=40123")
+    argv = (
+        Custom()
+        .launch(a_template(command=(), script="serve | cat\n", flags=flags), FILES, PLACE)
+        .argv
+    )
+    assert argv == (
+        *("/bin/sh", "-c", 'serve | cat "$@"', "sh"),
+        *("--name", "a b; touch x", "--port=40123"),
+    )
+
+
+def test_a_script_without_flags_may_end_in_any_word() -> None:
+    script = "for i in 1 2; do echo $i; done"
+    launch = Custom().launch(a_template(command=(), script=script), FILES, PLACE)
+    done = subprocess.run(launch.argv, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "1\n2\n"
+
+
+def test_whatever_a_value_holds_a_script_sees_it_as_one_word(tmp_path: Path) -> None:
+    """Run for real: neither the folder's name nor a flag is read by the shell."""
+    show = tmp_path / "show.py"
+    show.write_text("import sys; print(repr(sys.argv[1:]))")
+    script = f"cd / && {shlex.quote(sys.executable)} {shlex.quote(str(show))} {{model_dir}} {{port}} {{host}}"
+    template = a_template(command=(), script=script, flags=(NASTY, "--x={model_dir}"))
+    launch = Custom().launch(template, replace(FILES, folder=NASTY), PLACE)
+    done = subprocess.run(launch.argv, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == f"{[NASTY, '40123', '127.0.0.1', NASTY, f'--x={NASTY}']!r}\n"
+    assert not Path("/tmp/pwned").exists()
+
+
+def test_an_environment_goes_first_in_path_and_the_working_folder_is_the_templates() -> None:
+    files = replace(FILES, environment="/envs/1", env={"DEP_A_URL": "http://gw/a", "PORT": "7"})
+    template = a_template(workdir="/work", env={"DEP_A_URL": "mine", "VIRTUAL_ENV": "mine"})
+    launch = Custom().launch(template, files, PLACE)
+    assert launch.path_first == ("/envs/1/bin",)
+    assert launch.env["VIRTUAL_ENV"] == "/envs/1"
+    assert launch.env["DEP_A_URL"] == "http://gw/a"
+    assert launch.env["PORT"] == "40123"
+    assert launch.cwd == "/work"
+    assert "CONDA_PREFIX" not in launch.env
+    conda = a_template(environment=Environment(conda="24.1"))
+    assert Custom().launch(conda, files, PLACE).env["CONDA_PREFIX"] == "/envs/1"
+
+
+def test_threads_follow_the_cpu_limit_unless_the_template_says_otherwise() -> None:
+    limited = a_template(resources=Resources(cpu=2.5))
+    assert Custom().launch(limited, FILES, PLACE).env["OMP_NUM_THREADS"] == "3"
+    own = replace(limited, env={"OMP_NUM_THREADS": "9"})
+    assert Custom().launch(own, FILES, PLACE).env["OMP_NUM_THREADS"] == "9"
+    assert "OMP_NUM_THREADS" not in Custom().launch(a_template(), FILES, PLACE).env
+
+
+def test_datasets_are_below_the_replicas_own_folder_and_time_is_limited() -> None:
+    template = a_template(links=(Link("corpus", "/nas/corpus"),), start_deadline=12.0)
+    launch = Custom().launch(template, FILES, replace(PLACE, folder="/replicas/r1"))
+    assert launch.env["DATASETS_DIR"] == "/replicas/r1/datasets"
+    assert launch.deadline == 12.0
+    assert LlamaCpp(sys.executable).launch(LLAMA, FILES, PLACE).deadline is None

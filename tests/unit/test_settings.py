@@ -60,6 +60,17 @@ def test_weights_by_name(tmp_path: Path):
     assert dict(from_env.weights) == {"a": "/x", "b": "/y"}
 
 
+def test_lists_are_lists_in_the_file_and_commas_elsewhere(tmp_path: Path):
+    places = ("https://hooks.example/a", "http://10.1.2.3:8080/")
+    from_file = load(tmp_path, f"[zstack]\nwebhooks = {list(places)}\nasync = 'ALWAYS'\n")
+    assert (from_file.zstack_webhooks, from_file.zstack_async) == (places, "always")
+    from_env = load(tmp_path, "", {"PIERHEAD_ZSTACK_WEBHOOKS": ", ".join(places)})
+    assert from_env.zstack_webhooks == places
+    shown = {row.name: row.value for row in from_env.explain()}
+    assert shown["zstack.webhooks"] == ",".join(places)
+    assert shown["zstack.job_seconds"] == "10800"
+
+
 @pytest.mark.parametrize(
     ("toml", "words"),
     [
@@ -77,6 +88,12 @@ def test_weights_by_name(tmp_path: Path):
         ("nonce_minutes = 1", ["nonce_minutes", "at least 30"]),
         ("weights = 'x'", ["weights", "name=path"]),
         ("roa_enabled = true", ["roa_enabled", "eas.roa.enabled"]),
+        ("[zstack]\nasync = 'sometimes'", ["zstack.async", "auto, always, never"]),
+        ("[zstack]\nsession_timeout = 0", ["zstack.session_timeout", "at least 1"]),
+        ("[zstack]\nwebhooks = [1]", ["zstack.webhooks", "list of texts"]),
+        ("[zstack]\nwebhooks = ['ftp://x/']", ["zstack.webhooks", "http://", "ftp://x/"]),
+        ("[zstack]\nwebhooks = 'http://a@b/'", ["zstack.webhooks", "a@b"]),
+        ("[zstack]\nversion = 'new'", ["zstack.version", "5.5.28"]),
         ("this is no toml", ["cannot be read", "line 1"]),
     ],
 )

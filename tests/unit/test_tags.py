@@ -31,7 +31,7 @@ def test_a_user_tag_has_bounds_too(text: str) -> None:
 
 def test_acting_tags_are_read_and_all_others_passed_over() -> None:
     texts = ["ai::replicas::3", "x::y", "ai::gpus::0", "ai::runtime::process", "ai::auth::none"]
-    assert tags.asked([*texts, "ai::new::1", "ai::replicas"]) == Asked(3, 0, "process", True)
+    assert tags.asked([*texts, "ai::new::1", "ai::replicas"]) == Asked(3, 0, "process", open=True)
     assert tags.asked(["ai::auth::token"]) == Asked(open=False)
     assert tags.asked([]) == Asked()
 

@@ -136,7 +136,7 @@ def test_queries_take_the_query_language(document: dict[str, Any]) -> None:
 
 def test_what_has_no_effect_says_so(document: dict[str, Any]) -> None:
     operation = document["paths"]["/zstack/v1/ai/model-services/{uuid}"]["put"]
-    assert json.dumps(operation).count("has no effect on this platform") == 5
+    assert json.dumps(operation).count("has no effect on this platform") == 6
 
 
 def test_the_rpc_door_knows_every_message(catalog: Catalog, document: dict[str, Any]) -> None:

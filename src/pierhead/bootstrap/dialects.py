@@ -71,8 +71,8 @@ async def dialects(
     try:
         await put_admin(platform, hashing, credentials.zstack_account, credentials.zstack_password)
         owner = Principal(platform.account, platform.account)
+        await webhooks.start()  # first: what is recovered next is told once
         await jobs.recover(answers(table, owner), lambda error: {"error": body_of(error)})
-        await webhooks.start()
         purging = asyncio.create_task(_purge(platform))
         yield Dialects(_eas(platform, settings, ring, answered), app)
     finally:

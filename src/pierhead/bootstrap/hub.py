@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +32,7 @@ from pierhead.dialects.eas import openapi as eas_openapi
 from pierhead.dialects.zstack import catalog as zstack_catalog
 from pierhead.dialects.zstack import openapi as zstack_openapi
 from pierhead.engines import registry
+from pierhead.engines.base import Engine
 from pierhead.listener import listen
 from pierhead.operations.first_start import Home, ensure
 from pierhead.operations.platform import Platform
@@ -105,7 +106,7 @@ async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[H
     figures = telemetry.HubFigures()
     db = Database(settings.database, timed=figures.transaction)
     try:
-        await db.write(keys.put, credentials.key)
+        await db.write(keys.put_filed, credentials.key, time.time())
         hub = await _assemble(settings, credentials, db, figures)
         try:
             await _first_start(hub)
@@ -135,42 +136,19 @@ async def _assemble(
     settings: Settings, credentials: Credentials, db: Database, figures: telemetry.HubFigures
 ) -> Hub:
     engines = registry(sys.executable)
+    capabilities = {name: engine.capabilities for name, engine in engines.items()}
 
     def key_of(replica: str) -> str:
         return engine_key(credentials.engine_secret, replica)
 
-    def launch(workload: Workload, placement: Placement) -> Launch:
-        engine = engines[workload.template.engine]
-        threads = settings.threads or placement.threads
-        return engine.launch(workload.template, workload.files, replace(placement, threads=threads))
-
-    def weights_came() -> None:
+    def files_came() -> None:
         reconciler.hasten()
 
-    runtime = ProcessRuntime(
-        settings.data_dir / "replicas",
-        launch,
-        time.time,
-        secrets.token_bytes,
-        key_of,
-        ProcessSettings(owner=credentials.account, ports=settings.ports),
-    )
+    runtime = _runtime(settings, credentials, engines, key_of)
     info = await runtime.probe()
-    capabilities = {name: engine.capabilities for name, engine in engines.items()}
     routes = RouteBook(time.time, key_of, capabilities)
-    places = Places(
-        cache=settings.cache_dir,
-        models=settings.models_dir,
-        specs=dict(settings.weights),
-        demo=settings.demo_weights,
-    )
-    weights = Weights(places, time.time, weights_came)
-    environments = Environments(
-        settings.environments_dir,
-        time.time,
-        weights_came,
-        Options(downloads=settings.environments_download, conda_channels=settings.conda_channels),
-    )
+    weights = Weights(_places(settings), time.time, files_came)
+    environments = _environments(settings, files_came)
     parts = Parts(
         db=db,
         runtime=runtime,
@@ -189,7 +167,69 @@ async def _assemble(
     rhythm = Rhythm(resync=settings.resync_seconds, event_days=settings.event_days)
     reconciler = Reconciler(one_pass, rhythm, timed=figures.reconciled)
     survey = Survey(db, cache=settings.cache_dir)
-    platform = Platform(
+    return Hub(
+        settings=settings,
+        credentials=credentials,
+        db=db,
+        runtime=runtime,
+        weights=weights,
+        routes=routes,
+        reconciler=reconciler,
+        figures=figures,
+        info=info,
+        platform=_platform(settings, credentials, db, runtime, info, (reconciler, survey)),
+        survey=survey,
+        environments=environments,
+    )
+
+
+def _runtime(
+    settings: Settings,
+    credentials: Credentials,
+    engines: Mapping[str, Engine],
+    key_of: Callable[[str], str],
+) -> ProcessRuntime:
+    def launch(workload: Workload, placement: Placement) -> Launch:
+        engine = engines[workload.template.engine]
+        threads = settings.threads or placement.threads
+        return engine.launch(workload.template, workload.files, replace(placement, threads=threads))
+
+    return ProcessRuntime(
+        settings.data_dir / "replicas",
+        launch,
+        time.time,
+        secrets.token_bytes,
+        key_of,
+        ProcessSettings(owner=credentials.account, ports=settings.ports),
+    )
+
+
+def _places(settings: Settings) -> Places:
+    return Places(
+        cache=settings.cache_dir,
+        models=settings.models_dir,
+        specs=dict(settings.weights),
+        demo=settings.demo_weights,
+    )
+
+
+def _environments(settings: Settings, came: Callable[[], None]) -> Environments:
+    options = Options(
+        downloads=settings.environments_download, conda_channels=settings.conda_channels
+    )
+    return Environments(settings.environments_dir, time.time, came, options)
+
+
+def _platform(
+    settings: Settings,
+    credentials: Credentials,
+    db: Database,
+    runtime: ProcessRuntime,
+    info: RuntimeInfo,
+    woken: tuple[Reconciler, Survey],
+) -> Platform:
+    reconciler, survey = woken
+    return Platform(
         db=db,
         runtime=runtime,
         templates=BUILT_IN,
@@ -203,20 +243,6 @@ async def _assemble(
         nodes=info.nodes,
         survey=survey.wake,
         allowed_roots=settings.allowed_roots,
-    )
-    return Hub(
-        settings=settings,
-        credentials=credentials,
-        db=db,
-        runtime=runtime,
-        weights=weights,
-        routes=routes,
-        reconciler=reconciler,
-        figures=figures,
-        info=info,
-        platform=platform,
-        survey=survey,
-        environments=environments,
     )
 
 

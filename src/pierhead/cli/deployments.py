@@ -1,6 +1,7 @@
 """`pierhead templates deploy`: from a template to a service, followed until it runs."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -26,6 +27,7 @@ from pierhead.cli.registry import (
     zone_of,
 )
 from pierhead.cli.screen import emit, note, pairs
+from pierhead.cli.template_fields import Description, Fields, read, same
 from pierhead.cli.templates import app
 from pierhead.cli.zstack_client import ZstackClient, item
 
@@ -33,40 +35,75 @@ from pierhead.cli.zstack_client import ZstackClient, item
 FINAL = frozenset({"Running", "Error", "Stopped"})
 
 
+#: Option -> the wire's field, and how its value is written there.
+FIELDS: Fields = {
+    "env": ("environmentVariables", partial(pairs_of, "--env")),
+    "flag": ("startupParameters", partial(pairs_of, "--flag")),
+    "cpu": ("cpuNum", same),
+    "memory": ("memorySize", size_of),
+    "request_cpu": ("requestCpuNum", same),
+    "request_memory": ("requestMemorySize", size_of),
+    "image": ("dockerImage", same),
+    "livez": ("serviceLivez", same),
+    "readyz": ("serviceReadyz", same),
+    "boot_seconds": ("serviceBootUptime", same),
+    "workspace": ("projectUuid", same),
+    "description": ("description", same),
+    "tag": ("userTags", same),
+}
+
+Texts = list[str] | None
+Count = int | None
+Name = Annotated[str, typer.Option("--name", help="Name of the service; else the template's.")]
+Replicas = Annotated[Count, typer.Option("--replicas", min=0, help="Number of replicas; else 1.")]
+Cpu = Annotated[Count, typer.Option("--cpu", min=1, help="Cores per replica, at most.")]
+Memory = Annotated[str, typer.Option("--memory", help="Memory per replica, at most, e.g. 2GiB.")]
+CpuRequest = Annotated[Count, typer.Option("--request-cpu", min=1, help="Cores to set aside.")]
+MemoryRequest = Annotated[str, typer.Option("--request-memory", help="Memory to set aside.")]
+Gpus = Annotated[Count, typer.Option("--gpus", min=0, help="GPUs per replica; 0 = run on the CPU.")]
+Env = Annotated[Texts, typer.Option("--env", help="Environment, KEY=VALUE; repeatable.")]
+Flag = Annotated[
+    Texts, typer.Option("--flag", help="Argument of the command, NAME=VALUE; repeatable.")
+]
+ServedModel = Annotated[str, typer.Option("--model", help="Model to serve; else its own.")]
+Datasets = Annotated[
+    Texts, typer.Option("--dataset", help="Dataset to mount, name or uuid; repeatable.")
+]
+Needs = Annotated[Texts, typer.Option("--needs", help="Service that must run first; repeatable.")]
+Runtime = Annotated[str, typer.Option("--runtime", help="process, container or kubernetes.")]
+Image = Annotated[str, typer.Option("--image", help="Container image, for every architecture.")]
+Livez = Annotated[str, typer.Option("--livez", help="Path that says it lives.")]
+Readyz = Annotated[str, typer.Option("--readyz", help="Path that says it is ready.")]
+BootSeconds = Annotated[Count, typer.Option("--boot-seconds", min=1, help="Time it may take.")]
+Zone = Annotated[str, typer.Option("--zone", help="Zone, name or uuid; else the template's.")]
+Workspace = Annotated[str, typer.Option("--workspace", help="Workspace that owns it.")]
+
+
 @app.command()
 def deploy(
+    ctx: typer.Context,
     *,
     template: Template,
-    name: Annotated[str, typer.Option(help="Name of the service; else the template's.")] = "",
-    replicas: Annotated[int | None, typer.Option(min=0, help="Number of replicas; else 1.")] = None,
-    cpu: Annotated[int | None, typer.Option(min=1, help="Cores per replica, at most.")] = None,
-    memory: Annotated[str, typer.Option(help="Memory per replica, at most, e.g. 2GiB.")] = "",
-    request_cpu: Annotated[int | None, typer.Option(min=1, help="Cores to set aside.")] = None,
-    request_memory: Annotated[str, typer.Option(help="Memory to set aside.")] = "",
-    gpus: Annotated[
-        int | None, typer.Option(min=0, help="GPUs per replica; 0 = run on the CPU.")
-    ] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(help="Environment, KEY=VALUE; repeatable.")
-    ] = None,
-    flag: Annotated[
-        list[str] | None, typer.Option(help="Argument of the command, NAME=VALUE; repeatable.")
-    ] = None,
-    model: Annotated[str, typer.Option(help="Model to serve; else the template's own.")] = "",
-    dataset: Annotated[
-        list[str] | None, typer.Option(help="Dataset to mount, name or uuid; repeatable.")
-    ] = None,
-    needs: Annotated[
-        list[str] | None, typer.Option(help="Service that must run first; repeatable.")
-    ] = None,
-    runtime: Annotated[str, typer.Option(help="process, container or kubernetes.")] = "process",
-    image: Annotated[str, typer.Option(help="Container image, for every architecture.")] = "",
-    livez: Annotated[str, typer.Option(help="Path that says it lives.")] = "",
-    readyz: Annotated[str, typer.Option(help="Path that says it is ready.")] = "",
-    boot_seconds: Annotated[int | None, typer.Option(min=1, help="Time it may take.")] = None,
-    zone: Annotated[str, typer.Option(help="Zone, name or uuid; else the template's.")] = "",
-    workspace: Annotated[str, typer.Option(help="Workspace that owns it.")] = "",
-    description: Annotated[str, typer.Option(help="Some words about it.")] = "",
+    name: Name = "",
+    replicas: Replicas = None,
+    cpu: Cpu = None,
+    memory: Memory = "",
+    request_cpu: CpuRequest = None,
+    request_memory: MemoryRequest = "",
+    gpus: Gpus = None,
+    env: Env = None,
+    flag: Flag = None,
+    model: ServedModel = "",
+    dataset: Datasets = None,
+    needs: Needs = None,
+    runtime: Runtime = "process",
+    image: Image = "",
+    livez: Livez = "",
+    readyz: Readyz = "",
+    boot_seconds: BootSeconds = None,
+    zone: Zone = "",
+    workspace: Workspace = "",
+    description: Description = "",
     tag: Tags = None,
     system_tag: SystemTags = None,
     wait: Wait = False,
@@ -82,36 +119,24 @@ def deploy(
       pierhead templates deploy my-server --wait
       pierhead templates deploy my-server --name chat --replicas 2 --env LOG=debug --wait
     """
-    body = given(
-        environmentVariables=pairs_of("--env", env),
-        startupParameters=pairs_of("--flag", flag),
-        cpuNum=cpu,
-        memorySize=size_of(memory) if memory else None,
-        requestCpuNum=request_cpu,
-        requestMemorySize=size_of(request_memory) if request_memory else None,
-        dockerImage=image,
-        serviceLivez=livez,
-        serviceReadyz=readyz,
-        serviceBootUptime=boot_seconds,
-        projectUuid=workspace,
-        description=description,
-        userTags=tag,
-        systemTags=[*(system_tag or ()), *_acting(replicas, gpus, runtime)],
-        type=_KINDS.get(runtime, ""),
-    )
-    if "type" not in body:
+    if runtime not in _KINDS:
         raise typer.BadParameter(f"one of {', '.join(_KINDS)}", param_hint="--runtime")
+    body = read(ctx.params, FIELDS)
+    tags = [*(system_tag or ()), *_acting(replicas, gpus, runtime)]
     client = connect(data_dir, endpoint)
     found = pick(client, TEMPLATES, template)
     body |= given(
         name=name or found["name"],
+        type=_KINDS[runtime],
         zoneUuid=_zone(client, zone, found),
+        systemTags=tags,
         modelUuid=uuid_of(client, MODELS, model) if model else "",
         datasetUuids=uuids_of(client, DATASETS, dataset),
         modelServiceGroupUuids=uuids_of(client, GROUPS, needs),
     )
-    path = item(TEMPLATES, found["uuid"])
-    group: Json = client.put(path, "deployModelService", body)["inventory"]
+    group: Json = client.put(item(TEMPLATES, found["uuid"]), "deployModelService", body)[
+        "inventory"
+    ]
     _report(client, group, watch.Watch(timeout) if wait else None, as_json=as_json)
 
 

@@ -96,22 +96,24 @@ def show(
     if as_json:
         emit(model)
         return
-    pairs(
-        [
-            ("Name", model["name"]),
-            ("Uuid", model["uuid"]),
-            ("Description", str(model.get("description") or "")),
-            ("Path", str(model.get("installPath") or "")),
-            ("Model center", str(model.get("modelCenterUuid") or "")),
-            ("Size", _size(model)),
-            ("Version", str(model.get("version") or "")),
-            ("Vendor", str(model.get("vendor") or "")),
-            ("Type", str(model.get("type") or "")),
-            ("Created", str(model.get("createDate") or "")),
-            ("Changed", str(model.get("lastOpDate") or "")),
-            *(("Template", text) for text in _templates(client, model)),
-        ]
-    )
+    shown = [(title, str(model.get(key) or "")) for title, key in _SHOWN]
+    shown += [("Size", _size(model)), *(("Template", text) for text in _templates(client, model))]
+    pairs([(title, text) for title, text in shown if text])
+
+
+#: Heading -> field, of what is shown as it is.
+_SHOWN = (
+    ("Name", "name"),
+    ("Uuid", "uuid"),
+    ("Description", "description"),
+    ("Path", "installPath"),
+    ("Model center", "modelCenterUuid"),
+    ("Version", "version"),
+    ("Vendor", "vendor"),
+    ("Type", "type"),
+    ("Created", "createDate"),
+    ("Changed", "lastOpDate"),
+)
 
 
 def _templates(client: ZstackClient, model: Json) -> list[str]:

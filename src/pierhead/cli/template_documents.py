@@ -1,4 +1,7 @@
-"""`pierhead templates add|update|clone`: a template from flags, from a file, or from another one."""
+"""`pierhead templates add|update|clone`: a template from flags, from a file, or from another one.
+
+The options are read from the context, by the table in `template_fields`.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +39,10 @@ DEFAULTS: Json = {
     "startCommand": "",
 }
 
+File = Annotated[
+    Path | None, typer.Argument(help="YAML file with the wire's fields; flags go before it.")
+]
+
 
 def _known() -> Json:
     """The names that a file may have: the parameters of the API that registers a template."""
@@ -48,11 +55,10 @@ def _known() -> Json:
 
 @app.command()
 def add(
+    ctx: typer.Context,
     *,
-    file: Annotated[
-        Path | None, typer.Argument(help="YAML file with the wire's fields; flags go before it.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="Name of the template.")] = "",
+    file: File = None,
+    name: field.Name = "",
     start_command: field.StartCommand = "",
     yaml: field.Yaml = None,
     requirements: field.Requirements = None,
@@ -64,24 +70,20 @@ def add(
     type_: field.Type = "",
     framework: field.Framework = "",
     source: field.Origin = "",
-    model: Annotated[
-        list[str] | None, typer.Option(help="Model that it may serve, name or uuid; repeatable.")
-    ] = None,
+    model: field.Models = None,
     gpu_capability: field.GpuCapability = "",
     gpu: field.Gpu = None,
     container_command: field.ContainerCommand = "",
     container_args: field.ContainerArgs = "",
     image: field.Image = None,
     distributed: field.Distributed = None,
-    system: Annotated[bool, typer.Option("--system", help="Every account may use it.")] = False,
+    system: field.System = False,
     description: field.Description = "",
     center: Center = "",
-    zone: Annotated[str, typer.Option(help="Zone of its services; else the hub's own.")] = "",
-    uuid: Annotated[str, typer.Option(help="Its uuid; else a new one.")] = "",
+    zone: field.Zone = "",
+    uuid: field.Uuid = "",
     tag: Tags = None,
-    tag_pattern: Annotated[
-        list[str] | None, typer.Option(help="Uuid of a tag to attach; repeatable.")
-    ] = None,
+    tag_pattern: field.TagPatterns = None,
     system_tag: SystemTags = None,
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
@@ -96,33 +98,7 @@ def add(
       pierhead templates add my-server.yaml
     """
     body = field.document(file, _known()) if file else {}
-    body |= given(
-        name=name,
-        installPath=install_path,
-        condaVersion=conda,
-        system=system or None,
-        resourceUuid=uuid,
-        userTags=tag,
-        tagUuids=tag_pattern,
-        systemTags=system_tag,
-    ) | field.fields(
-        description=description,
-        yaml=yaml,
-        requirements=requirements,
-        cpu=cpu,
-        memory=memory,
-        gpu_capability=gpu_capability,
-        gpu=gpu,
-        start_command=start_command,
-        container_command=container_command,
-        container_args=container_args,
-        image=image,
-        python=python,
-        type_=type_,
-        framework=framework,
-        source=source,
-        distributed=distributed,
-    )
+    body |= field.template(ctx.params) | given(system=system or None)
     if not body.get("name"):
         raise typer.BadParameter("give --name, or a FILE that has one", param_hint="--name")
     client = connect(data_dir, endpoint)
@@ -138,9 +114,10 @@ def add(
 
 @app.command()
 def update(
+    ctx: typer.Context,
     *,
     template: Template,
-    name: Annotated[str, typer.Option(help="New name.")] = "",
+    name: field.Name = "",
     start_command: field.StartCommand = "",
     yaml: field.Yaml = None,
     requirements: field.Requirements = None,
@@ -157,12 +134,8 @@ def update(
     container_args: field.ContainerArgs = "",
     image: field.Image = None,
     distributed: field.Distributed = None,
-    env: Annotated[
-        list[str] | None, typer.Option(help="Environment of its services, KEY=VALUE; replaces all.")
-    ] = None,
-    flag: Annotated[
-        list[str] | None, typer.Option(help="Argument of its command, NAME=VALUE; replaces all.")
-    ] = None,
+    env: field.Env = None,
+    flag: field.Flag = None,
     description: field.Description = "",
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
@@ -175,29 +148,12 @@ def update(
       pierhead templates update my-server --memory 4GiB
       pierhead templates update my-server --start-command 'python3 server.py --fast'
     """
-    body = given(
-        name=name,
-        serviceInstallPath=install_path,
+    body = field.template(ctx.params) | given(
         environmentParameters=pairs_of("--env", env),
         startupParameters=pairs_of("--flag", flag),
-    ) | field.fields(
-        description=description,
-        yaml=yaml,
-        requirements=requirements,
-        cpu=cpu,
-        memory=memory,
-        gpu_capability=gpu_capability,
-        gpu=gpu,
-        start_command=start_command,
-        container_command=container_command,
-        container_args=container_args,
-        image=image,
-        python=python,
-        type_=type_,
-        framework=framework,
-        source=source,
-        distributed=distributed,
     )
+    if install_path:
+        body["serviceInstallPath"] = body.pop("installPath")
     if not body:
         raise typer.BadParameter("give what to change", param_hint="--start-command")
     client = connect(data_dir, endpoint)
@@ -208,6 +164,7 @@ def update(
 
 @app.command()
 def clone(
+    ctx: typer.Context,
     *,
     template: Template,
     name: Annotated[str, typer.Argument(help="Name of the copy.")],
@@ -216,9 +173,7 @@ def clone(
     requirements: field.Requirements = None,
     cpu: field.Cpu = None,
     memory: field.Memory = "",
-    install_path: Annotated[
-        str, typer.Option(help="Where the copy's files go; they are copied, too.")
-    ] = "",
+    install_path: field.CopyPath = "",
     python: field.Python = "",
     conda: field.Conda = "",
     type_: field.Type = "",
@@ -231,7 +186,7 @@ def clone(
     image: field.Image = None,
     distributed: field.Distributed = None,
     description: field.Description = "",
-    uuid: Annotated[str, typer.Option(help="Uuid of the copy; else a new one.")] = "",
+    uuid: field.Uuid = "",
     tag: Tags = None,
     system_tag: SystemTags = None,
     data_dir: DataDir = None,
@@ -244,31 +199,7 @@ def clone(
     Examples:
       pierhead templates clone my-server my-server-large --cpu 4 --memory 8GiB
     """
-    body = given(
-        name=name,
-        installPath=install_path,
-        condaVersion=conda,
-        resourceUuid=uuid,
-        userTags=tag,
-        systemTags=system_tag,
-    ) | field.fields(
-        description=description,
-        yaml=yaml,
-        requirements=requirements,
-        cpu=cpu,
-        memory=memory,
-        gpu_capability=gpu_capability,
-        gpu=gpu,
-        start_command=start_command,
-        container_command=container_command,
-        container_args=container_args,
-        image=image,
-        python=python,
-        type_=type_,
-        framework=framework,
-        source=source,
-        distributed=distributed,
-    )
+    body = field.template(ctx.params)
     client = connect(data_dir, endpoint)
     path = item(TEMPLATES, uuid_of(client, TEMPLATES, template))
     made: Json = client.post(path, "params", body)["inventory"]

@@ -1,8 +1,8 @@
 """How a template is written on the command line: shared options, and files, as the wire's fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -50,53 +50,110 @@ InstallPath = Annotated[
         help="Folder that the command runs in: below the center's root, or absolute.",
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="Model that it may serve, name or uuid; repeatable."),
+]
+Env = Annotated[
+    list[str] | None,
+    typer.Option("--env", help="Environment of its services, KEY=VALUE; replaces all."),
+]
+Flag = Annotated[
+    list[str] | None,
+    typer.Option("--flag", help="Argument of its command, NAME=VALUE; replaces all."),
+]
+Name = Annotated[str, typer.Option("--name", help="Its name.")]
+Uuid = Annotated[str, typer.Option("--uuid", help="Its uuid; else a new one.")]
+System = Annotated[bool, typer.Option("--system", help="Every account may use it.")]
+Zone = Annotated[str, typer.Option("--zone", help="Zone of its services; else the hub's own.")]
+TagPatterns = Annotated[
+    list[str] | None, typer.Option("--tag-pattern", help="Uuid of a tag to attach; repeatable.")
+]
+CopyPath = Annotated[
+    str, typer.Option("--install-path", help="Where the copy's files go; they are copied, too.")
+]
 Distributed = Annotated[
     bool | None,
     typer.Option("--distributed/--no-distributed", help="May run over several nodes."),
 ]
 
 
-def fields(
-    *,
-    description: str,
-    yaml: Path | None,
-    requirements: Path | None,
-    cpu: int | None,
-    memory: str,
-    gpu_capability: str,
-    gpu: Sequence[str] | None,
-    start_command: str,
-    container_command: str,
-    container_args: str,
-    image: Sequence[str] | None,
-    python: str,
-    type_: str,
-    framework: str,
-    source: str,
-    distributed: bool | None,
-) -> Json:
-    """The options that were given, under the wire's names.
+Fields = Mapping[str, tuple[str, Callable[[Any], object]]]
+
+
+def same(value: object) -> object:
+    """The value as it was given."""
+    return value
+
+
+def images(texts: Sequence[str] | None) -> list[dict[str, str]]:
+    """`X86_64=registry/name:tag` or `registry/name:tag` as architecture images."""
+    found: list[dict[str, str]] = []
+    for text in texts or ():
+        architecture, equals, image = text.partition("=")
+        if not equals:
+            architecture, image = "", text
+        found.append(given(cpuArchitecture=architecture, dockerImage=image))
+    return found
+
+
+def gpus(texts: Sequence[str] | None) -> dict[str, list[str]]:
+    """`NVIDIA` or `NVIDIA=spec,spec` as vendor -> spec uuids."""
+    found: dict[str, list[str]] = {}
+    for text in texts or ():
+        vendor, _, specs = text.partition("=")
+        found.setdefault(vendor, []).extend(spec for spec in specs.split(",") if spec)
+    return found
+
+
+#: Option -> the wire's field, and how its value is written there.
+FIELDS: Fields = {
+    "name": ("name", same),
+    "description": ("description", same),
+    "cpu": ("requestCpu", same),
+    "memory": ("requestMemory", size_of),
+    "gpu_capability": ("gpuComputeCapability", same),
+    "gpu": ("vendorToSpecUuidsMap", gpus),
+    "install_path": ("installPath", same),
+    "start_command": ("startCommand", same),
+    "container_command": ("containerCommand", same),
+    "container_args": ("containerArgs", same),
+    "image": ("architectureImages", images),
+    "python": ("pythonVersion", same),
+    "conda": ("condaVersion", same),
+    "type_": ("type", same),
+    "framework": ("framework", same),
+    "source": ("source", same),
+    "distributed": ("supportDistributed", same),
+    "uuid": ("resourceUuid", same),
+    "tag": ("userTags", same),
+    "tag_pattern": ("tagUuids", same),
+    "system_tag": ("systemTags", same),
+}
+
+
+def template(params: Mapping[str, Any]) -> Json:
+    """The options of a template that were given, as the wire's fields.
 
     Raises:
         typer.BadParameter: one of them cannot be read.
     """
-    return given(
-        description=description,
-        yaml=service_yaml(yaml, requirements),
-        requestCpu=cpu,
-        requestMemory=size_of(memory) if memory else None,
-        gpuComputeCapability=gpu_capability,
-        vendorToSpecUuidsMap=gpus(gpu),
-        startCommand=start_command,
-        containerCommand=container_command,
-        containerArgs=container_args,
-        architectureImages=images(image),
-        pythonVersion=python,
-        type=type_,
-        framework=framework,
-        source=source,
-        supportDistributed=distributed,
-    )
+    yaml, requirements = params.get("yaml"), params.get("requirements")
+    text = service_yaml(Path(yaml) if yaml else None, Path(requirements) if requirements else None)
+    return read(params, FIELDS) | given(yaml=text)
+
+
+def read(params: Mapping[str, Any], fields: Fields) -> Json:
+    """The options that were given, as the wire's fields.
+
+    Raises:
+        typer.BadParameter: one of them cannot be read.
+    """
+    return {
+        field: value_of(params[name])
+        for name, (field, value_of) in fields.items()
+        if params.get(name) not in (None, "", (), [])
+    }
 
 
 def service_yaml(file: Path | None, requirements: Path | None) -> str:
@@ -148,23 +205,3 @@ def _dumped(document: object) -> str:
     import yaml
 
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-
-
-def images(texts: Sequence[str] | None) -> list[dict[str, str]]:
-    """`X86_64=registry/name:tag` or `registry/name:tag` as architecture images."""
-    found: list[dict[str, str]] = []
-    for text in texts or ():
-        architecture, equals, image = text.partition("=")
-        if not equals:
-            architecture, image = "", text
-        found.append(given(cpuArchitecture=architecture, dockerImage=image))
-    return found
-
-
-def gpus(texts: Sequence[str] | None) -> dict[str, list[str]]:
-    """`NVIDIA` or `NVIDIA=spec,spec` as vendor -> spec uuids."""
-    found: dict[str, list[str]] = {}
-    for text in texts or ():
-        vendor, _, specs = text.partition("=")
-        found.setdefault(vendor, []).extend(spec for spec in specs.split(",") if spec)
-    return found

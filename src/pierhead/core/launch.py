@@ -7,7 +7,6 @@ from typing import Literal
 from pierhead.core.events import Notice
 from pierhead.core.templates import Probe, Template
 
-
 #: Where a template's `links` are shown, below the replica's own folder.
 DATASETS = "datasets"
 

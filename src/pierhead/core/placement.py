@@ -121,4 +121,6 @@ def _choice(vendor: str, specs: Sequence[str]) -> str:
 def _kinds(node: Node) -> str:
     told = [f"{gpu.vendor} {gpu.name} ({gpu.capability or '?'})" for gpu in node.accelerators]
     unknown = node.gpus - len(told)
-    return ", ".join([*told, *([f"{unknown} GPU of unknown kind"] if unknown > 0 else [])]) or "none"
+    return (
+        ", ".join([*told, *([f"{unknown} GPU of unknown kind"] if unknown > 0 else [])]) or "none"
+    )

@@ -50,7 +50,9 @@ def _argv(template: Template, values: Mapping[str, str]) -> tuple[str, ...]:
     flags = tuple(_filled(flag, values) for flag in template.flags)
     if not template.script:
         return (*(_filled(argument, values) for argument in template.command), *flags)
-    text = _filled(template.script.rstrip(), {name: shlex.quote(value) for name, value in values.items()})
+    text = _filled(
+        template.script.rstrip(), {name: shlex.quote(value) for name, value in values.items()}
+    )
     # Without flags nothing is appended: `"$@"` after `done` or `fi` is no shell.
     return (*SHELL, f'{text} "$@"', "sh", *flags) if flags else (*SHELL, text, "sh")
 

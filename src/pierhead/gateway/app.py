@@ -89,11 +89,13 @@ class Gateway:
         exchange.openai = sub.startswith(OPENAI)
         gate = self._gate(_decoded(segment))
         exchange.service = gate.route.name
-        shown = _shown(exchange)
-        if not shown.opens(gate.locks):
+        shown = None if gate.route.open else _shown(exchange)
+        if shown is not None and not shown.opens(gate.locks):
             raise answers.bad_token()
         _refuse_unsupported(exchange)
-        body = await self._body(exchange, shown)
+        body = await self._body(exchange)
+        if shown is not None and not shown.fits(body):
+            raise answers.bad_token()
         self._require_upstream(gate)
         if exchange.openai and gate.route.models:
             model = _model(exchange, body)
@@ -104,12 +106,17 @@ class Gateway:
     async def _openai(self, exchange: Exchange) -> None:
         """`/v1/*`: the service is the `model` of the body, by name or alias."""
         exchange.openai = True
-        shown = _shown(exchange)
+        shown = _credential(exchange)
         opened = self._served().opened(shown)
         if not opened:
             raise answers.bad_token()
         _refuse_unsupported(exchange)
-        body = await self._body(exchange, shown)
+        body = await self._body(exchange)
+        if shown is not None and not shown.fits(body):
+            opened = self._served().opened(None)
+        if not opened:
+            raise answers.bad_token()
+        opened = [gate for gate in opened if gate.route.listed]
         path = exchange.raw_path
         if exchange.method in {"GET", "HEAD"} and (path + b"/").startswith(MODELS):
             await exchange.answer(json_answer(200, self._models(opened, path)))
@@ -136,11 +143,8 @@ class Gateway:
             raise answers.no_service(name)
         return gate
 
-    async def _body(self, exchange: Exchange, shown: Credential) -> bytes:
-        body = await exchange.body(self._settings.body_limit, self._settings.body_seconds)
-        if not shown.fits(body):
-            raise answers.bad_token()
-        return body
+    async def _body(self, exchange: Exchange) -> bytes:
+        return await exchange.body(self._settings.body_limit, self._settings.body_seconds)
 
     def _require_upstream(self, gate: Gate) -> None:
         if not self._live.targets(gate.route.service):
@@ -157,8 +161,12 @@ class Gateway:
         return {**_card(gate), "id": name}
 
 
+def _credential(exchange: Exchange) -> Credential | None:
+    return credential(exchange.method, exchange.raw_path.decode("latin-1"), exchange.headers)
+
+
 def _shown(exchange: Exchange) -> Credential:
-    shown = credential(exchange.method, exchange.raw_path.decode("latin-1"), exchange.headers)
+    shown = _credential(exchange)
     if shown is None:
         raise answers.bad_token()
     return shown

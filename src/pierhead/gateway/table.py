@@ -1,7 +1,7 @@
 """The route table as the gateway uses it: indexed once per revision, kept on disk for the next start."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,13 +27,21 @@ class Served:
     services: dict[str, Gate]  #: by service id
     #: By SHA-256 of a token. Looking up a digest tells a prober nothing about any token.
     keys: dict[bytes, tuple[Gate, ...]] = field(repr=False)
+    unlocked: tuple[Gate, ...] = ()  #: those that ask for no token
 
-    def opened(self, shown: Credential) -> list[Gate]:
-        """The services that a credential opens."""
+    def opened(self, shown: Credential | None) -> list[Gate]:
+        """The services that a credential opens, those that need none besides."""
+        if shown is None:
+            return list(self.unlocked)
+        near = {id(gate): gate for gate in self.unlocked}
+        near |= {id(gate): gate for gate in self._near(shown) if shown.opens(gate.locks)}
+        return list(near.values())
+
+    def _near(self, shown: Credential) -> Iterable[Gate]:
+        """Those that are worth a comparison."""
         if isinstance(shown, Plain):
-            near = {id(gate): gate for key in shown.digests for gate in self.keys.get(key, ())}
-            return [gate for gate in near.values() if shown.opens(gate.locks)]
-        return [gate for gate in self.services.values() if shown.opens(gate.locks)]
+            return [gate for key in shown.digests for gate in self.keys.get(key, ())]
+        return self.services.values()
 
     def targets(self, service: str) -> tuple[Target, ...]:
         """The replicas of a service by its id; none once it is gone."""
@@ -58,7 +66,8 @@ def index(table: RouteTable) -> Served:
         for one in gate.locks:
             keys[one.digest] = (*keys.get(one.digest, ()), gate)
     gates = {name: services[route.service] for name, route in table.routes.items()}
-    return Served(table, gates, services, keys)
+    unlocked = tuple(gate for gate in services.values() if gate.route.open)
+    return Served(table, gates, services, keys, unlocked)
 
 
 class LiveTable:

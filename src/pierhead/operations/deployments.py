@@ -29,12 +29,13 @@ from pierhead.operations import (
     services,
     tag_rows,
 )
-from pierhead.operations.effective import DeployWish, Snapshot
+from pierhead.operations.effective import Snapshot
 from pierhead.operations.noted import event
 from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.operations.regrouping import GroupChanges, tagged
 from pierhead.operations.resolving import Plan
 from pierhead.operations.services import GROUP, NO_EXTRAS, Decide, Decision, Draft
+from pierhead.operations.wishes import DeployWish
 from pierhead.store import events as event_rows
 from pierhead.store import services as service_rows
 from pierhead.store import tags as tags_of
@@ -83,14 +84,13 @@ async def deploy(
         facts = replace(plan.facts, service=name, gpus=asked.gpus)
         snapshot = effective.snapshot(plan.registered, wish, facts)
         _refuse_too_large(plan.registered.name, snapshot.template.resources, platform.nodes)
-        missing = await resolving.missing(snapshot.template)
         draft = replace(
             _draft(wish, asked, plan, snapshot),
             id=uuid,
             name=name,
             labels=labels,
             extras=extras,
-            notices=(*snapshot.notices, *missing),
+            notices=snapshot.notices,
         )
         try:
             return await services.create(platform, actor, draft, also)
@@ -156,13 +156,11 @@ async def restart(
     outcomes: list[tuple[str, PierheadError | None]] = []
     for uuid in dict.fromkeys(uuids):
         try:
-            await _change(platform, actor, uuid, decide, nothing)
+            await _change(platform, actor, uuid, decide, also)
         except PierheadError as error:
             outcomes.append((uuid, error))
         else:
             outcomes.append((uuid, None))
-    if also is not nothing:
-        await platform.db.write(also, "")
     return outcomes
 
 

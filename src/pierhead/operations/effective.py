@@ -7,24 +7,18 @@ reach a deployment. What of the two has no effect here is told in notices, by na
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from pierhead.core.errors import Forbidden, Invalid
 from pierhead.core.events import Notice
 from pierhead.core.mounts import FolderSource, NasSource, Source
 from pierhead.core.placement import capability
-from pierhead.core.registry import (
-    Dataset,
-    Model,
-    ModelCenter,
-    RegisteredTemplate,
-    memory_bytes,
-)
+from pierhead.core.registry import Dataset, ModelCenter, RegisteredTemplate, memory_bytes
 from pierhead.core.resources import Resources
 from pierhead.core.templates import Constraints, Environment, Link, Probe, Template
 from pierhead.operations import commands, paths, probes, service_yaml
 from pierhead.operations.service_yaml import ENV_NAME, ServiceYaml, YamlService
+from pierhead.operations.wishes import DeployWish, Facts, Layers
 
 #: Seconds to start when nobody says how many.
 BOOT_SECONDS = 600.0
@@ -38,87 +32,14 @@ _REQUIREMENT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class DeployWish:
-    """What a deployment asks for; None, "" and empty = as the template has it."""
-
-    name: str = ""  #: display name
-    description: str | None = None
-    kind: str = "Container"  #: `Container` or `VirtualMachine`
-    zone: str = ""  #: uuid
-    model: str = ""  #: uuid
-    cpu: int | None = None  #: cores per replica
-    memory: int | None = None  #: as given; see `memory_bytes`
-    cpu_request: int | None = None
-    memory_request: int | None = None
-    image: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    startup_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
-    livez: str = ""
-    readyz: str = ""
-    boot_seconds: float | None = None
-    workspace: str = ""  #: projectUuid
-    datasets: tuple[str, ...] = ()  #: uuids
-    needs: tuple[str, ...] = ()  #: uuids of deployments that must run first
-    without_effect: tuple[str, ...] = ()  #: names of parameters that mean nothing here
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a snapshot depends on besides the template and the wish."""
-
-    service: str  #: the service name it will have
-    center: ModelCenter | None = None  #: the template's
-    model: Model | None = None
-    model_center: ModelCenter | None = None
-    datasets: tuple[tuple[Dataset, ModelCenter | None], ...] = ()
-    shipped: Template | None = None  #: the built-in template behind a shipped one
-    gpus: int | None = None  #: `ai::gpus`
-    trusted: bool = False  #: its requirements may name paths, repositories and indexes
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The effective template with all that belongs to it."""
 
     template: Template
     source: Source | None  #: the model; also the template's own source
     yaml: str  #: effective YAML
-    layers: "Layers"
+    layers: Layers
     notices: tuple[Notice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Layers:
-    """Parts of a snapshot that an update of the deployment replaces on their own."""
-
-    environment: Mapping[str, str]  #: what lies below the deployment's own variables
-    variables: Mapping[str, str]
-    defaults: Mapping[str, str]  #: startup parameters below the deployment's own
-    parameters: Mapping[str, str]
-
-    def env(self) -> dict[str, str]:
-        """The variables of a replica, the deployment's own last."""
-        return {**self.environment, **self.variables}
-
-    def flags(self) -> tuple[str, ...]:
-        """The arguments after the command."""
-        return commands.flags({**self.defaults, **self.parameters})
-
-    def document(self) -> dict[str, Any]:
-        """As a version keeps it."""
-        return {name: dict(getattr(self, name)) for name in self.__slots__}
-
-
-def layers_of(template: Template, submitted: Mapping[str, Any]) -> Layers:
-    """The layers that a version keeps; of one that keeps none, everything lies below."""
-    if not set(Layers.__slots__) <= submitted.keys():
-        return one_layer(template)
-    return Layers(**{name: submitted[name] for name in Layers.__slots__})
-
-
-def one_layer(template: Template) -> Layers:
-    """A template that was made in one piece."""
-    return Layers(dict(template.env), {}, {}, {})
 
 
 def snapshot(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> Snapshot:

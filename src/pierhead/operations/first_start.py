@@ -1,9 +1,12 @@
 """What every installation has from its first start on, so that a newcomer's first call succeeds."""
 
+import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sqlalchemy import Connection
 
+from pierhead.core.errors import Unavailable
 from pierhead.core.ids import fixed_id
 from pierhead.core.registry import ModelCenter, RegisteredTemplate, Zone
 from pierhead.core.resources import MIB
@@ -35,8 +38,12 @@ async def ensure(platform: Platform, home: Home) -> None:
     """Make what is missing: zone, center and shipped templates of this region; the rest stays as it is.
 
     Raises:
-        Unavailable: the database does not answer.
+        Unavailable: the database does not answer, or the folder cannot be made.
     """
+    try:
+        await asyncio.to_thread(Path(home.models).mkdir, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"The folder {home.models}", error.strerror or str(error)) from error
     await platform.db.write(_ensure, platform, home)
     platform.survey(f"center:{centers.first_id(platform.region)}")
 

@@ -78,7 +78,7 @@ def _as_is(service: Service) -> dict[rules.Kind, str]:
     """The tags that would say what the service is now: it may have come about without any tag."""
     held = service.registration
     values: dict[rules.Kind, str | int] = {
-        rules.Kind.REPLICAS: service.replicas,
+        rules.Kind.REPLICAS: service.wanted_replicas,
         rules.Kind.GPUS: service.current.template.resources.gpu,
         rules.Kind.AUTH: "none" if held.open else "token",
         rules.Kind.RUNTIME: held.runtime,

@@ -6,7 +6,6 @@ was done: `recover` answers the ones that a former hub left behind.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,6 +15,7 @@ from pierhead.core.jobs import Job, JobState
 from pierhead.core.principals import Principal
 from pierhead.operations.platform import Platform
 from pierhead.store import jobs as rows
+from pierhead.store.jobs import Ending
 
 #: Gives the answer of a job that was committed, from the objects as they are now.
 Present = Callable[[Job], Awaitable[Mapping[str, Any]]]
@@ -71,9 +71,10 @@ class Jobs:
         Raises:
             Unavailable: the database does not answer.
         """
-        present = await self._platform.db.read(rows.load, job)
-        if present is not None:
-            await self._end(present, state, answer)
+        now = self._platform.clock()
+        ending = Ending(state, answer, now, now + self._keep)
+        if await self._platform.db.write(rows.end, job, ending):
+            self._ended(job)
 
     async def find(self, job: str) -> Job | None:
         """A job by its id; None when it is unknown or has expired.
@@ -95,20 +96,14 @@ class Jobs:
         left = await self._platform.db.read(rows.unfinished)
         for job in left:
             if job.state is JobState.COMMITTED:
-                await self._end(job, JobState.DONE, await _presented(job, present))
+                await self.finish(job.id, JobState.DONE, await _presented(job, present))
             else:
                 nothing = Unavailable(
                     f"The answer to {job.api}",
                     "the platform was restarted before anything was done for this call; repeat it",
                 )
-                await self._end(job, JobState.FAILED, refuse(nothing))
+                await self.finish(job.id, JobState.FAILED, refuse(nothing))
         return len(left)
-
-    async def _end(self, job: Job, state: JobState, answer: Mapping[str, Any]) -> None:
-        now = self._platform.clock()
-        ended = replace(job, state=state, answer=answer, finished=now, expires=now + self._keep)
-        if await self._platform.db.write(rows.end, ended) and job.webhook:
-            self._ended(job.id)
 
 
 async def _presented(job: Job, present: Present) -> Mapping[str, Any]:

@@ -1,12 +1,11 @@
 """Use cases on models: add, change, remove, find, read what their files say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
-from pierhead.core.errors import PierheadError
 from pierhead.core.principals import Principal
 from pierhead.core.query import Found, Query
 from pierhead.core.registry import Binding, DeleteMode, Extras, Model, ResourceType
@@ -138,21 +137,6 @@ async def delete(
         platform.wake(service)
 
 
-async def delete_many(
-    platform: Platform, actor: Principal, uuids: Sequence[str], mode: DeleteMode
-) -> list[tuple[str, PierheadError | None]]:
-    """`delete` each; what became of it, in the order asked."""
-    outcomes: list[tuple[str, PierheadError | None]] = []
-    for uuid in uuids:
-        try:
-            await delete(platform, actor, uuid, mode)
-        except PierheadError as error:
-            outcomes.append((uuid, error))
-        else:
-            outcomes.append((uuid, None))
-    return outcomes
-
-
 async def find(platform: Platform, actor: Principal, uuid: str) -> Model:
     """A model by its uuid.
 
@@ -160,11 +144,6 @@ async def find(platform: Platform, actor: Principal, uuid: str) -> Model:
         NotFound: there is none that `actor` sees.
     """
     return await platform.db.read(references.model, actor, uuid)
-
-
-async def page(platform: Platform, actor: Principal, query: Query) -> Found[Model]:
-    """Models that `actor` sees."""
-    return await platform.db.read(rows.page, query, rights.scope(actor))
 
 
 async def page_bound(platform: Platform, actor: Principal, query: Query) -> Found[Bound]:

@@ -10,8 +10,8 @@ from pierhead.core.events import Notice
 from pierhead.core.services import Registration, Service, Version
 from pierhead.core.templates import Template
 from pierhead.operations import effective, probes, service_yaml
-from pierhead.operations.effective import Layers
 from pierhead.operations.services import GROUP, Decision, touched, upgraded
+from pierhead.operations.wishes import Layers, kept, one_layer
 
 PROCESS = "process"
 
@@ -86,8 +86,8 @@ def layers_of(service: Service) -> Layers:
     """The layers that a service is made of; of one that keeps none, everything is one layer."""
     version = service.current
     if service.origin != GROUP:
-        return effective.one_layer(version.template)
-    return effective.layers_of(version.template, version.submitted)
+        return one_layer(version.template)
+    return kept(version.template, version.submitted)
 
 
 def _layers(service: Service, changes: GroupChanges, notices: list[Notice]) -> Layers:

@@ -1,9 +1,6 @@
 """From a name of a template to what runs: which model, which center, whose files; read once."""
 
-import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -16,8 +13,8 @@ from pierhead.core.registry import RegisteredTemplate, ResourceType
 from pierhead.core.services import Registration
 from pierhead.core.templates import Template
 from pierhead.operations import effective, references, rights, templates, zones
-from pierhead.operations.effective import DeployWish, Facts, Layers
 from pierhead.operations.platform import Platform
+from pierhead.operations.wishes import DeployWish, Facts, Layers
 from pierhead.store import bindings as binding_rows
 from pierhead.store import centers as center_rows
 from pierhead.store import models as model_rows
@@ -26,8 +23,6 @@ from pierhead.store import templates as template_rows
 
 #: Types of templates that something is deployed from.
 DEPLOYED = frozenset({"Endpoint", "App"})
-#: Seconds that a look at a path may take: a network file system may not answer at all.
-_LOOK = 0.3
 _NAMED = 20
 
 
@@ -107,8 +102,7 @@ async def resolve(platform: Platform, actor: Principal, spec: str, service: str)
         zone=registered.zone or "",
         type=registered.type,
     )
-    notices = (*snapshot.notices, *await missing(snapshot.template))
-    return Resolved(snapshot.template, registration, notices, snapshot.layers)
+    return Resolved(snapshot.template, registration, snapshot.notices, snapshot.layers)
 
 
 async def known(platform: Platform, actor: Principal) -> list[str]:
@@ -117,18 +111,6 @@ async def known(platform: Platform, actor: Principal) -> list[str]:
     found = await platform.db.read(template_rows.page, newest, rights.scope(actor))
     names = [*sorted(platform.templates), *(template.name for template in found.rows)]
     return list(dict.fromkeys(name[:80] for name in names))
-
-
-async def missing(template: Template) -> tuple[Notice, ...]:
-    """A notice when the working directory is not there: the replica gets an empty one of its own."""
-    if not template.workdir:
-        return ()
-    with suppress(TimeoutError):
-        looking = asyncio.to_thread(Path(template.workdir).is_dir)
-        if not await asyncio.wait_for(looking, _LOOK):
-            text = f"installPath [{template.workdir[:200]}] is no folder: replicas start in an empty one."
-            return (Notice("InstallPathMissing", text),)
-    return ()
 
 
 def _facts(

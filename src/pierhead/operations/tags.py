@@ -60,7 +60,7 @@ async def update(
 
     Raises:
         Invalid: the text is not legal, or makes another kind of tag of it.
-        NotFound: there is no such tag.
+        NotFound: there is no such system tag.
         Forbidden: its object is not the actor's.
         Conflict: it is read-only.
         Duplicate: the object has such a tag already.
@@ -68,11 +68,11 @@ async def update(
 
     def write(tx: Connection) -> Tag:
         old = rows.load(tx, uuid)
-        if old is None:
+        if old is None or not old.system:
             raise NotFound(SYSTEM, uuid)
         demand(tx, actor, old.resource_type, old.resource)
         _refuse_inherent(old)
-        (rules.system_tag if old.system else rules.user_tag)(text)
+        rules.system_tag(text)
         new = replace(old, tag=text, updated=platform.clock())
         if text != old.tag:
             _refuse_second(tx, new)

@@ -7,13 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pierhead.core import versions
-from pierhead.core.errors import Conflict, Invalid, PierheadError
+from pierhead.core.errors import Conflict
 from pierhead.core.ids import registry_id
 from pierhead.core.principals import Principal
 from pierhead.core.query import Found, Query
 from pierhead.core.registry import (
-    ArchitectureImage,
     Binding,
     DeleteMode,
     Extras,
@@ -28,10 +26,10 @@ from pierhead.operations import (
     paths,
     references,
     rights,
-    service_yaml,
     tag_rows,
     zones,
 )
+from pierhead.operations import template_shape as shape
 from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.store import bindings as binding_rows
 from pierhead.store import centers as center_rows
@@ -43,16 +41,6 @@ from pierhead.store import templates as rows
 KIND = ResourceType.TEMPLATE
 #: A template with its bindings.
 Bound = tuple[RegisteredTemplate, tuple[Binding, ...]]
-
-#: Changes that go into the first service of the YAML, and what `service_yaml` calls them.
-YAML_CHANGES = {
-    "service_name": "name",
-    "service_ports": "ports",
-    "service_livez": "livez",
-    "service_readyz": "readyz",
-    "service_boot_time": "boot_seconds",
-}
-_COMMAND = 64 * 1024
 
 
 async def add(
@@ -73,16 +61,16 @@ async def add(
     """
     if template.system:
         rights.demand_admin(actor, "register a system template")
-    check(template)
+    shape.check(template)
     now = platform.clock()
-    made = _versioned(
+    made = shape.versioned(
         replace(
             template,
             uuid=checks.uuid_for(platform, extras),
             owner=actor.id,
             created=now,
             updated=now,
-            images=_images(platform, template.images, now),
+            images=shape.fresh_images(platform.entropy, template.images, now),
         )
     )
 
@@ -109,7 +97,7 @@ async def update(
     changes: Mapping[str, Any],
     also: Also = nothing,
 ) -> RegisteredTemplate:
-    """Change a template, by core field names and those of `YAML_CHANGES`; deployments keep theirs.
+    """Change a template, by core field names and those of `template_shape.YAML_CHANGES`; deployments keep theirs.
 
     Raises:
         NotFound: it is not there.
@@ -123,8 +111,8 @@ async def update(
         old = references.template(tx, actor, uuid)
         rights.demand_change(actor, old)
         _refuse_shipped(old)
-        new = _changed(platform, old, changes, now)
-        check(new)
+        new = shape.changed(platform.entropy, old, changes, now)
+        shape.check(new)
         _check_moved(tx, platform, actor, old, new)
         if new != old:
             new = replace(new, updated=now)
@@ -159,9 +147,9 @@ async def clone(
 
     def write(tx: Connection) -> RegisteredTemplate:
         old = references.template(tx, actor, uuid)
-        new = _copied(platform, old, changes, now)
+        new = shape.copied(platform.entropy, old, changes, now)
         new = replace(new, uuid=new_uuid, owner=actor.id, created=now, updated=now)
-        check(new)
+        shape.check(new)
         center = _check_moved(tx, platform, actor, old, new)
         _store_new(tx, platform, actor, new, extras)
         for binding in binding_rows.of_templates(tx, [uuid]):
@@ -213,21 +201,6 @@ async def delete(
     platform.survey(f"discard:{uuid}")
 
 
-async def delete_many(
-    platform: Platform, actor: Principal, uuids: Sequence[str], mode: DeleteMode
-) -> list[tuple[str, PierheadError | None]]:
-    """`delete` each; what became of it, in the order asked."""
-    outcomes: list[tuple[str, PierheadError | None]] = []
-    for uuid in uuids:
-        try:
-            await delete(platform, actor, uuid, mode)
-        except PierheadError as error:
-            outcomes.append((uuid, error))
-        else:
-            outcomes.append((uuid, None))
-    return outcomes
-
-
 async def find(platform: Platform, actor: Principal, uuid: str) -> RegisteredTemplate:
     """A template by its uuid.
 
@@ -251,11 +224,6 @@ def looked_up(tx: Connection, actor: Principal, name: str) -> RegisteredTemplate
     shipped = [one for one in named if one.shipped]
     own = [one for one in named if one.owner == actor.id]
     return next(iter([*shipped, *own, *named]), None)
-
-
-async def page(platform: Platform, actor: Principal, query: Query) -> Found[RegisteredTemplate]:
-    """Templates that `actor` sees."""
-    return await platform.db.read(rows.page, query, rights.scope(actor))
 
 
 async def page_bound(platform: Platform, actor: Principal, query: Query) -> Found[Bound]:
@@ -306,41 +274,6 @@ def drop(tx: Connection, template: RegisteredTemplate, actor: Principal, now: fl
     return changed
 
 
-def check(template: RegisteredTemplate) -> None:
-    """Refuse what no template may have.
-
-    Raises:
-        Invalid: the first field that is not legal.
-    """
-    checks.name(template.name)
-    checks.texts(
-        [
-            ("description", template.description, checks.DESCRIPTION),
-            ("yaml", template.yaml, checks.MIB),
-            ("gpuComputeCapability", template.gpu_capability, 32),
-            ("installPath", template.install_path, checks.PATH),
-            ("startCommand", template.start_command, _COMMAND),
-            ("pythonVersion", template.python_version, 32),
-            ("condaVersion", template.conda_version, 32),
-            ("framework", template.framework, checks.NAME),
-            ("containerCommand", template.container_command, _COMMAND),
-            ("containerArgs", template.container_args, _COMMAND),
-            ("readme", template.readme, checks.MIB),
-        ]
-    )
-    checks.between("requestCpu", template.request_cpu, 1, checks.INTEGER)
-    checks.between("requestMemory", template.request_memory, 1, checks.LONG)
-    checks.between("size", template.size, 0, checks.LONG)
-
-
-def outdated(template: RegisteredTemplate, shipped: Sequence[RegisteredTemplate]) -> bool:
-    """Is there a newer version of this system template among those shipped with the platform?"""
-    return template.system and any(
-        one.name == template.name and versions.newer(one.version, template.version)
-        for one in shipped
-    )
-
-
 def _store_new(
     tx: Connection,
     platform: Platform,
@@ -364,73 +297,6 @@ def _check_moved(
     if new.install_path != old.install_path:
         paths.check(actor, center, new.install_path, platform.allowed_roots, "installPath")
     return center
-
-
-def _changed(
-    platform: Platform, old: RegisteredTemplate, changes: Mapping[str, Any], now: float
-) -> RegisteredTemplate:
-    """`old` with the fields changed, and what follows from them."""
-    plain = {key: value for key, value in changes.items() if key not in YAML_CHANGES}
-    inside = {YAML_CHANGES[key]: value for key, value in changes.items() if key in YAML_CHANGES}
-    if "images" in plain:
-        plain |= {
-            "images": _images(platform, plain["images"], now),
-            "cpu_architectures": plain.get("cpu_architectures", ()),
-        }
-    new = replace(old, **plain)
-    if inside:
-        new = replace(new, yaml=service_yaml.patched(new.yaml, **inside))
-    return _versioned(_unmeasured(old, new))
-
-
-def _copied(
-    platform: Platform, old: RegisteredTemplate, changes: Mapping[str, Any], now: float
-) -> RegisteredTemplate:
-    """The copy of a template: nobody's, shipped by nobody, with what the clone was given."""
-    given = {
-        "system": False,
-        "shipped": False,
-        "size_given": bool(changes.get("size")),
-        "readme_given": changes.get("readme") is not None,
-        "images": changes.get("images", old.images),  # new uuids in any case
-        "cpu_architectures": old.cpu_architectures if "images" not in changes else (),
-    }
-    return _changed(platform, old, given | dict(changes), now)
-
-
-def _unmeasured(old: RegisteredTemplate, new: RegisteredTemplate) -> RegisteredTemplate:
-    """What was read from the files of another path is not true any more."""
-    if new.install_path == old.install_path:
-        return new
-    return replace(
-        new,
-        size=new.size if new.size_given else 0,
-        readme=new.readme if new.readme_given else None,
-    )
-
-
-def _versioned(template: RegisteredTemplate) -> RegisteredTemplate:
-    version = versions.of_path(template.install_path) or _yaml_version(template.yaml)
-    return replace(template, version=version)
-
-
-def _yaml_version(text: str) -> str | None:
-    if versions.of_text(text) is None:  # far cheaper than to parse it
-        return None
-    try:
-        services = service_yaml.parse(text).services
-    except Invalid:  # that is for the deployment to say
-        return None
-    return versions.of_name(services[0].name or "") if services else None
-
-
-def _images(
-    platform: Platform, images: Sequence[ArchitectureImage], now: float
-) -> tuple[ArchitectureImage, ...]:
-    return tuple(
-        replace(image, uuid=registry_id(platform.entropy), created=now, updated=now)
-        for image in images
-    )
 
 
 def _refuse_shipped(template: RegisteredTemplate) -> None:

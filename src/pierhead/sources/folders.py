@@ -42,6 +42,6 @@ def _look(path: str, asked: "asyncio.Future[bool]") -> None:
         asked.get_loop().call_soon_threadsafe(_answer, asked, found)
 
 
-def _answer(asked: "asyncio.Future[bool]", found: bool) -> None:  # noqa: FBT001 - a thread's result
+def _answer(asked: "asyncio.Future[bool]", found: bool) -> None:
     if not asked.done():
         asked.set_result(found)

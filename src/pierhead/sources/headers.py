@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
+from pierhead.sources.gguf_header import gguf_header
 from pierhead.sources.measure import ENTRIES, README_BYTES, measure, readme
 
 JSON_BYTES = 4 * 1024 * 1024
 SAFETENSORS_HEADER_BYTES = 100 * 1024 * 1024  #: what the format itself allows
-GGUF_ENTRIES = 4096
-GGUF_TEXT_BYTES = 64 * 1024
 #: A larger model gets no checksum: it would take longer than anybody waits.
 CHECKSUM_BYTES = 256 * 1024**3
 #: Share of memory beside the weights: cache, activations.
@@ -163,80 +162,6 @@ def _gguf(weights: list[Path]) -> dict[str, str]:
                 task="feature-extraction" if embeds else "text-generation",
             )
     return {}
-
-
-def gguf_header(file: Path) -> dict[str, Any]:
-    """Key-values of a GGUF header with `GGUF.version`, arrays left out; empty when it is none.
-
-    Reading stops at the first thing that is out of bounds: what was read until then is kept.
-    """
-    facts: dict[str, Any] = {}
-    try:
-        with file.open("rb") as stream:
-            if stream.read(4) != b"GGUF":
-                return {}
-            reader = _Gguf(stream, file.stat().st_size)
-            version, _tensors, entries = reader.numbers("<IQQ")
-            if version not in {2, 3}:
-                return {}
-            facts["GGUF.version"] = version
-            for _ in range(min(entries, GGUF_ENTRIES)):
-                key = reader.text()
-                value = reader.value(*reader.numbers("<I"))
-                if value is not None:
-                    facts[key] = value
-    except (OSError, ValueError, struct.error):
-        return facts
-    return facts
-
-
-class _Gguf:
-    """Reads the parts of a GGUF header; every length is checked against the file's size."""
-
-    _FORMS: Mapping[int, str] = {
-        0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?",
-        10: "<Q", 11: "<q", 12: "<d",
-    }  # fmt: skip
-    _TEXT, _ARRAY = 8, 9
-
-    def __init__(self, stream: BinaryIO, size: int) -> None:
-        self._stream = stream
-        self._size = size
-
-    def numbers(self, form: str) -> tuple[Any, ...]:
-        return struct.unpack(form, self._stream.read(struct.calcsize(form)))
-
-    def text(self) -> str:
-        (length,) = self.numbers("<Q")
-        if length > GGUF_TEXT_BYTES:
-            self._skip(length)
-            return ""
-        return self._stream.read(length).decode("utf-8", "replace")
-
-    def value(self, kind: int) -> Any:
-        """A value; None for an array, which is passed over."""
-        if kind in self._FORMS:
-            return self.numbers(self._FORMS[kind])[0]
-        if kind == self._TEXT:
-            return self.text()
-        if kind != self._ARRAY:
-            raise ValueError(kind)
-        element, count = self.numbers("<IQ")
-        if count > self._size:
-            raise ValueError(count)
-        if element in self._FORMS:
-            self._skip(count * struct.calcsize(self._FORMS[element]))
-        elif element == self._TEXT:
-            for _ in range(count):
-                self._skip(*self.numbers("<Q"))
-        else:
-            raise ValueError(element)  # arrays of arrays: nobody writes them
-        return None
-
-    def _skip(self, count: int) -> None:
-        if self._stream.tell() + count > self._size:
-            raise ValueError(count)
-        self._stream.seek(count, 1)
 
 
 def _card(path: Path) -> dict[str, str]:

@@ -55,7 +55,8 @@ class Tool:
         try:
             raw, said = process.communicate(timeout=self._seconds)
         except subprocess.TimeoutExpired:
-            self._kill(process)
+            _kill(process)
+            process.communicate()
             raise NotBuilt(f"It took longer than {self._seconds:g} s.") from None
         if process.returncode:
             words = last_words((raw + said).decode("utf-8", "replace"))
@@ -67,13 +68,15 @@ class Tool:
         with self._turn:
             self.stopped = True
             process = self._process
-        if process is not None and process.poll() is None:
-            self._kill(process)
+        if process is not None:
+            _kill(process)
 
-    def _kill(self, process: "subprocess.Popen[bytes]") -> None:
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """The tool with all that it started; whoever waits for it reaps it."""
+    if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def tool_environment() -> dict[str, str]:

@@ -13,7 +13,9 @@ from typing import Any
 from pierhead.core.templates import Environment
 from pierhead.sources.tool import NotBuilt, Tool
 
-_VERSION = re.compile(r"(?:[<>=!~]{0,2}\s*\d+(?:\.(?:\d+|\*)){0,2}(?:(?:a|b|rc)\d+)?(?:\s*,\s*|$))+")
+_VERSION = re.compile(
+    r"(?:[<>=!~]{0,2}\s*\d+(?:\.(?:\d+|\*)){0,2}(?:(?:a|b|rc)\d+)?(?:\s*,\s*|$))+"
+)
 _INSTALL = "install it (pip install 'pierhead[environments]') and restart the service"
 Say = Callable[[str], None]
 
@@ -52,7 +54,13 @@ class Uv:
         wanted.touch(mode=0o600)
         wanted.write_text("\n".join(environment.requirements) + "\n", "utf-8")
         self._run(
-            *("pip", "install", f"--python={folder / 'bin' / 'python'}", "--requirement", str(wanted)),
+            *(
+                "pip",
+                "install",
+                f"--python={folder / 'bin' / 'python'}",
+                "--requirement",
+                str(wanted),
+            ),
             # By the environment, not by arguments: an index's URL may hold a password.
             env={"UV_DEFAULT_INDEX": environment.index_url} if environment.index_url else {},
             insecure=environment.trusted_host,
@@ -91,7 +99,9 @@ class Uv:
             "UV_NO_PROGRESS": "1",
             "NO_COLOR": "1",
         }
-        return self.tool.run((self.program, *arguments), {**own, **(env or {}), **trusted}, self.keep)
+        return self.tool.run(
+            (self.program, *arguments), {**own, **(env or {}), **trusted}, self.keep
+        )
 
 
 def find_uv() -> str:

@@ -66,7 +66,9 @@ class Weights:
             case None:
                 return self._nothing(template)
             case FolderSource():
-                return _folder(Path(source.path), any_content=bool(template.command or template.script))
+                return _folder(
+                    Path(source.path), any_content=bool(template.command or template.script)
+                )
             case PackageSource():
                 return self._package(source)
             case OssSource():

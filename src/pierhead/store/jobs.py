@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
@@ -20,10 +21,21 @@ _EXPIRED = delete(_J).where(
 )
 _EXPIRED_ONE = _EXPIRED.where(_J.c.id == bindparam("id"))
 _OBJECT = select(_J.c.object).where(_J.c.id == bindparam("job"))
+_WEBHOOK = select(_J.c.webhook).where(_J.c.id == bindparam("job"))
 _STEP = {
     state: update(_J).where(_J.c.id == bindparam("job"), _J.c.state.in_(sorted(before(state))))
     for state in JobState
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of a job."""
+
+    state: JobState
+    answer: Mapping[str, Any]
+    finished: float
+    expires: float
 
 
 def add(tx: Connection, job: Job) -> None:
@@ -58,12 +70,17 @@ def commit(tx: Connection, job: str, uuid: str) -> None:
         raise Stale(f"The job {job} has ended already.")
 
 
-def end(tx: Connection, job: Job) -> bool:
-    """Write a job's answer; False when it has one already."""
-    step = _STEP[job.state].values(
-        state=job.state, answer=_text(job.answer), finished=job.finished, expires=job.expires
+def end(tx: Connection, job: str, ending: Ending) -> str | None:
+    """Write a job's answer; gives the webhook to tell, "" for none, None when the job had ended."""
+    step = _STEP[ending.state].values(
+        state=ending.state,
+        answer=_text(ending.answer),
+        finished=ending.finished,
+        expires=ending.expires,
     )
-    return bool(tx.execute(step, {"job": job.id}).rowcount)
+    if not tx.execute(step, {"job": job}).rowcount:
+        return None
+    return tx.execute(_WEBHOOK, {"job": job}).scalar_one()
 
 
 def unfinished(tx: Connection) -> list[Job]:

@@ -200,7 +200,7 @@ def _at_second(column: ColumnElement[Any], op: Op, second: int) -> Truth:
         Op.NOT_EQUAL: or_(not_(begun), over),
         Op.LESS: not_(begun),
         Op.AT_LEAST: begun,
-        Op.AT_MOST: not_(begun),
+        Op.AT_MOST: not_(over),
         Op.GREATER: over,
     }[op]
 
@@ -232,7 +232,9 @@ def _first_of_each(noun: Noun, field: str, wanted: list[Truth]) -> Select[str]:
     """The uuids of the rows that come first among those with the same value."""
     _T = noun.table.c
     place = func.row_number().over(
-        partition_by=_whole(noun.fields[field]), order_by=(_T.created, _T.uuid)
+        # In a list: of an AND it would take the parts for separate columns.
+        partition_by=[_whole(noun.fields[field])],
+        order_by=(_T.created, _T.uuid),
     )
     placed = select(_T.uuid, place.label("place")).where(*wanted).subquery()
     return select(placed.c.uuid).where(placed.c.place == 1)

@@ -5,7 +5,6 @@ values, operations of a later release, region; then the handler. Every answer is
 RequestId, every refusal is in the vendor's envelope.
 """
 
-import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -19,6 +18,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from pierhead.core.errors import NotFound, PierheadError, Unsupported
 from pierhead.core.ids import Clock, Entropy
 from pierhead.core.principals import AccessKey, BearerToken, Principal
+from pierhead.dialects.bodies import BodyLimits, Gone, Receive, TooLarge, TooSlow, read_body
 from pierhead.dialects.eas import errors, reading, sign
 from pierhead.dialects.eas.catalog import Catalog, Operation, WrongMethod, load
 from pierhead.dialects.eas.errors import WireError
@@ -29,9 +29,7 @@ _RETRY_AFTER = 5
 _log = structlog.stdlib.get_logger(__name__)
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +80,6 @@ class Limits:
     signatures: sign.Options = field(default_factory=sign.Options)
 
 
-class _Gone(Exception):
-    """The client went away while its body was read."""
-
-
 @dataclass(slots=True)
 class _Exchange:
     """One request and what is known of it so far; refusals name as much as there is."""
@@ -130,7 +124,7 @@ class EasApp:
         )
         try:
             code, body = "OK", _encoded(await self._answer(exchange))
-        except _Gone:
+        except Gone:
             return
         except WrongMethod as error:
             exchange.allowed = error.allowed
@@ -274,65 +268,23 @@ async def _read_body(exchange: _Exchange, limits: Limits) -> bytes:
     """The whole body.
 
     Raises:
-        WireError: it is too large (its rest is read first, within bounds), or too slow.
-        _Gone: the client went away.
+        WireError: it is too large, or too slow.
+        Gone: the client went away.
     """
-    declared = exchange.header("content-length")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limits.body:
-        await _refuse_body(exchange, limits, 0)
-    chunks: list[bytes] = []
-    size = 0
+    bounds = BodyLimits(limits.body, limits.body_seconds, limits.drain, limits.drain_seconds)
+    length, expect = exchange.header("content-length"), exchange.header("expect")
     try:
-        async with asyncio.timeout(limits.body_seconds):
-            more = True
-            while more:
-                chunk, more = await _chunk(exchange.receive)
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > limits.body:
-                    break
-    except TimeoutError as error:
+        return await read_body(exchange.receive, bounds, length, expect)
+    except TooSlow as error:
         exchange.close = True
         raise WireError(
             "RequestTimeout", f"The body did not arrive within {limits.body_seconds:g} s."
         ) from error
-    if size > limits.body:
-        await _refuse_body(exchange, limits, size if more else -1)
-    return b"".join(chunks)
-
-
-async def _chunk(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise _Gone
-    return message.get("body", b""), bool(message.get("more_body", False))
-
-
-async def _refuse_body(exchange: _Exchange, limits: Limits, read: int) -> None:
-    """Reads on, so that the client comes to read the answer; `read` < 0 = it has ended already.
-
-    A client that waits for `100 Continue` has sent nothing yet: it is answered at once.
-    """
-    waits = "100-continue" in exchange.header("expect").lower()
-    if read >= 0 and not (waits and read == 0):
-        read = await _drain(exchange, limits, read)
-    exchange.close = read >= 0
-    raise WireError(
-        "RequestEntityTooLarge", f"The body is larger than the limit of {limits.body} bytes."
-    )
-
-
-async def _drain(exchange: _Exchange, limits: Limits, read: int) -> int:
-    """-1 once the body has ended, else the bytes read when patience ended."""
-    try:
-        async with asyncio.timeout(limits.drain_seconds):
-            more = True
-            while more and read < limits.drain:
-                chunk, more = await _chunk(exchange.receive)
-                read += len(chunk)
-    except TimeoutError:
-        return read
-    return read if more else -1
+    except TooLarge as error:
+        exchange.close = not error.ended
+        raise WireError(
+            "RequestEntityTooLarge", f"The body is larger than the limit of {limits.body} bytes."
+        ) from error
 
 
 def _refusal(error: PierheadError, exchange: _Exchange) -> tuple[str, bytes]:

@@ -7,9 +7,9 @@ in MODEL_DIR); where a command names either of them, `{port}` and `{model_dir}` 
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from pierhead.core.errors import Invalid, Missing, Unsupported
 from pierhead.core.events import Notice
@@ -168,7 +168,7 @@ def _custom(
             container.path,
             f"the template [{base.name}] brings its own command; give image or script, not both",
         )
-    return replace(base, command=command)
+    return replace(base, command=command, script="", flags=())
 
 
 def _command(container: Part) -> tuple[str, ...]:
@@ -328,6 +328,27 @@ def _tell(part: Part, reason: str, message: str) -> None:
     part.notices.append(Notice(reason, message))
 
 
-def shown_container(template: str) -> dict[str, Any]:
-    """The container that stands for a registered template."""
-    return {"image": f"{IMAGE_PREFIX}{template}"}
+def shown_container(template: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The container that stands for a registered template, with the variables of a deployment."""
+    shown: dict[str, Any] = {"image": f"{IMAGE_PREFIX}{template}"}
+    if env:
+        shown["env"] = [{"name": name, "value": value} for name, value in env.items()]
+    return shown
+
+
+def named(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names under which the template of a document's container may be registered.
+
+    An image that comes beside a command is a template only if it says so: anybody may register a
+    template that is called like a well-known image.
+    """
+    containers = document.get("containers")
+    first: Any = cast("list[Any]", containers)[:1] if isinstance(containers, list) else []
+    container = cast("dict[str, Any]", first[0]) if first and isinstance(first[0], dict) else {}
+    image = container.get("image")
+    if not isinstance(image, str) or not image:
+        return ()
+    if not image.startswith(IMAGE_PREFIX) and (container.get("script") or container.get("command")):
+        return ()
+    name = image.removeprefix(IMAGE_PREFIX)
+    return tuple(dict.fromkeys((name, name.partition(":")[0])))

@@ -1,20 +1,22 @@
 """The operations of tier 1: each reads the call, asks for one use case, and shows what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
-from pierhead.core.errors import NotFound, Unsupported
+from pierhead.core.errors import Invalid, NotFound, Unsupported
 from pierhead.core.events import Notice
 from pierhead.core.services import Seen, Service
 from pierhead.dialects.eas import listing, present, revise
 from pierhead.dialects.eas import service_document as documents
 from pierhead.dialects.eas.app import Call, Handler
+from pierhead.dialects.eas.containers import named
 from pierhead.dialects.eas.messages import app_request, without_effect
 from pierhead.dialects.eas.present import APP, DOCUMENT, View
-from pierhead.operations import reports, services
+from pierhead.operations import reports, resolving, services
 from pierhead.operations.platform import Platform
+from pierhead.operations.resolving import Resolved
 from pierhead.operations.services import Decision, Draft
 from pierhead.store.events import EventQuery
 
@@ -54,9 +56,7 @@ class Handlers:
         """A service from a spec, with the weights that Config names or the spec brings along."""
         request = app_request(call.body)
         quota = call.query.get("QuotaId", "")
-        template = revise.resolve(
-            self._platform.template, sorted(self._platform.templates), request.spec or ""
-        )
+        found = await self._spec(call, request.spec or "", request.name or "")
         facts = {
             "AppType": request.app_type,
             "AppVersion": request.app_version,
@@ -66,13 +66,19 @@ class Handlers:
         draft = Draft(
             name=request.name or "",
             origin=APP,
-            template=template,
+            template=found.template,
             replicas=request.replicas or 0,
             submitted={key: value for key, value in facts.items() if value is not None},
             source=request.source,
             workspace=call.query.get("WorkspaceId", ""),
             quota=quota,
-            notices=(*request.notices, *_strangers(call), *revise.unlimited(quota)),
+            notices=(
+                *request.notices,
+                *_strangers(call),
+                *revise.unlimited(quota),
+                *found.notices,
+            ),
+            registration=found.registration,
         )
         return self._created(await services.create(self._platform, call.principal, draft))
 
@@ -82,7 +88,10 @@ class Handlers:
             raise Unsupported(
                 "Develop=true", "there is no development mode; a service runs as it is created"
             )
-        spec = documents.translate(call.body, self._platform.template)
+        found = await self._resolved(call, named(call.body), _document_name(call.body))
+        names = revise.Names(found)
+        spec = documents.translate(call.body, names)
+        fresh = names.fresh(call.body)
         draft = Draft(
             name=spec.name,
             origin=DOCUMENT,
@@ -97,18 +106,21 @@ class Handlers:
             group=spec.group,
             token=spec.token,
             labels=call.query.get("Labels", {}),
-            notices=(*spec.notices, *revise.unlimited(spec.quota_id)),
+            notices=(
+                *spec.notices,
+                *revise.unlimited(spec.quota_id),
+                *(fresh.notices if fresh else ()),
+            ),
         )
         return self._created(await services.create(self._platform, call.principal, draft))
 
     async def update_app_service(self, call: Call) -> Answer:
         """Only Replicas = scale, else a new version and a rolling update."""
         request = app_request(call.body)
-        template = None
+        found = None
         if request.spec is not None:
-            template = revise.resolve(
-                self._platform.template, sorted(self._platform.templates), request.spec
-            )
+            present_one, _seen = await services.find(self._platform, _name(call))
+            found = await self._spec(call, request.spec, present_one.name)
         quota = call.query.get("QuotaId")
         owners = revise.Owners(call.query.get("WorkspaceId"), quota)
         request = replace(
@@ -116,7 +128,7 @@ class Handlers:
         )
 
         def decide(service: Service, _seen: Seen, now: float) -> Decision:
-            return revise.app(service, request, template, owners, now)
+            return revise.app(service, request, found, owners, now)
 
         return self._message(
             await services.change(self._platform, call.principal, _name(call), decide), "updating"
@@ -125,9 +137,14 @@ class Handlers:
     async def update_service(self, call: Call) -> Answer:
         """Merge into the service JSON or put a new one in place."""
         merge = str(call.query.get("UpdateType", "merge")).lower() == "merge"
+        before, _seen = await services.find(self._platform, _name(call))
+        found: dict[str, Resolved] = {}
+        for document in (revise.config(before), call.body):
+            names = [name for name in named(document) if not revise.is_own(before, name)]
+            found |= await self._resolved(call, names, before.name)
 
         def decide(service: Service, _seen: Seen, now: float) -> Decision:
-            return revise.document(service, call.body, self._platform.template, now, merge=merge)
+            return revise.document(service, call.body, found, now, merge=merge)
 
         return self._message(
             await services.change(self._platform, call.principal, _name(call), decide), "updating"
@@ -255,6 +272,24 @@ class Handlers:
         }
         return {"AccessToken": service.token, "Endpoints": [endpoint], "Message": ""}
 
+    async def _spec(self, call: Call, spec: str, service: str) -> Resolved:
+        """The template that a ServiceSpec names, for a service of this name."""
+        found = await resolving.resolve(self._platform, call.principal, spec, service)
+        if found is None:
+            known = await resolving.known(self._platform, call.principal)
+            raise Invalid("ServiceSpec", f"[{spec[:80]}] is not known", ", ".join(known))
+        return found
+
+    async def _resolved(
+        self, call: Call, names: Iterable[str], service: str
+    ) -> dict[str, Resolved]:
+        """The first of these names that a template has, with the template."""
+        for name in names:
+            found = await resolving.resolve(self._platform, call.principal, name, service)
+            if found is not None:
+                return {name: found}
+        return {}
+
     def _created(self, service: Service) -> Answer:
         return present.created(self._view, service, "Creating")
 
@@ -272,6 +307,14 @@ class Handlers:
 
 def _name(call: Call) -> str:
     return present.core_id(call.path["ServiceName"])
+
+
+def _document_name(document: Mapping[str, Any]) -> str:
+    """The name in a service JSON that nobody has checked yet."""
+    metadata = document.get("metadata")
+    name: Any = cast("dict[str, Any]", metadata).get("name") if isinstance(metadata, dict) else None
+    name = name or document.get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _strangers(call: Call) -> tuple[Notice, ...]:

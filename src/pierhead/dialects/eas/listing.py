@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pierhead.core.errors import Invalid
+from pierhead.core.names import id_of
 from pierhead.core.replicas import ReplicaStatus
 from pierhead.dialects.eas.present import INSTANCE_STATUS, core_id
 from pierhead.runtimes.base import LogLine
@@ -54,7 +55,7 @@ def service_query(query: Mapping[str, Any]) -> ServiceQuery:
     return ServiceQuery(
         name=query.get("ServiceName", ""),
         contains=query.get("Filter", ""),
-        id=core_id(query.get("ServiceUid", "")),
+        id=_digits(query.get("ServiceUid", "")),
         group=query.get("GroupName", ""),
         workspace=query.get("WorkspaceId", ""),
         or_no_workspace=bool(query.get("IncludeNoWorkspace")),
@@ -69,6 +70,11 @@ def service_query(query: Mapping[str, Any]) -> ServiceQuery:
         offset=(number - 1) * size,
         limit=size,
     )
+
+
+def _digits(uid: str) -> str:
+    found = core_id(uid)
+    return id_of(found) or found
 
 
 def page(query: Mapping[str, Any], number: str = "PageNumber") -> tuple[int, int]:

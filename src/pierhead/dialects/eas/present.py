@@ -3,6 +3,7 @@
 Every field is there and none is null: clients index some, and take null as absent (WIRE section 6).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typing import Any, cast
 from pydantic_core import to_json
 
 from pierhead.core.events import Event
+from pierhead.core.names import ID_DIGITS, by_id
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.resources import MIB
 from pierhead.core.services import Seen, Service
@@ -20,6 +22,7 @@ from pierhead.core.status import Verdict, verdict
 
 APP = "eas.app"  #: Service.origin of app services
 DOCUMENT = "eas.service"  #: Service.origin of services made from a service JSON
+_SERVICE_ID = re.compile(rf"eas-m-([0-9a-f]{{{ID_DIGITS},32}})")
 _LISTED = 1024  #: service objects that lists remember, some kilobytes each
 
 INSTANCE_STATUS = {
@@ -184,21 +187,23 @@ def event(item: Event) -> dict[str, str]:
 
 
 def service_id(item: Service) -> str:
-    """`eas-m-` and the id: letters and digits, as the vendor's."""
-    return f"eas-m-{item.id}"
+    """`eas-m-` and the first digits of the id: letters and digits, as the vendor's."""
+    return f"eas-m-{item.id[:ID_DIGITS]}"
 
 
 def core_id(name: str) -> str:
-    """A name or id from a path, with the vendor's prefix taken off an id."""
-    return name.removeprefix("eas-m-") if len(name) == 38 else name
+    """A name from a path as it is; an id of the vendor's shape as `names.by_id` gives it."""
+    found = _SERVICE_ID.fullmatch(name)
+    return by_id(found[1]) if found else name
 
 
 def image(item: Service) -> str:
     """The first container's image, as far as a process has one."""
-    if item.origin == APP:
-        return f"pierhead/{item.current.template.name}"
-    containers = cast("list[dict[str, Any]]", item.current.submitted.get("containers") or [{}])
-    return str(containers[0].get("image") or "")
+    template = item.current.template
+    if item.origin == DOCUMENT:
+        containers = cast("list[dict[str, Any]]", item.current.submitted.get("containers") or [{}])
+        return str(containers[0].get("image") or "")
+    return next(iter(template.images.values()), f"pierhead/{template.name}")
 
 
 def time_text(at: float) -> str:

@@ -6,6 +6,7 @@ Every key has an effect, or is refused by name, or is reported by name in a noti
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, cast
 
 from pierhead.core.errors import Invalid, Missing, NotFound, Unsupported
@@ -13,6 +14,7 @@ from pierhead.core.events import Notice
 from pierhead.core.mounts import NasSource, OssSource, Source
 from pierhead.core.names import service_name
 from pierhead.core.resources import MIB, Resources
+from pierhead.core.services import Service
 from pierhead.core.templates import Rolling, Template
 from pierhead.dialects.eas.containers import (
     Mounted,
@@ -145,10 +147,16 @@ def _resources(top: Part, metadata: Part, usual: Resources) -> Resources:
     cpu, memory = metadata.number("cpu", 0.01), metadata.integer("memory", 1)
     gpu = metadata.integer("gpu", 0, 1024)
     _computing(top.part("cloud"), sized=cpu is not None and memory is not None)
-    return Resources(
+    sized = Resources(
         cpu=usual.cpu if cpu is None else cpu,
         memory=usual.memory if memory is None else memory * MIB,
         gpu=usual.gpu if gpu is None else gpu,
+    )
+    # A template's requests belong to its own limits; to others they would be out of proportion.
+    return replace(
+        sized,
+        cpu_request=usual.cpu_request if sized.cpu == usual.cpu else None,
+        memory_request=usual.memory_request if sized.memory == usual.memory else None,
     )
 
 
@@ -266,6 +274,24 @@ def derive(
     if mount:
         model = {"resource_type": "model"}
         document["storage"] = [{"mount_path": _MOUNT_PATH, **mount, "properties": model}]
+    return document
+
+
+def synthesized(service: Service, template: str, owners: Mapping[str, str]) -> dict[str, Any]:
+    """The service JSON of a deployment that was made through another door, from its snapshot.
+
+    `template` names the snapshot: an update with the same image keeps it.
+    """
+    current = service.current.template
+    resources = current.resources
+    document = derive(service.name, service.replicas, template, service.current.source, owners)
+    sizes = {
+        "cpu": resources.cpu,
+        "memory": None if resources.memory is None else ceil(resources.memory / MIB),
+        "gpu": resources.gpu,
+    }
+    document["metadata"] |= {key: value for key, value in sizes.items() if value}
+    document["containers"] = [shown_container(template, current.env)]
     return document
 
 

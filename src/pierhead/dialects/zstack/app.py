@@ -54,7 +54,7 @@ class ZStackApp:
             raise ValueError(f"handlers of unknown APIs: {sorted(strangers)}")
         options = options or Options()
         self._doors, self._options = doors, options
-        self._dispatcher = Dispatcher(doors, {"GetVersion": self._version, **handlers}, options)
+        self._dispatcher = Dispatcher(doors, handlers, options)
 
     async def close(self, seconds: float = 5.0) -> None:
         """Wait for calls that were answered 202 and still run."""
@@ -111,9 +111,6 @@ class ZStackApp:
     async def _log_in(self, exchange: Exchange, uuid: str) -> None:
         exchange.login = await self._doors.find_login(uuid)
         exchange.principal = exchange.login.principal
-
-    async def _version(self, _call: Call) -> dict[str, Any]:
-        return {"version": self._options.version}
 
     # ---- REST
 
@@ -183,7 +180,7 @@ class ZStackApp:
         if given.startswith("OAuth"):
             await self._log_in(exchange, given.removeprefix("OAuth").strip())
         elif given.startswith("ZStack"):
-            raw = exchange.path[exchange.path.index("/", 1) :]  # a route was found, so there is one
+            raw = exchange.path.partition("zstack")[2]  # its first part: a route was found
             signed = Signed(exchange.method, raw, unquote(raw), exchange.headers)
             exchange.principal = await self._doors.judge_signature(signed)
         else:

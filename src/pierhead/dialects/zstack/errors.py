@@ -40,6 +40,12 @@ class TextRefusal(errors.Refused):
         super().__init__(text)
 
 
+def wrong_method(method: str, allowed: Sequence[str]) -> TextRefusal:
+    """405, with the methods that the path has."""
+    text = f"the method {method[:20]} is not supported here: {', '.join(allowed)}"
+    return TextRefusal(405, text, allowed)
+
+
 class UnknownMessage(errors.Refused):
     """No API has this RPC message."""
 

@@ -10,7 +10,7 @@ from pierhead.dialects.bodies import BodyLimits, Receive, TooLarge, TooSlow, rea
 from pierhead.dialects.zstack.answers import JSON, TEXT, encoded, failure
 from pierhead.dialects.zstack.calls import NOBODY
 from pierhead.dialects.zstack.catalog import Api
-from pierhead.dialects.zstack.errors import Asked, TextRefusal, body_of, code_of
+from pierhead.dialects.zstack.errors import Asked, TextRefusal, body_of, code_of, wrong_method
 
 #: Milliseconds that a 202 says its job may take, unless the client says it.
 API_TIMEOUT = 1_800_000
@@ -93,7 +93,7 @@ class Exchange:
             TextRefusal: 405.
         """
         if self.method not in allowed:
-            raise TextRefusal(405, f"the method {self.method[:20]} is not supported here", allowed)
+            raise wrong_method(self.method, allowed)
 
     async def body(self, limits: BodyLimits) -> bytes:
         """The whole body.

@@ -1,10 +1,11 @@
 """The catalog as an OpenAPI 3.1 document: all 74 APIs, supported or not, and the RPC door."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pierhead.dialects.zstack.catalog import Api, Catalog, Field, Param
+from pierhead.dialects.zstack import json_schema
+from pierhead.dialects.zstack.catalog import Api, Catalog
 from pierhead.dialects.zstack.errors import CODES
 
 #: What every Query API takes: name -> (JSON type, meaning).
@@ -19,20 +20,6 @@ QUERY_PARAMETERS: Mapping[str, tuple[str, str]] = {
     "groupBy": ("string", "Only the first row per value of this field."),
     "filterName": ("string", "type:value; no type is known here."),
 }
-_PRIMITIVES: Mapping[str, dict[str, Any]] = {
-    "String": {"type": "string"},
-    "Integer": {"type": "integer", "format": "int32"},
-    "int": {"type": "integer", "format": "int32"},
-    "Long": {"type": "integer", "format": "int64"},
-    "long": {"type": "integer", "format": "int64"},
-    "Float": {"type": "number"},
-    "Boolean": {"type": "boolean"},
-    "boolean": {"type": "boolean"},
-    "Timestamp": {"type": "string", "examples": ["Nov 14, 2017 10:20:57 PM"]},
-    "List": {"type": "array"},
-    "LinkedHashMap": {"type": "object"},
-}
-_NEVER_NULL = frozenset({"int", "long", "boolean"})
 _JSON = "application/json"
 
 
@@ -120,7 +107,7 @@ def _query_parameters(api: Api, catalog: Catalog) -> list[dict[str, Any]]:
             "name": item.name,
             "in": "query",
             "required": item.required,
-            "schema": _param(item, catalog),
+            "schema": json_schema.of_param(item, catalog),
         }
         for item in api.params
         if item.place == "query"
@@ -139,7 +126,7 @@ def _query_schema(kind: str) -> dict[str, Any]:
 
 def _body(api: Api, catalog: Catalog) -> dict[str, Any]:
     """The parameters under their wrapper. The tags may also stand beside it."""
-    inner = _object((item for item in api.params if item.place == "body"), catalog)
+    inner = json_schema.of_fields((item for item in api.params if item.place == "body"), catalog)
     value: dict[str, Any] = {
         "type": "object",
         "properties": {api.wrapper: inner},
@@ -152,63 +139,22 @@ def _body(api: Api, catalog: Catalog) -> dict[str, Any]:
     return value
 
 
-def _object(params: Iterable[Param], catalog: Catalog) -> dict[str, Any]:
-    listed = list(params)
-    value: dict[str, Any] = {
-        "type": "object",
-        "properties": {item.name: _param(item, catalog) for item in listed},
-    }
-    required = [item.name for item in listed if item.required]
-    return {**value, "required": required} if required else value
-
-
-def _param(item: Param, catalog: Catalog) -> dict[str, Any]:
-    lengths = "Items" if item.type.startswith("List<") else "Length"
-    facets: dict[str, Any] = {
-        "enum": list(item.values) or None,
-        "examples": sorted(set(item.spelling.values())) or None,
-        "default": item.default,
-        "minimum": item.low,
-        "maximum": item.high,
-        f"min{lengths}": item.shortest or None,
-        f"max{lengths}": item.longest or None,
-        "description": "Accepted; has no effect on this platform." if item.no_effect else None,
-    }
-    shown = {name: value for name, value in facets.items() if value is not None}
-    return {**_type(item.type, catalog), **shown}
-
-
-def _type(name: str, catalog: Catalog) -> dict[str, Any]:
-    """The schema of a type as the wire's clients spell it; an unknown one may be anything."""
-    if name.startswith("List<"):
-        return {"type": "array", "items": _type(name[5:-1], catalog)}
-    if name.startswith("Map<String,"):
-        return {"type": "object", "additionalProperties": _type(name[11:-1], catalog)}
-    if name in catalog.inventories or name in catalog.structs:
-        return {"$ref": f"#/components/schemas/{name}"}
-    return dict(_PRIMITIVES.get(name, {}))
-
-
 def _schemas(catalog: Catalog) -> dict[str, Any]:
-    structs = {name: _object(fields, catalog) for name, fields in catalog.structs.items()}
+    structs = {
+        name: json_schema.of_fields(fields, catalog) for name, fields in catalog.structs.items()
+    }
     objects = {
         name: {
             "type": "object",
             "properties": {
-                item.name: _field(item, catalog) for item in found.fields if not item.never
+                item.name: json_schema.of_answer(item, catalog)
+                for item in found.fields
+                if not item.never
             },
         }
         for name, found in catalog.inventories.items()
     }
     return {**structs, **objects, "Refusal": _refusal(), "Accepted": _accepted()}
-
-
-def _field(item: Field, catalog: Catalog) -> dict[str, Any]:
-    """A field of an answer: null where it is not set, unless its type has no null."""
-    schema = _type(item.type, catalog)
-    if not schema or item.type in _NEVER_NULL:
-        return schema
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _responses(apis: Sequence[Api], catalog: Catalog) -> dict[str, Any]:
@@ -228,7 +174,7 @@ def _responses(apis: Sequence[Api], catalog: Catalog) -> dict[str, Any]:
 
 
 def _answer(api: Api, catalog: Catalog) -> dict[str, Any]:
-    properties = {key: _type(kind, catalog) for key, kind in api.response.items()}
+    properties = {key: json_schema.of_type(kind, catalog) for key, kind in api.response.items()}
     if api.query:
         properties["total"] = {"type": "integer", "format": "int64"}
         properties["schema"] = {"type": "object", "additionalProperties": {"type": "string"}}

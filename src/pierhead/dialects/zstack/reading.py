@@ -76,23 +76,15 @@ def judge(api: Api, typed: Mapping[str, Any]) -> Values:
     for name, listed in texts.items():
         if len(listed) > _MOST_ELEMENTS:
             raise Invalid(name, f"it has more than {_MOST_ELEMENTS} elements")
+    # Required ones name objects that are there, not the one to be made.
     optional = {param.name for param in api.params if not param.required}
-    # Required ones name an object that exists, not the one to be made.
-    uuid = params.pop("resourceUuid", "") if "resourceUuid" in optional else ""
-    if uuid != "" or "resourceUuid" in typed.keys() & optional:
-        _check_uuid(uuid)
+    uuid = params.pop("resourceUuid", None) if "resourceUuid" in optional else None
+    if uuid is not None and not _UUID.fullmatch(uuid):
+        legal = "32 lower-case hex digits of a UUID of version 1 to 5, without dashes"
+        raise Invalid("resourceUuid", f"[{uuid[:80]}] is no uuid", legal)
     patterns = tuple(params.pop("tagUuids", ())) if "tagUuids" in optional else ()
-    extras = Extras(uuid, patterns, texts["systemTags"], texts["userTags"])
+    extras = Extras(uuid or "", patterns, texts["systemTags"], texts["userTags"])
     return Values(params, extras, _no_effect(api.params, params))
-
-
-def _check_uuid(uuid: str) -> None:
-    if not _UUID.fullmatch(uuid):
-        raise Invalid(
-            "resourceUuid",
-            f"[{uuid[:80]}] is no uuid",
-            "32 lower-case hex digits of a UUID of version 1 to 5, without dashes",
-        )
 
 
 def _no_effect(params: Sequence[Param], values: Mapping[str, Any]) -> tuple[str, ...]:

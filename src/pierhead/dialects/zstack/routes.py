@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from pierhead.dialects.strict_json import UNCLEAN
 from pierhead.dialects.zstack.catalog import Api, load
-from pierhead.dialects.zstack.errors import TextRefusal
+from pierhead.dialects.zstack.errors import TextRefusal, wrong_method
 
 _VARIABLE = "{}"
 _LONGEST_SHOWN = 200
@@ -53,17 +53,14 @@ def match(method: str, raw_path: str) -> Route:
     path = "/" + "/".join(segments[1:])
     node, values = _find(segments)
     if method == "PUT" and (node is None or "actions" in values):
-        stem, stem_values = _find(segments[:-1]) if segments[-1] == "actions" else (None, [])
+        stem, stem_values = _find(segments[:-1]) if segments[-1:] == ["actions"] else (None, [])
         if stem is not None and "PUT" in stem.ends:
             node, values = stem, stem_values
     if node is None:
         raise TextRefusal(404, no_api(path))
     end = node.ends.get(method)
     if end is None:
-        allowed = tuple(sorted(node.ends))
-        raise TextRefusal(
-            405, f"the method {method[:20]} is not supported here: {', '.join(allowed)}", allowed
-        )
+        raise wrong_method(method, tuple(sorted(node.ends)))
     return Route(end.apis, dict(zip(end.variables, values, strict=True)), path, end.item)
 
 

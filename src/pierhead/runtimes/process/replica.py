@@ -53,9 +53,7 @@ class Replica:
         self._reason = self._message = ""
         self._last_exit: Exit | None = None
         self._last_lines: tuple[str, ...] = ()
-        self._hidden = secrets(
-            {**intent.workload.files.env, **intent.workload.template.env}
-        )
+        self._hidden = secrets({**intent.workload.files.env, **intent.workload.template.env})
         self._alarms: set[asyncio.Task[None]] = set()
 
     # ---- what others see ------------------------------------------------------------------

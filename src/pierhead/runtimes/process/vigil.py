@@ -136,8 +136,10 @@ class Vigil:
 
     async def _memory(self, limit: int) -> None:
         """Where no cgroup limits what all processes of a run take together."""
-        while (used := await asyncio.to_thread(self._tree.memory)) <= limit:
+        used = 0
+        while used <= limit:
             await asyncio.sleep(_WEIGH)
+            used = await asyncio.to_thread(self._tree.memory)
         cause = diagnosis.too_much_memory(human_bytes(used), human_bytes(limit))
         self._findings.doomed(cause)
 

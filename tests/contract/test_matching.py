@@ -9,13 +9,15 @@ from registry_world import ANNA, Play, World, play
 
 from builders import ROOT, a_template, a_version
 from pierhead.core.errors import Invalid, NotFound
+from pierhead.core.query import Query
 from pierhead.core.registry import ArchitectureImage
 from pierhead.core.resources import GIB, Resources
-from pierhead.operations import matching
+from pierhead.operations import matching, zones
 from pierhead.operations.effective import DeployWish
 from pierhead.operations.matching import Need
 from pierhead.operations.models import Ties
 from pierhead.store import models as model_rows
+from pierhead.store import templates as template_rows
 
 __all__ = ["play"]
 
@@ -23,10 +25,12 @@ Run = Callable[[Play], None]
 
 
 async def fits(world: World, models: list[str], replicas: int = 1, **wish: Any) -> set[str]:
-    """Names of the templates, other than the shipped ones, that fit."""
-    need = Need(tuple(models), (), replicas, DeployWish(**wish))
+    """Names of the templates that fit, of all that were registered."""
+    known = await world.db.read(template_rows.page, Query())
+    mine = tuple(template.uuid for template in known.rows if not template.shipped)
+    need = Need(tuple(models), mine, replicas, DeployWish(zone=zones.first_id("local"), **wish))
     found = await matching.fitting(world.platform, ROOT, need)
-    return {template.name for template in found if not template.shipped}
+    return {template.name for template in found}
 
 
 def test_a_template_with_models_serves_those_and_one_without_what_its_framework_reads(
@@ -69,8 +73,9 @@ def test_what_is_deployed_takes_its_part_of_the_machine(play: Run) -> None:
         model = await world.model()
         assert await fits(world, [model.uuid], 4) == {"chat"}
         assert await fits(world, [model.uuid], 5) == set()
-        assert await fits(world, [model.uuid], 8, cpu=1, memory=1024) == {"chat"}
+        assert await fits(world, [model.uuid], 8, memory=2048) == {"chat"}
         assert await fits(world, [model.uuid], 1, memory=17 * GIB) == set()
+        assert await fits(world, [model.uuid], 1, cpu=9) == set()
         held = a_template(resources=Resources(cpu=1.0, memory=9 * GIB, memory_request=5 * GIB))
         await world.service(replicas=1, current=a_version(template=held))
         assert await fits(world, [model.uuid], 2) == {"chat"}
@@ -82,18 +87,19 @@ def test_what_is_deployed_takes_its_part_of_the_machine(play: Run) -> None:
 def test_what_is_named_must_be_there(play: Run) -> None:
     async def scene(world: World) -> None:
         model, theirs = await world.model(), await world.template(ROOT)
-        nowhere = "0" * 32
-        for need in (
-            Need((nowhere,), (), 1, DeployWish()),
-            Need((), (nowhere,), 1, DeployWish()),
-            Need((), (), 1, DeployWish(zone=nowhere)),
-            Need((model.uuid,), (theirs.uuid,), 1, DeployWish()),
+        nowhere, here = "0" * 32, DeployWish(zone=zones.first_id("local"))
+        for actor, need in (
+            (ROOT, Need((nowhere,), (), 1, here)),
+            (ROOT, Need((), (nowhere,), 1, here)),
+            (ROOT, Need((model.uuid,), (theirs.uuid,), 1, DeployWish(zone=nowhere))),
+            (ANNA, Need((model.uuid,), (), 1, here)),
+            (ANNA, Need((), (theirs.uuid,), 1, here)),
         ):
             with pytest.raises(NotFound):
-                await matching.fitting(world.platform, ANNA, need)
+                await matching.fitting(world.platform, actor, need)
         with pytest.raises(Invalid, match="instanceNumber"):
-            await matching.fitting(world.platform, ROOT, Need((), (), 0, DeployWish()))
-        chosen = Need((model.uuid,), (theirs.uuid,), 1, DeployWish())
+            await matching.fitting(world.platform, ROOT, Need((), (), 0, here))
+        chosen = Need((model.uuid,), (theirs.uuid,), 1, here)
         assert await matching.fitting(world.platform, ROOT, chosen) == [theirs]
 
     play(scene)

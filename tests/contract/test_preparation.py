@@ -294,6 +294,7 @@ def test_environments_in_use_are_kept_when_old_ones_are_let_go(db: Database) -> 
         kept = its.environments.kept
         assert 1 <= len(kept) <= 2, "once an hour"
         assert kept[0] == {PYTHON, older}, "the version that still serves counts too"
+        assert virtual_time.wall() - its.environments.before[0] > 29 * 86400
 
     tell(db, story)
 

@@ -678,7 +678,7 @@ texts_by_kind: dict[Kind, st.SearchStrategy[str]] = {
     | letters.map(lambda text: f"%{text}%"),
     Kind.LIST: letters | st.sampled_from(["X86_64", "x86%", "AARCH64,a", "%"]),
     Kind.INTEGER: st.sampled_from(
-        ["0", "1", " 2 ", "3.0", "1.5", "x", "", str(2**63), "1,2", "-1"]
+        ["0", "1", " 2 ", "3.0", "1.5", "x", "", str(2**63), str(2**40), "1,2", "-1"]
     ),
     Kind.BOOLEAN: st.sampled_from(["true", "FALSE", "1", "maybe", "true,false", ""]),
     Kind.TIME: st.sampled_from(
@@ -699,6 +699,7 @@ TELLING = [
     "status",
     "cpuArchitectures",
     "capacity.modelUsedCapacity",
+    "capacity.fineTuneUsedCapacity",
     "modelCenter.name",
     "modelServiceRefs.isDefault",
     "modelServiceImages.dockerImage",

@@ -1,4 +1,4 @@
-"""Who may call a service: the three forms of `Authorization` that EAS clients send (WIRE §12)."""
+"""Who may call a service: the three forms of `Authorization` that EAS clients send."""
 
 import base64
 import binascii

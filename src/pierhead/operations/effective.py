@@ -26,8 +26,10 @@ NO_EFFECT = "ParameterHasNoEffect"
 #: Variables that the platform sets for every replica.
 RESERVED = ("PORT", "HOST", "MODEL_DIR", "SERVICE_NAME", "REPLICA_ID")
 _ARCHIVES = (".whl", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".egg")
+# Possessive all through: a line that is none costs no more than its length.
 _REQUIREMENT = re.compile(
-    r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(\[[\w\s,.-]*\])?\s*\(?[\w\s.,*+!<>=~-]*\)?\s*(;[^/\\]*)?"
+    r"(?P<name>[A-Za-z0-9][\w.-]*+)\s*+(\[[\w\s,.-]*+\]\s*+)?+"
+    r"\(?[\w\s.,*+!<>=~-]*+\)?+\s*+(;[^/\\]*+)?+"
 )
 
 

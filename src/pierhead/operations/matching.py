@@ -13,7 +13,7 @@ from pierhead.core.replicas import Node
 from pierhead.core.resources import Resources
 from pierhead.core.services import Service
 from pierhead.core.templates import Template
-from pierhead.operations import effective, references, resolving
+from pierhead.operations import checks, effective, references, resolving, zones
 from pierhead.operations.effective import DeployWish
 from pierhead.operations.platform import Platform
 from pierhead.store import bindings as binding_rows
@@ -45,10 +45,13 @@ async def fitting(platform: Platform, actor: Principal, need: Need) -> list[Regi
     shared: it has to suffice for one replica.
 
     Raises:
-        NotFound: a model or template is not there.
+        Invalid: the number of replicas is not legal.
+        NotFound: the zone, a model or a template is not there.
     """
+    checks.between("instanceNumber", need.replicas, 1, checks.INTEGER)
 
     def read(tx: Connection) -> list[RegisteredTemplate]:
+        zones.existing(tx, need.wish.zone)
         models = [references.model(tx, actor, uuid) for uuid in dict.fromkeys(need.models)]
         wanted = [references.template(tx, actor, uuid) for uuid in dict.fromkeys(need.templates)]
         bound = binding_rows.of_templates(tx, [template.uuid for template in wanted])

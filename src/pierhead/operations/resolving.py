@@ -127,8 +127,7 @@ def _facts(
         )
     model = references.model(tx, actor, wish.model) if wish.model else None
     if model is None:
-        bound = _bound_model(tx, registered.uuid)
-        model = model_rows.load(tx, bound) if bound else None
+        model = _bound_model(tx, actor, registered)
     datasets = [references.dataset(tx, actor, uuid) for uuid in dict.fromkeys(wish.datasets)]
     return Facts(
         service="",
@@ -141,10 +140,22 @@ def _facts(
     )
 
 
-def _bound_model(tx: Connection, template: str) -> str | None:
-    """The model whose default the template is, else the only one; None when that is not clear."""
-    bindings = binding_rows.of_templates(tx, [template])
-    for choice in ([one for one in bindings if one.default], bindings):
+def _bound_model(tx: Connection, actor: Principal, registered: RegisteredTemplate) -> Model | None:
+    """The model whose default the template is, else the only one; None when that is not clear.
+
+    Others may bind models of theirs to a template that they only see: those are not served to
+    everybody who deploys it.
+    """
+    bindings = binding_rows.of_templates(tx, [registered.uuid])
+    models = {model.uuid: model for model in model_rows.many(tx, [one.model for one in bindings])}
+    eligible = [one for one in bindings if _offered(actor, registered, models.get(one.model))]
+    for choice in ([one for one in eligible if one.default], eligible):
         if len(choice) == 1:
-            return choice[0].model
+            return models[choice[0].model]
     return None
+
+
+def _offered(actor: Principal, registered: RegisteredTemplate, model: Model | None) -> bool:
+    if model is None or not rights.sees(actor, model):
+        return False
+    return model.owner in {actor.id, registered.owner} or model.share_mode == rights.PUBLIC

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, String, case, literal
-
 from pierhead.core.registry import Capacity, ModelCenter, ResourceType
-from pierhead.store.query import Field, Noun, Relation, constant, fields, no_value
+from pierhead.store.query import Field, Noun, Relation, constant, either, fields, no_value
 from pierhead.store.registry_tables import centers
 from pierhead.store.shelf import Form, Shelf, names_of
 
@@ -34,12 +32,7 @@ FIELDS: Mapping[str, Field] = {
             "lastOpDate": "updated",
         },
     ),
-    "status": Field.of(
-        case(
-            (centers.c.connected, literal("Connected", String())),
-            else_=literal("Disconnected", String()),
-        )
-    ),
+    "status": either(centers.c.connected, "Connected", "Disconnected"),
     "zdfs": no_value(),
 }
 _CAPACITY = {
@@ -57,7 +50,7 @@ _CAPACITY = {
     ),
     # Pierhead keeps no files of these kinds.
     **{
-        f"{kind}UsedCapacity": constant(0, BigInteger())
+        f"{kind}UsedCapacity": constant(0)
         for kind in ("fineTune", "modelEvaluation", "installation", "temporary")
     },
 }

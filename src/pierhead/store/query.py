@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ColumnElement,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     cast,
     exists,
     func,
@@ -30,7 +32,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import Integer, TypeEngine
 
-from pierhead.core.comparing import Comparison, Kind, Op, Pattern, Value, Wild, ascii_lower
+from pierhead.core.comparing import Comparison, Kind, Op, Pattern, Wild, ascii_lower
 from pierhead.core.query import SYSTEM_TAG, TAG_FIELDS, TAG_UUID, Demand, Query, understood
 from pierhead.store.asking import Scope
 from pierhead.store.registry_tables import tags
@@ -99,9 +101,16 @@ def no_value(kind: TypeEngine[Any] | None = None) -> Field:
     return Field.of(cast(null(), kind or Text()))
 
 
-def constant(value: Value, kind: TypeEngine[Any]) -> Field:
+def constant(value: str | int) -> Field:
     """A field that is the same in every row."""
-    return Field.of(literal(value, kind))
+    if isinstance(value, str):
+        return Field.of(_CodePoints(literal(value, Text())))
+    return Field.of(literal(value, BigInteger()))
+
+
+def either(truth: ColumnElement[bool], yes: str, no: str) -> Field:
+    """A field that puts a truth into words."""
+    return Field.of(_CodePoints(case((truth, literal(yes, Text())), else_=literal(no, Text()))))
 
 
 def rows(
@@ -255,6 +264,23 @@ def _floor(element: _Floor, compiler: SQLCompiler, **how: Any) -> str:  # pyrigh
 @compiles(_Floor, "sqlite")
 def _truncated(element: _Floor, compiler: SQLCompiler, **how: Any) -> str:  # pyright: ignore[reportUnusedFunction]
     return f"CAST({compiler.process(element.clauses, **how)} AS INTEGER)"
+
+
+class _CodePoints(GenericFunction[str]):
+    """A text that stands in no column, in the order that our columns have."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_CodePoints, "postgresql")
+def _collated(element: _CodePoints, compiler: SQLCompiler, **how: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    return f'({compiler.process(element.clauses, **how)} COLLATE "C")'
+
+
+@compiles(_CodePoints)
+def _bare(element: _CodePoints, compiler: SQLCompiler, **how: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    return f"({compiler.process(element.clauses, **how)})"
 
 
 _KINDS: tuple[tuple[type[TypeEngine[Any]], Kind], ...] = (

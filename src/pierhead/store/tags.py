@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, String, bindparam, case, delete, exists, literal, or_, select
+from sqlalchemy import Connection, bindparam, delete, exists, literal, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.errors import Duplicate
@@ -14,7 +14,7 @@ from pierhead.core.registry import ResourceType, Tag
 from pierhead.store import datasets, models, patterns, templates
 from pierhead.store import query as asked
 from pierhead.store.asking import EVERYTHING, Scope
-from pierhead.store.query import Field, Noun, Relation, Truth, fields
+from pierhead.store.query import Noun, Relation, Truth, either, fields
 from pierhead.store.registry_tables import centers as center_table
 from pierhead.store.registry_tables import datasets as dataset_table
 from pierhead.store.registry_tables import models as model_table
@@ -57,9 +57,7 @@ NOUN = Noun(
                 "lastOpDate": "updated",
             },
         ),
-        "type": Field.of(
-            case((tags.c.system, literal("System", String())), else_=literal("User", String()))
-        ),
+        "type": either(tags.c.system, "System", "User"),
     },
     {"tagPattern": Relation(patterns.FIELDS, pattern_table.c.uuid == tags.c.pattern)},
     seen_by=seen_by,

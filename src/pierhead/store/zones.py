@@ -1,7 +1,5 @@
 """Zones as stored."""
 
-from sqlalchemy import String
-
 from pierhead.core.registry import Zone
 from pierhead.store.query import Noun, constant, fields
 from pierhead.store.registry_tables import zones
@@ -21,8 +19,8 @@ NOUN = Noun(
                 "lastOpDate": "updated",
             },
         ),
-        "state": constant("Enabled", String()),
-        "type": constant("zstack", String()),
+        "state": constant("Enabled"),
+        "type": constant("zstack"),
     },
 )
 _SHELF = Shelf("ZoneVO", NOUN, Form(Zone, names_of(Zone)))

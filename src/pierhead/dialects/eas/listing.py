@@ -1,4 +1,4 @@
-"""Filters, sorting and paging of the list operations, as WIRE sections 3 and 13 have them. Pure."""
+"""Filters, sorting and paging of the list operations, as the wire has them. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

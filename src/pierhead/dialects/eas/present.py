@@ -1,6 +1,6 @@
 """Core values as the wire shows them: the service object, instances, events. Pure.
 
-Every field is there and none is null: clients index some, and take null as absent (WIRE section 6).
+Every field is there and none is null: clients index some, and take null as absent.
 """
 
 import re

@@ -6,6 +6,7 @@ from typing import Any
 from pierhead.core.jobs import Job
 from pierhead.core.principals import Principal
 from pierhead.core.query import Condition, Op, Query
+from pierhead.dialects.zstack.answers import kept
 from pierhead.dialects.zstack.calls import Call, Handler
 from pierhead.dialects.zstack.catalog import Api, load
 from pierhead.dialects.zstack.query_language import of_item
@@ -25,6 +26,9 @@ def answers(
 
     async def answer(job: Job) -> Answer:
         api = load().apis[job.api]
+        return kept(api, await present(api, job))
+
+    async def present(api: Api, job: Job) -> Answer:
         if api.response.get("results") == "List<TagResult>":
             made = Query((Condition("tagPatternUuid", Op.EQUAL, job.objects[-1]),))
             found = await ask(load().apis["QueryUserTag"], made)

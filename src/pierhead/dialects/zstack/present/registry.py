@@ -1,6 +1,6 @@
 """Templates, models, centers and datasets as inventories; every field is there, unset ones are null.
 
-Fields that Java has as primitives are never null, lists and maps are empty instead (WIRE section 4).
+Fields that Java has as primitives are never null, lists and maps are empty instead.
 """
 
 import re

@@ -51,6 +51,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._back)
         return future
 
+    async def shutdown_default_executor(self) -> None:
+        """Its threads end in real time."""
+        self.in_threads += 1
+        await super().shutdown_default_executor()
+        self.in_threads -= 1
+
     def _back(self, _future: object) -> None:
         self.in_threads -= 1
 

@@ -211,6 +211,14 @@ def test_requirements_beyond_names_are_for_the_account_itself(line: str) -> None
     assert found.requirements == (line,)
 
 
+@pytest.mark.parametrize("url", ["file:///srv/wheels", "/srv/wheels", "ssh://x/y"])
+def test_an_index_that_is_no_web_address_is_for_the_account_itself(url: str) -> None:
+    yaml = f"python: {{requirements_txt: six, index_url: '{url}'}}"
+    with pytest.raises(Forbidden):
+        taken(yaml=yaml)
+    assert taken(facts={"trusted": True}, yaml=yaml).template.environment
+
+
 @pytest.mark.parametrize(
     "line",
     [

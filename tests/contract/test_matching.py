@@ -38,12 +38,12 @@ def test_a_template_with_models_serves_those_and_one_without_what_its_framework_
 ) -> None:
     async def scene(world: World) -> None:
         bound = await world.template(name="bound")
-        await world.template(name="vllm", framework="vLLM")
+        await world.template(name="torch", framework="Transformers")
         await world.template(name="llama", framework="llama.cpp")
         await world.template(name="any")
         known = await world.model(ties=Ties((bound.uuid,)))
         other = await world.model()
-        unread = {"vllm", "llama", "any"}  # nothing is held against what nobody knows
+        unread = {"torch", "llama", "any"}  # nothing is held against what nobody knows
         assert await fits(world, [known.uuid]) == {"bound"} | unread
         assert await fits(world, [other.uuid]) == unread
         assert await fits(world, [known.uuid, other.uuid]) == unread

@@ -45,11 +45,13 @@ from pierhead.operations import (
     datasets,
     first_start,
     models,
+    resolving,
     service_yaml,
     templates,
     zones,
 )
 from pierhead.operations.models import Ties
+from pierhead.operations.wishes import DeployWish
 from pierhead.store import centers as center_rows
 from pierhead.store import facts
 from pierhead.store import tags as tag_rows
@@ -362,6 +364,24 @@ def test_what_is_somebody_elses_is_not_there_unless_it_is_shared(play: Run) -> N
             await bindings.bind(world.platform, BEN, public.uuid, system.uuid)
         ref = await bindings.bind(world.platform, BEN, (await world.model(BEN)).uuid, system.uuid)
         assert not ref.default  # that would change what all others get
+
+    play(scene)
+
+
+def test_a_strangers_binding_gives_nobody_else_a_model(play: Run) -> None:
+    async def scene(world: World) -> None:
+        system = await world.template(system=True)
+        await world.model(BEN, Ties(default=system.uuid))
+
+        async def served(actor: Principal) -> str:
+            wish = DeployWish(zone=zones.first_id("local"))
+            plan = await world.db.read(resolving.plan, world.platform, actor, system.uuid, wish)
+            return plan.registration.model
+
+        assert [await served(actor) for actor in (ROOT, ANNA)] == ["", ""]
+        assert await served(BEN) != ""
+        mine = await world.model(share_mode="Public", ties=Ties((system.uuid,)))
+        assert [await served(actor) for actor in (ROOT, ANNA)] == [mine.uuid, mine.uuid]
 
     play(scene)
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import wheel_index
-from pierhead.core.launch import EnvironmentPath, Launch, Placement
+from pierhead.core.launch import EnvironmentPath, Launch, Placement, no_files
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.resources import MIB, Resources
 from pierhead.core.secrecy import MASK
@@ -58,8 +58,8 @@ def launch(workload: Workload, placement: Placement) -> Launch:
     return Custom().launch(workload.template, workload.files, placement)
 
 
-def play(folder: Path, scene: Scene) -> None:
-    """One hub's life over real commands: afterwards no process and no file of them is left."""
+def play(folder: Path, scene: Scene, *, last: bool = True) -> None:
+    """One hub's life over real commands; after the `last` one no process and no file is left."""
 
     async def live() -> None:
         made = ProcessRuntime(
@@ -73,9 +73,10 @@ def play(folder: Path, scene: Scene) -> None:
         try:
             await made.adopt()
             await scene(made)
-            await gone(made)
-            assert not related(folder / "replicas")
-            assert not list((folder / "replicas").iterdir())
+            if last:
+                await gone(made)
+                assert not related(folder / "replicas")
+                assert not list((folder / "replicas").iterdir())
         finally:
             await made.close()
 
@@ -103,17 +104,9 @@ def command(**fields: Any) -> Workload:
         start_deadline=30.0,
         stop_grace=3.0,
     )
-    files = replace(
-        Workload(SERVICE, "mine", "1.0", 1, base, _nothing()).files, **fields.pop("files", {})
-    )
+    files = replace(no_files(), **fields.pop("files", {}))
     replicas = fields.pop("replicas", 1)
     return Workload(SERVICE, "mine", "1.0", replicas, replace(base, **fields), files)
-
-
-def _nothing() -> Any:
-    from pierhead.core.launch import no_files
-
-    return no_files()
 
 
 def program(folder: Path, text: str = SERVER) -> str:
@@ -226,9 +219,8 @@ def test_secrets_are_in_the_environment_and_in_nothing_that_is_shown(tmp_path: P
     secret = "sk-very-secret"
 
     async def scene(runtime: ProcessRuntime) -> None:
-        text = SERVER + "\n"
         workload = command(
-            command=(sys.executable, program(tmp_path, text), "x"),
+            command=(sys.executable, program(tmp_path), "x"),
             flags=("--api-key", "k-1", f"--note={secret}"),
             env={"API_KEY": secret},
         )
@@ -258,34 +250,25 @@ def free_port() -> int:
 
 def test_a_command_that_ignores_port_is_found_where_its_template_says(tmp_path: Path) -> None:
     declared = free_port()
+    workload = command(
+        # The listener is a grandchild: the whole tree counts.
+        script=f"{sys.executable} {program(tmp_path)} {declared}; true",
+        ports=(free_port(), declared),
+    )
+    pids: list[int | None] = []
 
-    async def scene(runtime: ProcessRuntime) -> None:
-        workload = command(
-            # The listener is a grandchild: the whole tree counts.
-            script=f"{sys.executable} {program(tmp_path)} {declared}; true",
-            ports=(free_port(), declared),
-        )
+    async def first(runtime: ProcessRuntime) -> None:
         (replica,) = await settle(runtime, workload, ready(1))
         assert replica.port == declared
         assert (await asked(replica))["env"]["PORT"] != str(declared)
-        second = ProcessRuntime(
-            tmp_path / "replicas",
-            launch,
-            time.time,
-            os.urandom,
-            lambda _replica: "",
-            Settings(owner=owner_of(tmp_path / "replicas"), cores=2),
-        )
-        await runtime.close()
-        await second.adopt()
-        try:
-            (again,) = await settle(second, workload, ready(1))
-            assert (again.pid, again.port) == (replica.pid, declared), "a new hub knows it too"
-            await gone(second)
-        finally:
-            await second.close()
+        pids.append(replica.pid)
 
-    play(tmp_path, scene)
+    async def second(runtime: ProcessRuntime) -> None:
+        (replica,) = await settle(runtime, workload, ready(1))
+        assert (replica.pid, replica.port) == (pids[0], declared), "a new hub knows it too"
+
+    play(tmp_path, first, last=False)
+    play(tmp_path, second)
 
 
 def test_a_strangers_port_is_not_taken_for_its_own(tmp_path: Path) -> None:

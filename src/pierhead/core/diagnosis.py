@@ -123,7 +123,7 @@ def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
     if end.reason:
         return Cause(end.reason, end.message)
     number = _signal_of(end)
-    text = "" if number in _FROM_OUTSIDE else "\n".join(last_lines)
+    text = "" if number in _FROM_OUTSIDE else "\n".join(_own_words(last_lines))
     for pattern, reason, advice in _LOG_RULES:
         found = pattern.search(text)
         if found is not None:
@@ -132,6 +132,11 @@ def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
     if known is not None:
         return Cause(known[0], f"{known[1]} ({end}{_evidence(last_lines)})")
     return Cause("Crashed", f"The process ended by itself ({end}{_evidence(last_lines)}).")
+
+
+def _own_words(lines: tuple[str, ...]) -> list[str]:
+    """Without what the keeper said: its exit codes say that better."""
+    return [line for line in lines if not line.startswith("[pierhead] cannot run")]
 
 
 def never_ready(seconds: float, ports: tuple[int, ...], problem: str, *, listens: bool) -> Cause:

@@ -213,10 +213,17 @@ def _environment(
         packages=content.packages,
     )
     if not trusted:
+        _plain_index(content.index_url)
         for line in content.requirements:
             _plain_requirement(line)
     wanted = (found.python, found.conda, found.requirements, found.packages)
     return found if any(wanted) else None
+
+
+def _plain_index(url: str) -> None:
+    if url and not url.lower().startswith(("https://", "http://")):
+        what = f"the yaml's index_url [{url[:200]}]: only the account itself may"
+        raise Forbidden("use an index that is no web address", what)
 
 
 def _plain_requirement(line: str) -> None:

@@ -9,7 +9,7 @@ from pierhead.core.events import Notice
 from pierhead.core.ids import fixed_id
 from pierhead.core.principals import Principal
 from pierhead.core.query import Query
-from pierhead.core.registry import RegisteredTemplate, ResourceType
+from pierhead.core.registry import Model, RegisteredTemplate, ResourceType
 from pierhead.core.services import Registration
 from pierhead.core.templates import Template
 from pierhead.operations import effective, references, rights, templates, zones

@@ -33,7 +33,7 @@ from pierhead.core.status import Status, verdict
 from pierhead.operations import deployments, resolving, services, tag_patterns, tags, templates
 from pierhead.operations.deployments import DeployWish, GroupChanges
 from pierhead.operations.models import Ties
-from pierhead.operations.services import GROUP, Draft
+from pierhead.operations.services import GROUP, NO_EXTRAS, Draft
 from pierhead.operations.tags import Wish
 from pierhead.store import tags as tag_rows
 
@@ -53,7 +53,7 @@ async def deploy(
     world: World,
     template: str = "",
     asked: DeployWish | None = None,
-    extras: Extras = Extras(),
+    extras: Extras = NO_EXTRAS,
     actor: Principal = ROOT,
 ) -> Service:
     uuid = template or (await world.template()).uuid
@@ -189,7 +189,7 @@ def test_a_service_is_found_by_the_first_digits_of_its_id(play_on_each: Run) -> 
         ({}, {"system_tags": ("ai::auth::maybe",)}, Invalid, "systemTags"),
         ({}, {"system_tags": ("no colons",)}, Invalid, "systemTags"),
         ({}, {"system_tags": ("ai::runtime::kubernetes",)}, Unsupported, "kubernetes"),
-        ({}, {"user_tags": ("x" * 3000,)}, Invalid, "userTags"),
+        ({}, {"user_tags": ("x" * 3000,)}, Invalid, "tag"),
     ],
 )
 def test_what_is_refused_leaves_nothing_behind(
@@ -494,7 +494,7 @@ def test_acting_tags_decide_and_what_they_leave_out_falls_back(
     said: list[str],
     replicas: int,
     gpus: int,
-    open_: bool,  # noqa: FBT001
+    open_: bool,
 ) -> None:
     async def scene(world: World) -> None:
         begun = ("ai::replicas::2", "ai::gpus::1", "ai::auth::token")

@@ -102,6 +102,8 @@ def test_a_deployments_own_limits_and_requests() -> None:
         (DeployWish(environment={"A B": "x"}), "environmentVariables"),
         (DeployWish(environment={"": "x"}), "environmentVariables"),
         (DeployWish(environment={"A": "x\0y"}), "environmentVariables"),
+        (DeployWish(startup_parameters={"": "x"}), "startupParameters"),
+        (DeployWish(startup_parameters={"a": "x\0"}), "startupParameters"),
         (DeployWish(livez="a b"), "serviceLivez"),
         (DeployWish(readyz="http://[x/"), "serviceReadyz"),
         (DeployWish(boot_seconds=-1), "serviceBootUptime"),
@@ -180,7 +182,7 @@ def test_versions_requirements_and_packages_ask_for_an_environment() -> None:
     assert found == Environment("3.11", "24.1", ("six==1.16.0",), "https://i/", "i", ("curl",))
     assert taken().template.environment is None
     assert taken(python_version="3.12").template.environment == Environment("3.12")
-    assert taken(yaml="python: {index_url: x}").template.environment is None
+    assert taken(yaml="python: {index_url: 'http://x'}").template.environment is None
 
 
 @pytest.mark.parametrize(
@@ -198,6 +200,9 @@ def test_versions_requirements_and_packages_ask_for_an_environment() -> None:
         "six-1.0.tar.gz",
         "file:///x",
         "six --hash=sha256:00",
+        "six -r evil.txt",
+        "six --config-settings a=b",
+        "six==1.0 --global-option=x",
         "~/x",
         "a/b",
     ],
@@ -373,3 +378,10 @@ def test_a_long_line_that_is_no_requirement_costs_no_more_than_its_length() -> N
         taken(yaml="python: {requirements_txt: '" + "a " * 250_000 + "@'}")
     assert time.process_time() - began < 0.5
     assert len(str(caught.value)) < 500
+
+
+def test_no_line_hides_in_another() -> None:
+    with pytest.raises(Forbidden):
+        taken(yaml='python: {requirements_txt: ["six\\n-r evil.txt"]}')
+    found = taken(facts={"trusted": True}, yaml='python: {requirements_txt: ["a\\rb\\u2028c"]}')
+    assert found.template.environment == Environment(requirements=("a", "b", "c"))

@@ -187,6 +187,7 @@ FULL_REPLICA = ReplicaStatus(
     limits="cgroup",
     keyed=True,
     api="openai",
+    command=("python3", "server.py"),
 )
 FULL_SEEN = Seen(
     revision=9,

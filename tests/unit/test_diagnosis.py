@@ -2,7 +2,7 @@
 
 import pytest
 
-from pierhead.core.diagnosis import crash
+from pierhead.core.diagnosis import Cause, crash, never_ready
 from pierhead.core.replicas import Exit
 
 ENDS = [
@@ -67,3 +67,32 @@ def test_an_unknown_end_shows_its_last_words() -> None:
 
 def test_a_silent_end_says_so() -> None:
     assert "it wrote nothing" in crash(Exit(0, code=42), ()).message
+
+
+def test_of_several_last_lines_three_are_shown() -> None:
+    message = crash(Exit(0, code=7), ("one", "two", "", "three", "four")).message
+    assert "last lines: two | three | four" in message
+    assert "one" not in message
+
+
+def test_what_the_platform_ended_itself_keeps_its_reason() -> None:
+    end = Exit(0, signal=9, reason="NeverListened", message="Nothing listened.")
+    assert crash(end, ("MemoryError",)) == Cause("NeverListened", "Nothing listened.")
+    assert str(end) == "ended by the platform: NeverListened"
+
+
+def test_one_that_never_listens_is_told_which_ports_were_looked_at() -> None:
+    cause = never_ready(9.0, (21001, 3000, 3001), "refused", listens=False)
+    assert cause.reason == "NeverListened"
+    for words in ("(21001)", "declared port 3000", "declared port 3001", "$PORT", "9 s"):
+        assert words in cause.message
+    cause = never_ready(9.0, (21001,), "GET / answered 503", listens=True)
+    assert cause.reason == "StartDeadlineExceeded"
+    assert "GET / answered 503" in cause.message
+
+
+def test_the_keepers_own_words_are_not_taken_for_the_programs() -> None:
+    line = "[pierhead] cannot run /etc/passwd: Permission denied"
+    cause = crash(Exit(0, code=126), (line,))
+    assert cause.reason == "CommandNotExecutable"
+    assert "Permission denied" in cause.message

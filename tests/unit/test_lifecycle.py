@@ -155,3 +155,23 @@ def test_any_sequence_of_requests_keeps_the_laws(requests: list[str]) -> None:
         service = after
     if "delete" in requests:
         assert service.wanted is Wanted.DELETED
+
+
+def test_resizing_stops_starts_and_scales_in_one_step() -> None:
+    running = a_service(replicas=2)
+    assert lifecycle.resize(running, 2, NOW) is None
+    more = lifecycle.resize(running, 3, NOW)
+    assert more is not None
+    assert (more.replicas, more.change, more.revision) == (3, Change.SCALE, 2)
+    stopped = lifecycle.resize(running, 0, NOW)
+    assert stopped is not None
+    assert (stopped.wanted, stopped.replicas) == (Wanted.STOPPED, 2)
+    assert lifecycle.resize(stopped, 0, NOW) is None
+    again = lifecycle.resize(stopped, 5, NOW)
+    assert again is not None
+    assert (again.wanted, again.replicas, again.revision) == (Wanted.RUNNING, 5, 3)
+    for count in (-1, 1001):
+        with pytest.raises(Invalid):
+            lifecycle.resize(running, count, NOW)
+    with pytest.raises(Conflict):
+        lifecycle.resize(a_service(wanted=Wanted.DELETED), 0, NOW)

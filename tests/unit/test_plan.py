@@ -298,3 +298,25 @@ def test_the_planner_has_no_memory() -> None:
     world = [seen("a", S.READY), seen("b", S.STARTING, "2.0")]
     target = Target(2, "2.0")
     assert planner.plan(target, world, 1.0) == planner.plan(target, world, 1.0)
+
+
+# ---- held: what a start would need is not there ---------------------------------------------------
+
+
+@given(st.integers(0, 4), st.lists(st.tuples(st.sampled_from(list(S)), st.booleans()), max_size=6))
+def test_a_held_target_starts_nothing_and_lets_the_rest_happen(
+    replicas: int, states: list[tuple[ReplicaState, bool]]
+) -> None:
+    world = [
+        seen(f"r{number}", state, "2.0" if new else "1.0", created=number)
+        for number, (state, new) in enumerate(states)
+    ]
+    current = {replica.id for replica in world if replica.rollout == "2.0"}
+    free = plan(Target(replicas, "2.0"), world, 1.0)
+    held = plan(Target(replicas, "2.0", held=True), world, 1.0)
+    assert held == [
+        action
+        for action in free
+        if not isinstance(action, Start)
+        and not (isinstance(action, Rerun) and action.id in current)
+    ]

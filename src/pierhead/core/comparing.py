@@ -6,7 +6,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import lru_cache
 from math import floor, isfinite
 from typing import TypeVar
@@ -57,8 +57,8 @@ class Kind(StrEnum):
     LIST = "list"  #: of texts; a condition holds when it does for some element
 
 
-class Wild(StrEnum):
-    """The wildcards of a pattern."""
+class Wild(Enum):
+    """The wildcards of a pattern; not equal to the characters that they are written with."""
 
     RUN = "%"
     ONE = "_"

@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from pierhead.core.errors import Forbidden, Invalid
+from pierhead.core.errors import Invalid
 from pierhead.core.events import Notice
 from pierhead.core.mounts import FolderSource, NasSource, Source
 from pierhead.core.placement import capability
 from pierhead.core.registry import Dataset, ModelCenter, RegisteredTemplate, memory_bytes
 from pierhead.core.resources import Resources
-from pierhead.core.templates import Constraints, Environment, Link, Probe, Template
-from pierhead.operations import commands, paths, probes, service_yaml
+from pierhead.core.templates import Constraints, Link, Probe, Template
+from pierhead.operations import commands, paths, probes, requirements, service_yaml
 from pierhead.operations.service_yaml import ENV_NAME, ServiceYaml, YamlService
 from pierhead.operations.wishes import DeployWish, Facts, Layers
 
@@ -25,12 +25,6 @@ BOOT_SECONDS = 600.0
 NO_EFFECT = "ParameterHasNoEffect"
 #: Variables that the platform sets for every replica.
 RESERVED = ("PORT", "HOST", "MODEL_DIR", "SERVICE_NAME", "REPLICA_ID")
-_ARCHIVES = (".whl", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".egg")
-# Possessive all through: a line that is none costs no more than its length.
-_REQUIREMENT = re.compile(
-    r"(?P<name>[A-Za-z0-9][\w.-]*+)\s*+(\[[\w\s,.-]*+\]\s*+)?+"
-    r"\(?[\w\s.,*+!<>=~-]*+\)?+\s*+(;[^/\\]*+)?+"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,7 @@ def snapshot(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> 
         base,
         source=source or base.source,
         workdir=_workdir(registered, facts, notices) or "",
-        environment=_environment(registered, content, trusted=facts.trusted),
+        environment=requirements.environment(registered, content, trusted=facts.trusted),
         ports=first.ports,
         side_ports=_side_ports(content),
         images=_images(registered, wish, facts.center, notices),
@@ -161,6 +155,8 @@ def _layers(
     }
     variables(below, "environmentParameters", notices)
     variables(wish.environment, "environmentVariables", notices)
+    parameters(registered.startup_parameters)
+    parameters(wish.startup_parameters)
     return Layers(below, wish.environment, registered.startup_parameters, wish.startup_parameters)
 
 
@@ -177,6 +173,17 @@ def variables(values: Mapping[str, str], field_name: str, notices: list[Notice])
             raise Invalid(field_name, f"the value of [{name[:80]}] has a NUL character")
         if name in RESERVED:
             notices.append(Notice("EnvironmentReplaced", f"{name} is set by the platform."))
+
+
+def parameters(values: Mapping[str, str]) -> None:
+    """Check startup parameters.
+
+    Raises:
+        Invalid: one cannot be an argument of a program.
+    """
+    for key, value in values.items():
+        if not key.strip("-") or "\0" in key + value:
+            raise Invalid("startupParameters", f"[{key[:80]}]", "a name, text without NUL")
 
 
 def _source(facts: Facts) -> Source | None:
@@ -199,40 +206,6 @@ def _workdir(registered: RegisteredTemplate, facts: Facts, notices: list[Notice]
             Notice("InstallPathMissing", f"installPath [{registered.install_path[:200]}]: {why}.")
         )
     return path
-
-
-def _environment(
-    registered: RegisteredTemplate, content: ServiceYaml, *, trusted: bool
-) -> Environment | None:
-    found = Environment(
-        python=registered.python_version or "",
-        conda=registered.conda_version or "",
-        requirements=content.requirements,
-        index_url=content.index_url,
-        trusted_host=content.trusted_host,
-        packages=content.packages,
-    )
-    if not trusted:
-        _plain_index(content.index_url)
-        for line in content.requirements:
-            _plain_requirement(line)
-    wanted = (found.python, found.conda, found.requirements, found.packages)
-    return found if any(wanted) else None
-
-
-def _plain_index(url: str) -> None:
-    if url and not url.lower().startswith(("https://", "http://")):
-        what = f"the yaml's index_url [{url[:200]}]: only the account itself may"
-        raise Forbidden("use an index that is no web address", what)
-
-
-def _plain_requirement(line: str) -> None:
-    found = _REQUIREMENT.fullmatch(line)
-    if found is None or found["name"].lower().endswith(_ARCHIVES):
-        raise Forbidden(
-            "use requirement lines with options, paths or addresses",
-            f"the yaml's requirement [{line[:200]}]: only the account itself may",
-        )
 
 
 def _side_ports(content: ServiceYaml) -> dict[str, int]:

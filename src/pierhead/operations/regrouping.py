@@ -96,6 +96,7 @@ def _layers(service: Service, changes: GroupChanges, notices: list[Notice]) -> L
         effective.variables(changes.environment, "environmentVariables", notices)
         layers = replace(layers, variables=dict(changes.environment))
     if changes.startup_parameters is not None:
+        effective.parameters(changes.startup_parameters)
         layers = replace(layers, parameters=dict(changes.startup_parameters))
     return layers
 

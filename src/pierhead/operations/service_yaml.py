@@ -271,7 +271,8 @@ def _list(value: Tree) -> list[Tree]:
 
 
 def _lines(texts: Iterable[str]) -> tuple[str, ...]:
-    bare = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in texts)
+    lines = (line for text in texts for line in text.splitlines())
+    bare = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in lines)
     return tuple(line for line in bare if line)
 
 

@@ -19,7 +19,7 @@ from pierhead.dialects.zstack.errors import CODES, NotAmong, TextRefusal, code_o
 from pierhead.dialects.zstack.kinds import kinds
 from pierhead.dialects.zstack.reading import Given
 from pierhead.dialects.zstack.schema import schema_of
-from pierhead.dialects.zstack.times import time_text
+from pierhead.dialects.zstack.times import second_text, time_text
 
 CATALOG = load()
 APIS = sorted(CATALOG.apis.values(), key=lambda api: api.name)
@@ -380,7 +380,9 @@ def berlin() -> Iterator[None]:
     before = os.environ.get("TZ")
     os.environ["TZ"] = "Europe/Berlin"
     time.tzset()
+    second_text.cache_clear()
     yield
+    second_text.cache_clear()
     if before is None:
         del os.environ["TZ"]
     else:

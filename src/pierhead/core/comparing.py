@@ -71,9 +71,10 @@ class Pattern:
     parts: tuple[str | Wild, ...]
 
     @property
-    def literal(self) -> bool:
-        """It has no wildcard, so it says "equal"."""
-        return not any(isinstance(part, Wild) for part in self.parts)
+    def literal(self) -> str | None:
+        """Its text where it has no wildcard, so that it says "equal"."""
+        letters = [part for part in self.parts if isinstance(part, str)]
+        return "".join(letters) if len(letters) == len(self.parts) else None
 
     def fits(self, text: str) -> bool:
         """Does the whole text fit? In time proportional to text times pattern, whatever both are."""
@@ -184,9 +185,9 @@ def _in_order(op: Op, one: T, other: T) -> bool:
 
 def _like(field: str, op: Op, text: str, kind: Kind) -> Comparison:
     pattern = _pattern(_storable(field, text))
-    if pattern.literal:
+    if pattern.literal is not None:
         same = Op.EQUAL if op is Op.LIKE else Op.NOT_EQUAL
-        return Comparison(same, (_value(field, "".join(pattern.parts), kind),))
+        return Comparison(same, (_value(field, pattern.literal, kind),))
     if kind not in (Kind.TEXT, Kind.LIST):
         raise Invalid(field, f"it is of kind {kind}, and patterns are for texts")
     if len(text) > MAX_PATTERN:

@@ -123,6 +123,8 @@ templates = Table(
     text("rank", null=True),
     Index("templates_by_created", "created", "uuid"),
     Index("templates_by_name", "name"),
+    # It holds all that is needed to count what one principal sees.
+    Index("templates_by_owner", "system", "owner"),
     Index("templates_by_center", "center"),
 )
 

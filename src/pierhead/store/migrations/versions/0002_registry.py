@@ -194,6 +194,7 @@ def _templates() -> None:
         _text("rank", null=True),
         sa.Index("templates_by_created", "created", "uuid"),
         sa.Index("templates_by_name", "name"),
+        sa.Index("templates_by_owner", "system", "owner"),
         sa.Index("templates_by_center", "center"),
     )
     op.create_table(

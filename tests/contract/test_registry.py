@@ -439,6 +439,13 @@ def test_an_update_replaces_what_it_names_and_moves_the_date_only_then(play: Run
         assert new == await templates.find(world.platform, ROOT, made.uuid)
         with pytest.raises(Invalid, match="requestCpu"):
             await templates.update(world.platform, ROOT, made.uuid, {"request_cpu": 0})
+        for bad, field in (
+            ({"environment": {"A=": "x"}}, "environmentParameters"),
+            ({"environment": {"": "x"}}, "environmentParameters"),
+            ({"startup_parameters": {"": "x"}}, "startupParameters"),
+        ):
+            with pytest.raises(Invalid, match=field):
+                await templates.update(world.platform, ROOT, made.uuid, bad)
         with pytest.raises(NotFound):
             await templates.update(world.platform, ROOT, NOWHERE, {})
         with pytest.raises(Conflict, match="shipped"):

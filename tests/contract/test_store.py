@@ -106,7 +106,7 @@ FULL_TEMPLATE = Template(
     command=("run", WORDS, ""),
     env={"A": WORDS, "": "empty"},
     resources=Resources(cpu=0.5, memory=2**40, gpu=1, cpu_request=0.25, memory_request=2**30),
-    script="exec run \"$@\"",
+    script='exec run "$@"',
     flags=("--f", WORDS),
     workdir="/srv/模型",
     environment=Environment("3.11", "24.1", ("six==1.16.0",), "https://i", "i", ("curl",)),

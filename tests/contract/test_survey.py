@@ -13,7 +13,8 @@ import pytest
 from registry_world import PATIENCE, World
 
 from builders import ROOT
-from pierhead.core.errors import Conflict
+from pierhead.core.errors import Conflict, Invalid
+from pierhead.core.query import Query
 from pierhead.core.registry import DeleteMode, Extras
 from pierhead.operations import centers, metadata, models, templates
 from pierhead.reconciler import survey as survey_module
@@ -23,6 +24,7 @@ from pierhead.sources import copying, headers
 from pierhead.sources.measure import README_BYTES, measure, readme
 from pierhead.store import datasets as dataset_rows
 from pierhead.store import db, facts
+from pierhead.store import templates as template_rows
 
 Scene = Callable[[World, Survey], Coroutine[Any, Any, None]]
 Run = Callable[[Scene], None]
@@ -315,6 +317,21 @@ def test_files_that_lie_where_a_copy_should_go_are_used_as_they_are(play: Run) -
     play(scene)
 
 
+def test_a_clone_within_the_files_of_its_original_is_refused(play: Run) -> None:
+    async def scene(world: World, _survey: Survey) -> None:
+        fill(Path(world.home.models) / "chat", README_md="# Chat")
+        old = await world.template(install_path="chat")
+        for place in ("chat/copy", "./chat//copy", f"{world.home.models}/chat/a/b"):
+            with pytest.raises(Invalid, match="installPath"):
+                await templates.clone(
+                    world.platform, ROOT, old.uuid, {"install_path": place}, Extras()
+                )
+        found = await world.db.read(template_rows.page, Query())
+        assert [template.uuid for template in found.rows] == [old.uuid]
+
+    play(scene)
+
+
 def test_a_restart_goes_on_with_a_copy(tmp_path: Path) -> None:
     world = World(db.sqlite_url(tmp_path / "pierhead.db"), tmp_path)
 
@@ -353,6 +370,10 @@ def test_a_copy_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     copying.copy(source, tmp_path / "to", "u", lambda: False, lambda _: None)
     with pytest.raises(Conflict):
         copying.copy(source, tmp_path / "to", "v", lambda: False, lambda _: None)
+    for inside in (source / "new" / "er", source):
+        with pytest.raises(Conflict):
+            copying.copy(source, inside, "u", lambda: False, lambda _: None)
+    assert names(source) == ["a"]
     assert not copying.discard(tmp_path / "to", "v")
     assert not copying.discard(source, "u")
     assert copying.discard(tmp_path / "to", "u")

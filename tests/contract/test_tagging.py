@@ -211,6 +211,8 @@ def test_a_bad_acting_tag_is_refused_and_nothing_is_done(play: Run, text: str) -
         before = await world.now(service)
         with pytest.raises(Invalid):
             await tags.update(world.platform, ROOT, good.uuid, text)
+        with pytest.raises(Invalid):  # and not that it is a duplicate of the good one
+            await put(world, service, text)
         assert await texts(world, service.id) == {"ai::replicas::2"}
         assert await world.now(service) == before
 

@@ -292,6 +292,7 @@ EXITS = [
     ({"command": ("no-such-program-zz",)}, "CommandNotFound", "no-such-program-zz"),
     ({"script": "no-such-program-zz --x | cat; exit 127"}, "CommandNotFound", "not found"),
     ({"command": ("/etc/passwd",)}, "CommandNotExecutable", "Permission denied"),
+    ({"command": ("true", "x" * 200_000)}, "CommandTooLong", "Argument list too long"),
     ({"script": "echo one; echo two; echo three; echo four; exit 7"}, "Crashed", "exit code 7"),
     (
         {"script": "echo one; echo two; echo three; echo four; exit 7"},

@@ -14,6 +14,12 @@ ENDS = [
         "CommandNotFound",
     ),
     (Exit(0, code=126), ("[pierhead] cannot run ./x: Exec format error",), "CommandNotExecutable"),
+    (
+        Exit(0, code=126),
+        ("[pierhead] cannot run python3: Argument list too long",),
+        "CommandTooLong",
+    ),
+    (Exit(0, code=126), ("rm: Argument list too long",), "CommandNotExecutable"),
     (Exit(0, code=125), ("[pierhead] cannot run /nowhere: No such file",), "NotStarted"),
     (
         Exit(0, code=127),

@@ -90,6 +90,14 @@ _CODES: dict[int, tuple[str, str]] = {
     127: ("CommandNotFound", "The command does not exist; check its path and PATH."),
 }
 
+_NOT_EXECUTED = 126
+_TOO_LONG = re.compile(r"\[pierhead\] cannot run .*: Argument list too long", re.S)
+_COMMAND_TOO_LONG = (
+    "CommandTooLong",
+    "The command line and its environment are more than the system takes, which is often 128 KiB "
+    "for a single value; put long texts into files.",
+)
+
 _SIGNALS: dict[int, tuple[str, str]] = {
     4: (
         "IllegalInstruction",
@@ -128,7 +136,9 @@ def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
         found = pattern.search(text)
         if found is not None:
             return Cause(reason, f"{advice} ({end}; log: {_line_of(text, found.start())})")
-    known = _SIGNALS.get(number) or _CODES.get(-1 if end.code is None else end.code)
+    code = -1 if end.code is None else end.code
+    too_long = code == _NOT_EXECUTED and any(map(_TOO_LONG.match, last_lines))
+    known = _SIGNALS.get(number) or (_COMMAND_TOO_LONG if too_long else _CODES.get(code))
     if known is not None:
         return Cause(known[0], f"{known[1]} ({end}{_evidence(last_lines)})")
     return Cause("Crashed", f"The process ended by itself ({end}{_evidence(last_lines)}).")

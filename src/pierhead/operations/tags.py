@@ -59,7 +59,7 @@ async def update(
     """Change the text of a system tag.
 
     Raises:
-        Invalid: the text is not legal, or makes another kind of tag of it.
+        Invalid: the text is not legal, or its value is not for a deployment.
         NotFound: there is no such system tag.
         Forbidden: its object is not the actor's.
         Conflict: it is read-only.
@@ -75,6 +75,8 @@ async def update(
         rules.system_tag(text)
         new = replace(old, tag=text, updated=platform.clock())
         if text != old.tag:
+            if new.resource_type is ResourceType.GROUP:
+                rules.asked([text], "tag")
             _refuse_second(tx, new)
             rows.change(tx, new)
             group_tags.settle(tx, platform, actor, old.resource, gone=[old], come=[new])
@@ -122,9 +124,9 @@ def add(tx: Connection, platform: Platform, actor: Principal, tag: Tag) -> None:
         Invalid: its value is not legal for a deployment.
         Stale: the deployment was changed under us.
     """
-    _refuse_second(tx, tag)
     if tag.resource_type is ResourceType.GROUP:
-        _refuse_on_group(tx, tag)
+        _refuse_on_group(tx, tag)  # first: a value that is no value is no duplicate either
+    _refuse_second(tx, tag)
     rows.add(tx, tag)
     if tag.resource_type is ResourceType.GROUP:
         group_tags.settle(tx, platform, actor, tag.resource, come=[tag])

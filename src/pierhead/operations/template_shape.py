@@ -8,7 +8,7 @@ from pierhead.core import versions
 from pierhead.core.errors import Invalid
 from pierhead.core.ids import Entropy, registry_id
 from pierhead.core.registry import ArchitectureImage, RegisteredTemplate
-from pierhead.operations import checks, service_yaml
+from pierhead.operations import checks, effective, service_yaml
 
 #: Changes that go into the first service of the YAML, and what `service_yaml` calls them.
 YAML_CHANGES = {
@@ -46,6 +46,8 @@ def check(template: RegisteredTemplate) -> None:
     checks.between("requestCpu", template.request_cpu, 1, checks.INTEGER)
     checks.between("requestMemory", template.request_memory, 1, checks.LONG)
     checks.between("size", template.size, 0, checks.LONG)
+    effective.variables(template.environment, "environmentParameters", [])
+    effective.parameters(template.startup_parameters)
 
 
 def changed(

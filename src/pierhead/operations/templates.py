@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pierhead.core.errors import Conflict
+from pierhead.core.errors import Conflict, Invalid
 from pierhead.core.ids import registry_id
 from pierhead.core.principals import Principal
 from pierhead.core.query import Found, Query
@@ -308,9 +308,16 @@ def _refuse_shipped(template: RegisteredTemplate) -> None:
 def _note_copy(
     tx: Connection, center: ModelCenter, old: RegisteredTemplate, new: RegisteredTemplate
 ) -> None:
-    """Keep in mind, whatever happens to this process, that the files are still to be copied."""
+    """Keep in mind, whatever happens to this process, that the files are still to be copied.
+
+    Raises:
+        Invalid: the copy would lie within what is copied.
+    """
     one, other = paths.resolve(center, old.install_path), paths.resolve(center, new.install_path)
     if one is not None and other is not None and one != other:
+        if paths.inside(other, [one]):
+            problem = f"[{new.install_path[:80]}] is within [{old.install_path[:80]}]"
+            raise Invalid("installPath", problem, "a path outside the files that are copied")
         facts.put(tx, f"copy:{new.uuid}", json.dumps({"from": one, "to": other}))
 
 

@@ -35,7 +35,7 @@ def copy(
     devices are left out.
 
     Raises:
-        Conflict: something else is at `into`; it stays as it is.
+        Conflict: something else is at `into`, which stays as it is; or `into` is within `source`.
         Unavailable: a file cannot be read or written, or the disk is full.
         Stopped: `stopped()` became true.
     """
@@ -43,6 +43,8 @@ def copy(
         if is_copy(into, owner):
             return
         raise Conflict("folder", str(into), "exists already: its files are used as they are")
+    if into.resolve().is_relative_to(source.resolve()):  # it would copy its own copy for ever
+        raise Conflict("folder", str(into), f"is within {source}, which it should be a copy of")
     part = into.with_name(f"{into.name}.{owner}.part")
     try:
         _clear(part)

@@ -343,6 +343,10 @@ class Keeper:
             print(f"{path}: {error}", file=sys.stderr)  # noqa: T201 - goes to keeper.err
 
 
+#: The command is there and yet cannot be run: 126, as shells say it.
+_NOT_EXECUTABLE = frozenset({errno.EACCES, errno.ENOEXEC, errno.EPERM, errno.E2BIG})
+
+
 def _become(spec: Spec, output: int, keeper: int) -> None:
     """In the child: take on limits and output, then turn into the engine. Never returns."""
     code = NOT_STARTED
@@ -361,7 +365,7 @@ def _become(spec: Spec, output: int, keeper: int) -> None:
         code = 127
         os.execvpe(spec.argv[0], spec.argv, spec.env)  # noqa: S606 - no shell on purpose
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.ENOEXEC, errno.EPERM) and code == 127:
+        if error.errno in _NOT_EXECUTABLE and code == 127:
             code = 126
         place = spec.argv[0] if code != NOT_STARTED else error.filename or "limits"
         os.write(2, f"[pierhead] cannot run {place}: {error.strerror}\n".encode())

@@ -15,7 +15,7 @@ from typing import Any
 from pierhead.core.ids import fixed_id
 from pierhead.core.principals import Principal
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
-from pierhead.core.services import Seen, Service
+from pierhead.core.services import Seen, Service, Wanted
 from pierhead.core.status import HOPELESS, Status, Verdict, verdict
 from pierhead.dialects.zstack.times import time_text
 
@@ -36,6 +36,11 @@ _STATUS = {
     Status.DELETING: "Deleting",
     Status.DELETE_FAILED: "Error",
 }
+#: There is no call to start one here.
+_STOPPED = (
+    "No replica is wanted: give it the system tag ai::replicas::1, or another number, "
+    "or start it through the EAS door."
+)
 #: How an effective YAML begins; to parse all of it for a name would take a list a second.
 _FIRST_NAME = re.compile(r"services:\n- +name: (.+)")
 #: What the frameworks tell about themselves on their metrics page.
@@ -103,6 +108,16 @@ class Group(Mapping[str, Any]):
     def verdict(self) -> Verdict:
         """Status and why."""
         return verdict(self.service, self.seen, self.view.now)
+
+    @property
+    def stopped(self) -> bool:
+        """Nothing shall run: stopped through the EAS door, or `ai::replicas::0` was asked for."""
+        return self.service.wanted is Wanted.STOPPED
+
+    @property
+    def message(self) -> str:
+        """The cause of the status; a stopped group says what this door can do about it."""
+        return _STOPPED if self.verdict.status is Status.STOPPED else self.verdict.message
 
     @cached_property
     def ready(self) -> int:
@@ -242,7 +257,7 @@ _FIELDS: Mapping[str, Callable[[Group], Any]] = {
     "developerEndpoint": lambda _: None,
     "serviceName": lambda group: group.service.name,
     "accessToken": _token,
-    "replicas": lambda group: group.service.replicas,
+    "replicas": lambda group: 0 if group.stopped else group.service.replicas,
     "readyReplicas": lambda group: group.ready,
-    "message": lambda group: group.verdict.message,
+    "message": lambda group: group.message,
 }

@@ -12,7 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import commands, control, data_plane, installed, page, readiness, registry, starting
+from bench import (
+    commands,
+    control,
+    data_plane,
+    installed,
+    page,
+    readiness,
+    registry,
+    sizing,
+    starting,
+)
 from bench.figures import Figure, table
 from bench.processes import machine, yardstick
 
@@ -24,6 +34,7 @@ MEASURES: Mapping[str, Callable[[Path], list[Figure]]] = {
     "registry": registry.measure,
     "readiness": readiness.measure,
     "gateway": data_plane.measure,
+    "sizing": sizing.measure,
     "install": installed.measure,
     "cli": commands.measure,
 }

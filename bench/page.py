@@ -14,6 +14,7 @@ TITLES = {
     "registry": "Registry through the ZStack door",
     "readiness": "From create to Running",
     "gateway": "Gateway",
+    "sizing": "Memory before the download",
     "install": "Install size",
     "cli": "Command line",
 }

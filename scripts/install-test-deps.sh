@@ -1,12 +1,16 @@
 #!/bin/sh
-# What the tests need beside .venv: a PostgreSQL server's programs, ZStack's MCP server, Node with the
-# npm clients.
+# What the tests need beside .venv: a PostgreSQL server's programs, an NFS server and libnfs's tools,
+# ZStack's MCP server, Node with the npm clients.
 # What cannot be installed is named here; the tests that need it then fail with the same sentence.
 set -eu
 cd "$(dirname "$0")/.."
 
 if ! command -v initdb >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
     sh scripts/apt-install.sh "the PostgreSQL tests" postgresql || true
+fi
+
+if ! command -v ganesha.nfsd >/dev/null 2>&1 || ! command -v nfs-cat >/dev/null 2>&1; then
+    sh scripts/apt-install.sh "the NFS tests" nfs-ganesha nfs-ganesha-vfs libnfs-utils || true
 fi
 
 mcp=tests/e2e/mcp/requirements.txt

@@ -179,6 +179,13 @@ class Settings:
             "storage.allowed_roots",
         ),
     )
+    storage_mount: bool = field(
+        default=False,
+        metadata=_about(
+            "may NFS exports be mounted by this process? else they are copied (needs root)",
+            "storage.mount",
+        ),
+    )
     environments_dir: Path = field(
         default=Path(),
         metadata=_about(

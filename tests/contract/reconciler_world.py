@@ -23,12 +23,15 @@ from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus
 from pierhead.core.resources import GIB
 from pierhead.core.routes import GatewayReport
 from pierhead.core.services import Hold, Seen, Service, Version
+from pierhead.core.sizing import Shape
 from pierhead.core.status import Verdict, reached, verdict
 from pierhead.core.templates import Environment, Template
 from pierhead.operations import services
 from pierhead.operations.platform import Platform
 from pierhead.operations.services import Decision, Draft
+from pierhead.reconciler.aside import Aside
 from pierhead.reconciler.loop import Reconciler, Rhythm
+from pierhead.reconciler.preflight import Preflight
 from pierhead.reconciler.preparation import Parts, Preparation
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
@@ -46,6 +49,7 @@ _CUSTOM = Capabilities(
     families=frozenset(),
     needs_command=True,
 )
+_ENGINES = {"custom": _CUSTOM, "llama_cpp": replace(_CUSTOM, needs_command=False)}
 GATEWAY = "http://127.0.0.1:1"
 _ENTROPY = FakeEntropy()  # of all worlds: ids differ although they share a database
 _NODES = (Node("fake", cpu=64, memory=1024 * GIB, memory_free=1024 * GIB),)
@@ -56,9 +60,38 @@ class FakeWeights:
 
     def __init__(self) -> None:
         self.holds: dict[str, Hold] = {}
+        self.asked: list[str] = []
 
     def ensure(self, template: Template, source: Source | None) -> Files | Hold:
+        self.asked.append(template.name)
         return self.holds.get(template.name) or Files("/weights", "/weights/model.gguf", 1)
+
+
+class FakeShapes:
+    """Knows the models that a test puts into it, by template name; an error is raised."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, Shape | Exception] = {}
+        self.fetched: Shape | None = None  #: what the files turn out to be
+
+    def shape(self, template: Template, source: Source | None) -> Shape | None:
+        del source
+        found = self.models.get(template.name)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def at(self, path: str) -> Shape | None:
+        del path
+        return self.fetched
+
+
+class AtOnce(Aside):
+    """Does the work where it is asked for: virtual time does not wait for threads of its own."""
+
+    async def do(self, key: str, work: Callable[[], Any], patience: float) -> Any:
+        del key, patience
+        return work()
 
 
 class FakeEnvironments:
@@ -185,6 +218,7 @@ class World:
         self.runtime = runtime or BusRuntime(virtual_time.wall)
         self.runtime.bus = self.bus
         self.weights = FakeWeights()
+        self.shapes = FakeShapes()
         self.environments = FakeEnvironments()
         self.folders = FakeFolders()
         self.parts = Parts(
@@ -195,10 +229,11 @@ class World:
             folders=self.folders,
             clock=virtual_time.wall,
             nodes=_NODES,
-            engines={"custom": _CUSTOM},
+            engines=_ENGINES,
             gateway=GATEWAY,
+            preflight=Preflight(self.shapes, virtual_time.wall, AtOnce()),
         )
-        self.routes = RouteBook(virtual_time.wall, str, {"custom": _CUSTOM})
+        self.routes = RouteBook(virtual_time.wall, str, _ENGINES)
         self.reconciler = Reconciler(
             ServicePass(
                 db=db,

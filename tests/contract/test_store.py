@@ -934,7 +934,7 @@ def test_a_database_of_a_newer_release_is_refused_and_left_as_it_is(
     with pytest.raises(schema.TooNew) as caught:
         schema.migrate(url)
     assert caught.value.message == (
-        "The database has schema 9999, which this release (schema 0002) does not know:"
+        "The database has schema 9999, which this release (schema 0003) does not know:"
         " run a newer pierhead, or restore a backup."
     )
     assert schema.version(url) == "9999"

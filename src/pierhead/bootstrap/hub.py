@@ -19,6 +19,7 @@ from pierhead import __version__, telemetry
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate
 from pierhead.bootstrap.dialects import dialects
+from pierhead.bootstrap.storage import accounts, connected
 from pierhead.bootstrap.supervisor import only_one
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import engine_key
@@ -37,6 +38,7 @@ from pierhead.listener import listen
 from pierhead.operations.first_start import Home, ensure
 from pierhead.operations.platform import Platform
 from pierhead.reconciler.loop import Reconciler, Rhythm
+from pierhead.reconciler.preflight import Preflight
 from pierhead.reconciler.preparation import Parts, Preparation
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
@@ -46,6 +48,7 @@ from pierhead.runtimes.process.runtime import ProcessRuntime
 from pierhead.settings import Settings, split_address
 from pierhead.sources.environments import Environments, Options
 from pierhead.sources.folders import Folders
+from pierhead.sources.model_shapes import ModelShapes, Where, connected_place, local_place
 from pierhead.sources.weights import Places, Weights
 from pierhead.store import keys
 from pierhead.store import services as rows
@@ -147,7 +150,8 @@ async def _assemble(
     runtime = _runtime(settings, credentials, engines, key_of)
     info = await runtime.probe()
     routes = RouteBook(time.time, key_of, capabilities)
-    weights = Weights(_places(settings), time.time, files_came)
+    remote = connected(db, settings, files_came)
+    weights = Weights(_places(settings), time.time, files_came, remote)
     environments = _environments(settings, files_came)
     parts = Parts(
         db=db,
@@ -160,6 +164,7 @@ async def _assemble(
         engines=capabilities,
         gateway=settings.gateway_endpoint,
         environment_days=settings.environments_days,
+        preflight=Preflight(ModelShapes(_where(db, settings)), time.time),
     )
     one_pass = ServicePass(
         db=db, runtime=runtime, preparation=Preparation(parts), routes=routes, clock=time.time
@@ -202,6 +207,10 @@ def _runtime(
         key_of,
         ProcessSettings(owner=credentials.account, ports=settings.ports),
     )
+
+
+def _where(db: Database, settings: Settings) -> Where:
+    return connected_place(local_place(_places(settings)), accounts(db, settings), time.time)
 
 
 def _places(settings: Settings) -> Places:

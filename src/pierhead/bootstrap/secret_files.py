@@ -21,6 +21,11 @@ def engine_secret(data_dir: Path) -> bytes:
     return _secret(data_dir / "run" / "engine.key")
 
 
+def storage_key(data_dir: Path) -> bytes:
+    """What the secrets of storage connections are encrypted with."""
+    return _secret(data_dir / "run" / "storage.key")
+
+
 def _secret(path: Path) -> bytes:
     """32 secret bytes that live in `path`; made once, whoever comes first."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

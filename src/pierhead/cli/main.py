@@ -7,15 +7,18 @@ from typing import Annotated
 import typer
 
 from pierhead.cli import (
+    cache,
     credentials,
     deployments,
     doctor,
     models,
+    plan,
     platform,
     processes,
     reports,
     service_documents,
     services,
+    storage,
     template_documents,
     templates,
 )
@@ -34,6 +37,7 @@ for verb in (
     platform.hub,
     platform.gateway,
     doctor.doctor,
+    plan.plan,
     platform.settings,
     platform.version,
     platform.migrate,
@@ -43,6 +47,8 @@ app.add_typer(services.app, name="services")
 app.add_typer(templates.app, name="templates")
 app.add_typer(models.app, name="models")
 app.add_typer(credentials.app, name="credentials")
+app.add_typer(storage.app, name="storage")
+app.add_typer(cache.app, name="cache")
 for shortcut in (reports.logs, reports.events, reports.instances):
     app.command()(shortcut)
 

@@ -90,7 +90,7 @@ class Unavailable(PierheadError):
     """An outside part does not answer now; the same call may work later."""
 
     def __init__(self, what: str, why: str) -> None:
-        self.what = what
+        self.what, self.why = what, why
         super().__init__(f"{what} is not available: {why}")
 
 

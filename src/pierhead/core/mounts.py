@@ -47,6 +47,19 @@ class OssSource:
 
 
 @dataclass(frozen=True, slots=True)
+class S3Source:
+    """`s3://bucket/prefix/` on a store that speaks S3."""
+
+    bucket: str
+    prefix: str
+    endpoint: str = ""
+    kind: Literal["s3"] = "s3"
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+
+@dataclass(frozen=True, slots=True)
 class NasSource:
     """A path on a network file system, named by its mount target."""
 
@@ -58,4 +71,4 @@ class NasSource:
         return f"nas://{self.mount_target}{self.path}"
 
 
-Source = PackageSource | FolderSource | OssSource | NasSource
+Source = PackageSource | FolderSource | OssSource | S3Source | NasSource

@@ -36,6 +36,9 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--context", type=int, default=2048, help="tokens per request")
     parser.add_argument("--slots", type=int, default=4, help="requests at once")
     parser.add_argument(
+        "--prompt-cache", type=int, default=0, help="MiB for prompts of past requests; 0 = none"
+    )
+    parser.add_argument(
         "--threads", type=int, default=1, help="never more than free cores: threads spin"
     )
     return parser.parse_args(argv)
@@ -53,6 +56,8 @@ def _parameters(options: argparse.Namespace, key: str) -> Any:
     parameters.endpoint_metrics = True
     parameters.endpoint_slots = True
     parameters.use_jinja = True
+    # Its default keeps up to 8 GiB of past prompts beside the slots: no memory limit would hold.
+    parameters.cache_ram_mib = options.prompt_cache
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = options.threads
     return parameters
 

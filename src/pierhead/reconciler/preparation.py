@@ -5,7 +5,7 @@ Asked in this order, the cheapest first; the first that is missing is the hold t
 
 import asyncio
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +61,16 @@ class Folders(Protocol):
         ...
 
 
+class Preflight(Protocol):
+    """Whether the model is the right one and can fit."""
+
+    async def check(
+        self, version: Version, nodes: Sequence[Node], *, fresh: bool, model: str = ""
+    ) -> tuple[Notice, ...] | Hold:
+        """What the owner should know, or why it cannot be started; `model`: what will be loaded."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a preparation works with."""
@@ -75,6 +85,7 @@ class Parts:
     engines: Mapping[str, Capabilities]
     gateway: str = ""  #: base URL of the data plane, without a slash at the end
     environment_days: float = 30.0  #: days that an unused environment is kept; 0 = for ever
+    preflight: Preflight | None = None  #: None = whatever is asked for is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +122,13 @@ class Preparation:
         hold = self._no_command(template) or await self._no_machine(template)
         if hold is not None:
             return hold
+        told = await self._preflight(version, fresh=fresh)
+        if isinstance(told, Hold):
+            return told
         needed = await self._dependencies(service)
         if not all(other.runs for other in needed):
             return _not_running(needed)
-        prepared = self._files(version, fresh=fresh)
+        prepared = await self._judged_files(version, told, fresh=fresh)
         if isinstance(prepared, Hold):
             return prepared
         missing = await self._missing_folders(template)
@@ -155,10 +169,32 @@ class Preparation:
         self._nodes, self._nodes_told = (await self._parts.runtime.probe()).nodes, now
         return unplaceable(resources, self._nodes, constraints)
 
+    async def _preflight(
+        self, version: Version, *, fresh: bool, model: str = ""
+    ) -> tuple[Notice, ...] | Hold:
+        preflight = self._parts.preflight
+        if preflight is None:
+            return ()
+        return await preflight.check(version, self._nodes, fresh=fresh, model=model)
+
     async def _dependencies(self, service: Service) -> list[_Dependency]:
         if not service.registration.needs:
             return []
         return await self._parts.db.read(_dependencies, service, self._parts.clock())
+
+    async def _judged_files(
+        self, version: Version, told: tuple[Notice, ...], *, fresh: bool
+    ) -> Prepared | Hold:
+        """The files; once they are there, all of the model's header can be seen."""
+        prepared = self._files(version, fresh=fresh)
+        if isinstance(prepared, Hold):
+            return prepared
+        if prepared.files.model:
+            seen = await self._preflight(version, fresh=fresh, model=prepared.files.model)
+            if isinstance(seen, Hold):
+                return seen
+            told = seen
+        return replace(prepared, notices=told + prepared.notices)
 
     def _files(self, version: Version, *, fresh: bool) -> Prepared | Hold:
         environment = version.template.environment

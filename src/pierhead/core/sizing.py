@@ -1,0 +1,331 @@
+"""The maths before the download: how much memory a model needs to be served, and where that fits.
+
+    weights   bytes of all tensors, as the header lists them; else parameters x bytes of the precision
+    KV cache  slots x context x 2 bytes x the key and value numbers of a token, over all layers
+    compute   what a batch of prompt tokens needs at once: activations, and the attention's mask
+    overhead  the program itself, the vocabulary, what each slot keeps
+
+The constants were measured (see docs/explanation/sizing.md) or are planning figures where that is said.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+from pierhead.core.replicas import Node
+from pierhead.core.resources import GIB, MIB, human_bytes
+from pierhead.core.templates import Precision
+
+#: Bytes per parameter of a precision, where no header lists the tensors: blocks of 32 with their scales.
+PRECISION_BYTES: Mapping[str, float] = {"fp16": 2.0, "int8": 34 / 32, "q4": 20 / 32, "": 2.0}
+#: An engine's cache is allotted in whole pages of so many tokens per slot.
+CONTEXT_STEP = 256
+#: No context is told to be larger: a model that does not say how far it goes is not without end.
+LONGEST = 1 << 20
+#: Nobody serves more at once from one process.
+MOST_SLOTS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What decides a model's memory. Zero or empty = the files do not say."""
+
+    architecture: str = ""  #: as GGUF calls it: `llama`, `chatglm`, `baichuan`
+    layers: int = 0
+    heads: int = 0
+    kv_heads: tuple[int, ...] = ()  #: per layer; a single one holds for all layers
+    key_size: int = 0  #: numbers of one head's key
+    value_size: int = 0  #: numbers of one head's value
+    embedding: int = 0  #: width of a token
+    feed_forward: int = 0
+    vocabulary: int = 0
+    context: int = 0  #: tokens the model was trained for
+    parameters: int = 0
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])  #: tensor type -> bytes
+    #: Of these bytes, those of tables that are only looked up in, never multiplied with.
+    tables: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(self.weights.values())
+
+    @property
+    def token_numbers(self) -> int:
+        """Key and value numbers that one token leaves in the cache, over all layers."""
+        several = len(self.kv_heads) > 1
+        same = self.layers * max(self.kv_heads, default=self.heads)
+        heads = sum(self.kv_heads) if several else same
+        return heads * (self.key_size + self.value_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """An engine's constants; bytes unless said otherwise."""
+
+    process: int  #: of the program before it loads anything
+    share: float = 0.0  #: of the weights, on top: what nobody has measured
+    batch: int = 512  #: prompt tokens that are worked on at once
+    per_inner: float = 0.0  #: numbers of 4 bytes per batch token and feed-forward width
+    per_width: float = 0.0  #: ... and token width
+    per_cell: float = 0.0  #: bytes per batch token and token of one slot's context: the mask
+    per_word: float = 0.0  #: bytes per entry of the vocabulary: text, score, how to find it
+    per_slot: int = 0  #: request, sampler, tokens
+    slot_word: float = 0.0  #: bytes per slot and entry of the vocabulary: the answer's logits
+    #: Tensor types that it copies into another layout; the file's own pages stay until others want them.
+    copies: frozenset[str] = frozenset()
+    maps: bool = False  #: it maps the file: replicas on one machine share the weights
+    measured: bool = False
+
+
+#: llama.cpp b11549 on x86-64 with AVX2: fitted on ten shapes, see the docs page.
+_LLAMA_CPP = Figures(
+    process=35 * MIB,
+    per_inner=4.0,
+    per_width=1.5,
+    per_cell=2.5,
+    per_word=440.0,
+    per_slot=MIB // 2,
+    slot_word=4.0,
+    copies=frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"}),
+    maps=True,
+    measured=True,
+)
+#: An engine without an entry runs what the template says: nothing is known of its memory.
+ENGINES: Mapping[str, Figures] = {
+    "llama_cpp": _LLAMA_CPP,
+    "vllm": Figures(process=2 * GIB, share=0.05),
+    "transformers": Figures(process=GIB, share=0.05),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How a model is to be served."""
+
+    engine: str
+    context: int  #: tokens per request
+    slots: int  #: requests at once
+    precision: Precision = ""  #: of weights whose header is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Bytes that one replica needs."""
+
+    weights: int
+    kv_cache: int
+    compute: int
+    overhead: int
+    #: Pages of the file whose content was copied: they show in a process's size, yet give way to others.
+    yielding: int = 0
+    shared: int = 0  #: of the weights: replicas on one machine hold them once
+
+    @property
+    def total(self) -> int:
+        """What must be there."""
+        return self.weights + self.kv_cache + self.compute + self.overhead
+
+    @property
+    def resident(self) -> int:
+        """What the process's resident size shows when every slot was full once."""
+        return self.total + self.yielding
+
+
+def estimate(shape: Shape, load: Load) -> Estimate | None:
+    """The memory of one replica; None when nothing is known of the engine or of the weights."""
+    figures = ENGINES.get(load.engine)
+    weights = shape.weight_bytes or ceil(shape.parameters * PRECISION_BYTES[load.precision])
+    if figures is None or not weights:
+        return None
+    context = _padded(load.context)
+    batch = min(figures.batch, context * load.slots)
+    activations = 4 * (figures.per_inner * _inner(shape) + figures.per_width * shape.embedding)
+    copied = _copied(shape, figures)
+    return Estimate(
+        weights=weights,
+        kv_cache=2 * shape.token_numbers * context * load.slots,
+        compute=ceil(batch * (activations + figures.per_cell * context)),
+        overhead=_overhead(shape, load, figures, weights),
+        yielding=copied,
+        # A copy is each process's own.
+        shared=weights - copied if figures.maps else 0,
+    )
+
+
+def _padded(context: int) -> int:
+    return max(1, -(-context // CONTEXT_STEP)) * CONTEXT_STEP
+
+
+def _inner(shape: Shape) -> int:
+    """Width of the feed-forward part; where it is not told, what most models have."""
+    return shape.feed_forward or 3 * shape.embedding
+
+
+def _copied(shape: Shape, figures: Figures) -> int:
+    return sum(
+        amount - shape.tables.get(kind, 0)
+        for kind, amount in shape.weights.items()
+        if kind in figures.copies
+    )
+
+
+def _overhead(shape: Shape, load: Load, figures: Figures, weights: int) -> int:
+    slot = figures.per_slot + figures.slot_word * shape.vocabulary
+    words = figures.per_word * shape.vocabulary
+    return ceil(figures.process + figures.share * weights + words + slot * load.slots)
+
+
+# ---- does it fit, and what would ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Memory that one replica could have on a node."""
+
+    node: str
+    most: int  #: bytes that there are
+    free: int  #: bytes that are free now
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The answer for one model under one load."""
+
+    estimate: Estimate
+    room: Room | None  #: the largest there is, and never more than the limit
+    limit: int | None  #: memory limit of a replica
+    node: str  #: where it fits; "" = nowhere
+    replicas: int  #: how many fit into what is free now
+    context: int  #: most tokens per request with the slots asked for; 0 = not even the fewest
+    slots: int  #: most slots with the context asked for; 0 = not even one
+
+    @property
+    def fits(self) -> bool:
+        """Is there a node that is large enough?"""
+        return bool(self.node)
+
+
+def rooms(nodes: Sequence[Node], gpus: int) -> tuple[Room, ...]:
+    """What nodes have for one replica that asks for so many GPUs: GPU memory, without any the node's own."""
+    if gpus <= 0:
+        return tuple(Room(node.name, node.memory, node.memory_free) for node in nodes)
+    found: list[Room] = []
+    for node in nodes:
+        sizes = sorted((gpu.memory for gpu in node.accelerators), reverse=True)[:gpus]
+        if len(sizes) == gpus:
+            found.append(Room(node.name, sum(sizes), sum(sizes)))
+    return tuple(found)
+
+
+def fits(shape: Shape, load: Load, places: Sequence[Room], limit: int | None = None) -> Fit | None:
+    """Where the model fits, and the largest context, slots and replicas that do; None = not known.
+
+    `limit` is the replica's own memory limit in bytes; a node's memory counts up to it.
+    """
+    needed = estimate(shape, load)
+    if needed is None:
+        return None
+    bounded = [_within(place, limit) for place in places]
+    most = max(bounded, key=lambda place: place.most, default=None)
+    has = most.most if most is not None else 0
+    roomy = [place for place in bounded if place.most >= needed.total]
+    # The one with most room now; how large it is counts when none has enough.
+    chosen = max(roomy, key=lambda place: (place.free, place.most), default=None)
+    return Fit(
+        estimate=needed,
+        room=most,
+        limit=limit,
+        node=chosen.node if chosen is not None else "",
+        replicas=sum(
+            _replicas(needed, place.free) for place in places if place.most >= needed.total
+        )
+        if chosen is not None
+        else 0,
+        context=_largest_context(shape, load, has),
+        slots=_largest_slots(shape, load, has),
+    )
+
+
+def _within(place: Room, limit: int | None) -> Room:
+    if limit is None or limit >= place.most:
+        return place
+    return Room(place.node, limit, min(limit, place.free))
+
+
+def _replicas(needed: Estimate, free: int) -> int:
+    """How many share a machine's free memory; mapped weights lie in it once."""
+    if free < needed.total:
+        return 0
+    return 1 + (free - needed.total) // max(1, needed.total - needed.shared)
+
+
+def _largest_context(shape: Shape, load: Load, has: int) -> int:
+    pages = min(shape.context or LONGEST, LONGEST) // CONTEXT_STEP
+
+    def fit(count: int) -> bool:
+        return _total(shape, load, context=count * CONTEXT_STEP) <= has
+
+    return _last(fit, max(1, pages)) * CONTEXT_STEP
+
+
+def _largest_slots(shape: Shape, load: Load, has: int) -> int:
+    return _last(lambda count: _total(shape, load, slots=count) <= has, MOST_SLOTS)
+
+
+def _total(shape: Shape, load: Load, *, context: int = 0, slots: int = 0) -> int:
+    tried = Load(load.engine, context or load.context, slots or load.slots, load.precision)
+    found = estimate(shape, tried)
+    return found.total if found is not None else 0
+
+
+def _last(holds: Callable[[int], bool], most: int) -> int:
+    """The largest of 1..most for which it holds, 0 for none; it holds up to some number and not beyond."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
+
+
+def refusal(fit: Fit, load: Load) -> str:
+    """Why it does not fit, in numbers, and what would."""
+    needed = fit.estimate
+    parts = (
+        f"weights {human_bytes(needed.weights)}, KV cache {human_bytes(needed.kv_cache)} for "
+        f"{load.slots} x {load.context} tokens, the rest {human_bytes(needed.compute + needed.overhead)}"
+    )
+    return (
+        f"One replica needs about {human_bytes(needed.total)} of memory ({parts}), "
+        f"{_has(fit)}. {_advice(fit, load)}"
+    )
+
+
+def _has(fit: Fit) -> str:
+    if fit.room is None:
+        return "and no node has any of the kind it asks for"
+    if fit.limit is not None and fit.limit == fit.room.most:
+        return f"its memory limit is {human_bytes(fit.limit)}"
+    return f"the largest node [{fit.room.node}] has {human_bytes(fit.room.most)}"
+
+
+def _advice(fit: Fit, load: Load) -> str:
+    """What to change so that it fits."""
+    would = [
+        *([f"{load.slots} x {fit.context} tokens"] if 0 < fit.context < load.context else []),
+        *([f"{fit.slots} x {load.context} tokens"] if 0 < fit.slots < load.slots else []),
+    ]
+    limited = fit.limit is not None and fit.room is not None and fit.limit == fit.room.most
+    larger = (
+        f"raise the limit to {human_bytes(_rounded(fit.estimate.total))}"
+        if limited
+        else "add a larger machine"
+    )
+    if would:
+        return f"What fits: {' or '.join(would)}; else {larger}."
+    return f"No context or number of slots fits: take a smaller model or precision, or {larger}."
+
+
+def _rounded(amount: int) -> int:
+    """Up to whole steps of 64 MiB, so that the advice is not short by a rounding."""
+    return -(-amount // (64 * MIB)) * 64 * MIB

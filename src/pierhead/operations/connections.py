@@ -1,0 +1,94 @@
+"""Use cases on storage connections; each is one transaction.
+
+They are plain functions, because the command line runs them on the database itself: a secret never
+travels through an API.
+"""
+
+from sqlalchemy import Connection as Transaction
+
+from pierhead.core.connections import Account, Connection, Keys, check, named, serving
+from pierhead.core.errors import Invalid, NotFound
+from pierhead.core.mounts import Source
+from pierhead.operations.secret_box import SecretBox
+from pierhead.store import connections as rows
+from pierhead.store import services
+
+KIND = "storage connection"
+_SECRET = 4096  #: characters
+
+
+def add(tx: Transaction, box: SecretBox, account: Account, *, replace: bool = False) -> Connection:
+    """Register a connection with its keys; `replace`: in place of one of that name.
+
+    Raises:
+        Missing, Invalid, Unsupported: a field is absent or not legal.
+        Duplicate: there is one of that name, and it is not to be replaced.
+    """
+    connection, keys = account.connection, account.keys
+    check(connection)
+    _check(connection, keys)
+    if replace:
+        rows.remove(tx, connection.name)
+    rows.add(tx, connection, box.seal(connection.name, keys))
+    return connection
+
+
+def _check(connection: Connection, keys: Keys) -> None:
+    for field, value in (("access-key-secret-file", keys.secret), ("token", keys.token)):
+        if not value.isprintable() or len(value) > _SECRET:
+            raise Invalid(
+                field, "it does not hold one line of text", f"at most {_SECRET} characters"
+            )
+    if bool(connection.access_key_id) != bool(keys.secret):
+        raise Invalid("access-key-id", "it is given without its secret, or the other way round")
+
+
+def everything(tx: Transaction) -> tuple[Connection, ...]:
+    """All connections, oldest first, without secrets."""
+    return rows.everything(tx)
+
+
+def existing(tx: Transaction, name: str) -> Connection:
+    """The connection of that name, without secrets.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = rows.load(tx, name)
+    if found is None:
+        raise NotFound(KIND, name)
+    return found
+
+
+def remove(tx: Transaction, name: str) -> tuple[str, ...]:
+    """Forget a connection and its secret; the names of services whose next start will miss it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    users = used_by(tx, existing(tx, name))
+    rows.remove(tx, name)
+    return users
+
+
+def used_by(tx: Transaction, connection: Connection) -> tuple[str, ...]:
+    """Names of the services whose weights come over it."""
+    known = rows.everything(tx)
+    return tuple(
+        service.name
+        for service, _seen in services.everything(tx)
+        if (source := service.current.weights) is not None and serving(source, known) == connection
+    )
+
+
+def account(tx: Transaction, box: SecretBox, source: Source) -> Account | None:
+    """What opens a source; None when no connection serves it.
+
+    Raises:
+        Unavailable: its secret cannot be opened.
+    """
+    found = serving(source, rows.everything(tx)) if named(source) else None
+    sealed = None if found is None else rows.sealed(tx, found.name)
+    if found is None or sealed is None:
+        return None
+    return Account(found, box.open(found.name, sealed))

@@ -1,0 +1,48 @@
+"""Secrets at rest: encrypted with a key that lies in a file beside the database, not in it.
+
+XSalsa20-Poly1305 by libsodium: who has only the database, or a copy of it, has no secret, and a
+secret that was changed, or put under another name, does not open.
+"""
+
+import json
+
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox as Sealer
+
+from pierhead.core.connections import Keys
+from pierhead.core.errors import Unavailable
+
+
+class SecretBox:
+    """Seals keys under the name of what they belong to, and opens them again."""
+
+    def __init__(self, key: bytes) -> None:
+        """`key`: 32 secret bytes."""
+        self._sealer = Sealer(key)
+
+    def seal(self, name: str, keys: Keys) -> bytes:
+        """The keys, encrypted; each time differently."""
+        plain = {"name": name, "secret": keys.secret, "token": keys.token}
+        return bytes(self._sealer.encrypt(json.dumps(plain).encode()))
+
+    def open(self, name: str, sealed: bytes) -> Keys:
+        """The keys that were sealed under `name`.
+
+        Raises:
+            Unavailable: they were sealed with another key or name, or were changed since.
+        """
+        try:
+            plain: dict[str, str] = json.loads(self._sealer.decrypt(sealed))
+        except (CryptoError, ValueError) as error:
+            raise _unreadable(name) from error
+        if plain["name"] != name:
+            raise _unreadable(name)
+        return Keys(plain["secret"], plain["token"])
+
+
+def _unreadable(name: str) -> Unavailable:
+    return Unavailable(
+        f"The secret of the storage connection [{name}]",
+        "it was encrypted with another key than that of this data folder (run/storage.key): "
+        "restore that file, or remove the connection and add it again.",
+    )

@@ -1,0 +1,229 @@
+"""Files behind a storage connection: fetched into the cache, or found where they are mounted.
+
+`ensure` never blocks: each source has at most one thread that looks its connection up, lists it and
+fetches what is new; `wake` is called when that ends.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
+
+from pierhead.core.connections import Account
+from pierhead.core.errors import PierheadError
+from pierhead.core.ids import Clock
+from pierhead.core.mounts import NasSource, OssSource, S3Source
+from pierhead.core.services import Hold
+from pierhead.sources import nas
+from pierhead.sources.openers import Opened, opened
+from pierhead.sources.progress import Ended, Progress
+from pierhead.sources.remote import Denied, Flaky, Missing, RemoteError
+from pierhead.sources.snapshots import Snapshots
+
+Source = OssSource | S3Source | NasSource
+
+RETRY_AFTER = 15.0
+"""Seconds after which a failed fetch is tried again by itself."""
+#: Seconds without a question after which the next one looks what is there now: all replicas of one
+#: start get the same files, and a later start gets what was changed meanwhile.
+QUIET = 10.0
+#: Seconds after which a mounted file system that does not answer counts as hanging.
+HANGS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How remote folders are reached from this machine."""
+
+    find: Callable[[Source], Account | None]  #: blocks
+    snapshots: Snapshots
+    #: The same cache for those that can only read whole files.
+    whole_files: Snapshots
+    mounts: Path  #: where NFS exports are mounted
+    mount: bool = False  #: may this process mount NFS exports?
+
+
+class Unconnected(PierheadError):
+    """No connection serves a source."""
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """A fetch that runs, or has ended."""
+
+    source: Source
+    began: float
+    before: "_Fetch | None"  #: the one before this one
+    asked: float = 0.0
+    place: str = ""  #: the mounted file system that is being looked at
+    progress: Progress | None = None
+    stop: Event = field(default_factory=Event)
+    ended: float | None = None
+    found: Path | None = None
+    hold: Hold | None = None
+
+
+class Connected:
+    """Answers where the files of remote sources are, and sees to it that they come."""
+
+    def __init__(self, ways: Ways, clock: Clock, wake: Callable[[], None]) -> None:
+        self._ways = ways
+        self._clock = clock
+        self._wake = wake
+        self._fetches: dict[Source, _Fetch] = {}
+
+    def ensure(self, source: Source) -> Path | Hold:
+        """The file or folder on this machine, or why it is not there yet."""
+        now = self._clock()
+        fetch = self._fetches.get(source)
+        if fetch is not None and fetch.ended is not None:
+            quiet, fetch.asked = now - fetch.asked, now
+            if fetch.found is not None and quiet < QUIET:
+                return fetch.found
+            if fetch.hold is not None and now - fetch.ended < RETRY_AFTER:
+                return fetch.hold
+        if fetch is None or fetch.ended is not None:
+            fetch = self._started(source, now, fetch)
+        fetch.asked = now
+        return _waiting(fetch, now)
+
+    def retry(self) -> None:
+        """Forget failed fetches, so that the next look tries them again at once."""
+        failed = [source for source, fetch in self._fetches.items() if fetch.hold is not None]
+        for source in failed:
+            del self._fetches[source]
+
+    def close(self) -> None:
+        """End what is being fetched; what is there already is taken over by the next start."""
+        for fetch in self._fetches.values():
+            fetch.stop.set()
+
+    def _started(self, source: Source, now: float, before: _Fetch | None) -> _Fetch:
+        if before is not None:
+            before.before = None
+        fetch = self._fetches[source] = _Fetch(source, now, before)
+        # A daemon: neither a download nor a file system that hangs must keep the hub from ending.
+        thread = Thread(
+            target=self._run,
+            args=(fetch, asyncio.get_running_loop()),
+            name=f"fetch {source}"[:60],
+            daemon=True,
+        )
+        thread.start()
+        return fetch
+
+    def _run(self, fetch: _Fetch, loop: asyncio.AbstractEventLoop) -> None:
+        found: Path | Hold
+        try:
+            found = self._find(fetch)
+        except Ended:
+            return
+        except PierheadError as problem:
+            found = _hold(problem)
+        except OSError as problem:
+            where = problem.filename or fetch.source
+            found = Hold("WeightsUnavailable", f"{where}: {problem.strerror or problem}. {_AGAIN}")
+        with suppress(RuntimeError):  # the loop is closed: the hub has ended, nobody waits
+            loop.call_soon_threadsafe(self._ended, fetch, found)
+
+    def _ended(self, fetch: _Fetch, found: Path | Hold) -> None:
+        """Back in the loop's thread: only it touches the list of fetches."""
+        fetch.ended = fetch.asked = self._clock()
+        if isinstance(found, Hold):
+            fetch.hold = found
+        else:
+            fetch.found = found
+        self._wake()
+
+    # ---- in the fetch's thread --------------------------------------------------------------
+
+    def _find(self, fetch: _Fetch) -> Path:
+        account = self._ways.find(fetch.source)
+        if account is None:
+            raise Unconnected(unconnected(fetch.source).message)
+        if isinstance(fetch.source, NasSource):
+            return self._nas(fetch, fetch.source, account)
+        remote = opened(fetch.source, account, self._ways.find, self._clock)
+        return _fetched(fetch, remote, self._ways.snapshots)
+
+    def _nas(self, fetch: _Fetch, source: NasSource, account: Account) -> Path:
+        connection = account.connection
+        if connection.local_path or self._ways.mount:
+            fetch.place = connection.local_path or connection.nfs
+            root = (
+                Path(connection.local_path)
+                if connection.local_path
+                else nas.mounted(connection, self._ways.mounts)
+            )
+            return nas.folder(root, source)
+        remote = opened(source, account, self._ways.find, self._clock)
+        return _fetched(fetch, remote, self._ways.whole_files)
+
+
+def _fetched(fetch: _Fetch, remote: Opened, snapshots: Snapshots) -> Path:
+    def tell(progress: Progress) -> None:
+        fetch.progress = progress
+
+    try:
+        found = snapshots.fetch(remote, tell, fetch.stop.is_set)
+    except Flaky:
+        # What was fetched before is better than nothing: the store may be down for long.
+        kept = snapshots.newest(remote.identity)
+        if kept is None:
+            raise
+        found = kept
+    finally:
+        remote.close()
+    # It stays as long as a service names this source; see `operations.snapshots`.
+    return snapshots.use(found, str(fetch.source)).files
+
+
+_AGAIN = f"It is tried again every {RETRY_AFTER:g} seconds."
+
+
+def _waiting(fetch: _Fetch, now: float) -> Hold:
+    seconds = now - fetch.began
+    if fetch.place and seconds > HANGS:
+        text = f"No answer from {fetch.place}: is its file system mounted and well?"
+        return Hold("StorageHangs", text)
+    if fetch.before is not None and fetch.before.hold is not None and not _busy(fetch):
+        return fetch.before.hold  # until more is known than that it is being tried again
+    doing = str(fetch.progress) if fetch.progress is not None else "connecting"
+    return Hold(
+        "FetchingWeights", f"{doing} ({fetch.source}), for {seconds:.0f} s.", progressing=True
+    )
+
+
+def _busy(fetch: _Fetch) -> bool:
+    return fetch.progress is not None and fetch.progress.done > 0
+
+
+def _hold(problem: PierheadError) -> Hold:
+    text = f"{str(problem).rstrip('.')}."
+    match problem:
+        case Unconnected():
+            return Hold("StorageNotConnected", text, permanent=True)
+        case Denied():
+            return Hold("StorageDenied", text, permanent=True)
+        case Missing():
+            return Hold("WeightsMissing", text, permanent=True)
+        case RemoteError() if problem.permanent:
+            return Hold("WeightsUnavailable", text, permanent=True)
+        case _:
+            return Hold("WeightsUnavailable", f"{text} {_AGAIN}")
+
+
+def unconnected(source: Source) -> Hold:
+    """What is said of a source that no connection serves."""
+    if isinstance(source, NasSource):
+        what = f"the mount target [{source.mount_target}] of {source}"
+        add = f"nas NAME --mount-target {source.mount_target} --local-path PATH"
+    else:
+        what = f"the bucket [{source.bucket}] of {source}"
+        add = f"{source.kind} NAME --bucket {source.bucket} --endpoint URL --region REGION"
+    text = f"No storage connection serves {what}: add one with `pierhead storage add {add}`"
+    return Hold(
+        "StorageNotConnected", f"{text}; the service goes on by itself then.", permanent=True
+    )

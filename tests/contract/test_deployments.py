@@ -27,7 +27,7 @@ from pierhead.core.names import by_id
 from pierhead.core.principals import Principal
 from pierhead.core.registry import DeleteMode, Extras, ResourceType, TagPattern
 from pierhead.core.resources import GIB
-from pierhead.core.services import Change, Seen, Service, Wanted
+from pierhead.core.services import Change, Registration, Seen, Service, Wanted
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.status import Status, verdict
 from pierhead.operations import deployments, resolving, services, tag_patterns, tags, templates
@@ -136,6 +136,33 @@ def test_deployments_of_one_name_at_once_all_get_one(play_on_each: Run) -> None:
         assert "chat" in {service.name for service in made}
 
     play_on_each(scene)
+
+
+@pytest.mark.parametrize("part", ["template", "model", "dataset", "needed", "going"])
+def test_what_is_removed_just_before_the_write_is_not_deployed(play: Run, part: str) -> None:
+    async def scene(world: World) -> None:
+        template, needed = await world.template(), await deploy(world)
+        model, dataset = await world.model(), await world.dataset()
+        whole = Registration(
+            template=template.uuid,
+            model=model.uuid,
+            datasets=(dataset.uuid,),
+            needs=(needed.id,),
+        )
+        gone: dict[str, dict[str, Any]] = {
+            "template": {"template": NOWHERE},
+            "model": {"model": NOWHERE},
+            "dataset": {"datasets": (dataset.uuid, NOWHERE)},
+            "needed": {"needs": (NOWHERE,)},
+            "going": {},
+        }
+        if part == "going":
+            await deployments.delete(world.platform, ROOT, needed.id, DeleteMode.PERMISSIVE)
+        draft = Draft("late", GROUP, a_template(), 1, {}, registration=replace(whole, **gone[part]))
+        await fails(NotFound, services.create(world.platform, ROOT, draft))
+        await fails(NotFound, services.find(world.platform, "late"))
+
+    play(scene)
 
 
 def test_a_wanted_uuid_is_used_once_in_its_first_digits_too(play: Run) -> None:

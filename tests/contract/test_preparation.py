@@ -183,8 +183,13 @@ def test_a_dependency_that_stops_later_stops_nobody_but_holds_the_next_start(db:
 
 def test_a_dependency_that_was_removed_is_none_any_more(db: Database) -> None:
     async def story(its: World) -> None:
-        await needing(its, "chat_app", "ab" * 16)
-        await its.settled("chat_app", within=2)
+        first = await its.create("vector_db", command=())
+        await needing(its, "chat_app", first.id)
+        await asyncio.sleep(5)
+        assert (await its.verdict("chat_app")).reason == "DependencyNotRunning"
+        await its.delete("vector_db")
+        await its.gone("vector_db", within=3)
+        await its.settled("chat_app", within=60)
 
     tell(db, story)
 

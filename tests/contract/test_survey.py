@@ -327,7 +327,7 @@ def test_a_clone_within_the_files_of_its_original_is_refused(play: Run) -> None:
                     world.platform, ROOT, old.uuid, {"install_path": place}, Extras()
                 )
         found = await world.db.read(template_rows.page, Query())
-        assert [template.uuid for template in found.rows] == [old.uuid]
+        assert [row.uuid for row in found.rows if not row.shipped] == [old.uuid]
 
     play(scene)
 
@@ -509,6 +509,21 @@ def test_a_config_of_another_shape_tells_nothing(tmp_path: Path, text: str) -> N
     assert found is not None
     assert found.architecture is None
     assert headers.describe(tmp_path / "none") is None
+
+
+def test_files_that_nobody_may_look_at_hide_no_others(tmp_path: Path) -> None:
+    fill(tmp_path, **{"config.json": json.dumps({"architectures": ["LlamaForCausalLM"]})})
+    fill(tmp_path / "sub", a="1")
+    fill(tmp_path / ".git", b="2")
+    plain = headers.describe(tmp_path)
+    (tmp_path / ".git" / "b").write_text("3")
+    (tmp_path / "long").symlink_to("x" * 300)  # its stat is refused, as a forbidden file's is
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dir").symlink_to(tmp_path)
+    assert plain is not None
+    assert plain.architecture == "LlamaForCausalLM"
+    assert plain.checksum is not None
+    assert headers.describe(tmp_path) == plain
 
 
 def test_metadata_goes_into_the_models_rows(play: Run) -> None:

@@ -3,13 +3,13 @@
 import time
 
 import pytest
-import zstack_replay
-from zstack_replay import CAPTURES, Replay
 from zstack_world import CENTER, KEY, PASSWORD, ZONE, World, serving
 
+import zstack_replay
 from pierhead.core.principals import AccessKey
 from pierhead.dialects.zstack import signature
 from pierhead.dialects.zstack.calls import AsyncMode, Options, Signed
+from zstack_replay import CAPTURES, Replay
 
 ALL = CAPTURES["captures"]
 

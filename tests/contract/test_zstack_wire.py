@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from zstack_replay import signature
 from zstack_world import (
     ALLOWED_HOOK,
     CENTER,
@@ -34,6 +33,7 @@ from pierhead.core import errors as core
 from pierhead.core.query import Condition, Op
 from pierhead.dialects.zstack.calls import NOBODY, AsyncMode, Options
 from pierhead.dialects.zstack.catalog import load
+from zstack_replay import signature
 
 V1 = "/zstack/v1"
 TEMPLATES = f"{V1}/ai/model-services"

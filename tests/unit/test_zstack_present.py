@@ -265,6 +265,14 @@ def test_the_status_follows_the_engines(change: dict[str, Any], seen: Seen, stat
     assert status in WIRE["enums"]["Group.status"]["values"]
 
 
+def test_a_stopped_group_wants_no_replica_and_says_how_to_get_some() -> None:
+    stopped = replace(SERVICE, change=Change.STOP, wanted=Wanted.STOPPED, revision=2)
+    assert shown(SERVICE, SEEN)["replicas"] == SERVICE.replicas
+    assert shown(stopped, SEEN)["replicas"] == 0
+    assert "ai::replicas::" in shown(stopped, Seen(2, 2))["message"]
+    assert "ai::replicas::" not in shown(stopped, SEEN)["message"]
+
+
 @pytest.mark.parametrize(
     ("state", "failures", "status"),
     [

@@ -19,6 +19,7 @@ from pierhead import __version__, telemetry
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate
 from pierhead.bootstrap.dialects import dialects
+from pierhead.bootstrap.memory import give_back_large_blocks
 from pierhead.bootstrap.storage import accounts, connected
 from pierhead.bootstrap.supervisor import only_one
 from pierhead.core.errors import Unavailable
@@ -86,6 +87,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         PierheadError: the port, the database or the credentials cannot be used.
     """
+    give_back_large_blocks()
     os.umask(0o077)  # what the hub writes is nobody else's business: it holds keys and tokens
     # Two hubs on one folder would both drive its replicas.
     with only_one(settings.data_dir, "run/hub.lock"), _listener(settings.listen) as listener:

@@ -5,8 +5,9 @@ from sqlalchemy import Connection
 from pierhead.core.errors import NotFound
 from pierhead.core.principals import Principal
 from pierhead.core.registry import Dataset, Model, ModelCenter, RegisteredTemplate, ResourceType
+from pierhead.core.services import Registration, Wanted
 from pierhead.operations import rights
-from pierhead.store import centers, datasets, models, templates
+from pierhead.store import centers, datasets, models, services, templates
 
 
 def center(tx: Connection, uuid: str) -> ModelCenter:
@@ -55,3 +56,26 @@ def dataset(tx: Connection, actor: Principal, uuid: str) -> Dataset:
     if found is None or not rights.sees(actor, found):
         raise NotFound(ResourceType.DATASET, uuid)
     return found
+
+
+def demand_kept(tx: Connection, registration: Registration) -> None:
+    """Refuse a deployment whose parts went away between the look at them and this write.
+
+    Raises:
+        NotFound: the template, the model, a dataset or what it depends on is not there any more.
+    """
+    named = (
+        (ResourceType.TEMPLATE, templates.many, (registration.template,)),
+        (ResourceType.MODEL, models.many, (registration.model,)),
+        (ResourceType.DATASET, datasets.many, registration.datasets),
+    )
+    for kind, many, uuids in named:
+        wanted = [uuid for uuid in uuids if uuid]
+        there = {thing.uuid for thing in many(tx, wanted)} if wanted else set[str]()
+        for uuid in wanted:
+            if uuid not in there:
+                raise NotFound(kind, uuid)
+    for uuid in registration.needs:
+        found = services.load(tx, uuid)
+        if found is None or found[0].wanted is Wanted.DELETED:
+            raise NotFound(ResourceType.GROUP, uuid)

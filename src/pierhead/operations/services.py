@@ -18,7 +18,7 @@ from pierhead.core.registry import Extras, ResourceType
 from pierhead.core.services import Change, Registration, Seen, Service, Version, Wanted
 from pierhead.core.status import Status, verdict
 from pierhead.core.templates import Rolling, Template
-from pierhead.operations import tag_rows
+from pierhead.operations import references, tag_rows
 from pierhead.operations.noted import event, warnings
 from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.store import events as event_rows
@@ -81,12 +81,13 @@ async def create(
         Invalid: name, count, a text or a tag is not legal.
         Conflict: the name is taken.
         Taken: the wanted id is used.
-        NotFound: a tag pattern is not there.
+        NotFound: a tag pattern is not there, or what it is made from was removed meanwhile.
     """
     _check(draft)
     now = platform.clock()
 
     def write(tx: Connection) -> Service:
+        references.demand_kept(tx, draft.registration)
         service = _with_free_id(tx, platform, _new(platform, actor, draft, now), draft)
         rows.add(tx, service)
         _write_tags(tx, platform, service, draft, now)

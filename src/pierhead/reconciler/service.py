@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from pierhead.core.errors import Refused, Unavailable
+from pierhead.core.errors import Refused, Stale, Unavailable
 from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Files, no_files
@@ -165,7 +165,10 @@ class ServicePass:
             message=f"Service [{service.name}] and all that belonged to it is gone.",
             actor=PLATFORM,
         )
-        await self.db.write(_bury, service, farewell)
+        try:
+            await self.db.write(_bury, service, farewell)
+        except Stale:  # it was touched while it went, by the removal of its template say: look anew
+            return 0.0
         return None
 
     async def _clear(self, key: str) -> float | None:

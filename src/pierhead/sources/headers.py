@@ -6,6 +6,7 @@ file that is not what its name says tells nothing. It blocks: run it in a thread
 
 import hashlib
 import json
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -70,7 +71,7 @@ def describe(path: Path, stopped: Callable[[], bool] = lambda: False) -> Describ
     weights = [file for file in files if file.suffix in {".gguf", ".safetensors", ".bin", ".pt"}]
     # The later one knows better.
     facts = _safetensors(weights) | _gguf(weights) | _config(path) | _card(path)
-    held = sum(file.stat().st_size for file in weights)
+    held = sum(map(_held, weights))
     return Described(
         size=found.size,
         architecture=facts.get("architecture"),
@@ -83,15 +84,32 @@ def describe(path: Path, stopped: Callable[[], bool] = lambda: False) -> Describ
 
 
 def _files(path: Path) -> Iterator[Path]:
+    """The file itself, or those in a folder that are not hidden; what cannot be looked at is left out."""
     if path.is_file():
         yield path
-    elif path.is_dir():
-        yield from (
-            file
-            for file in islice(path.rglob("*"), ENTRIES)
-            if file.is_file()
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )
+    else:
+        yield from filter(_regular, islice(_visible(path), ENTRIES))
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in names if not name.startswith("."))
+
+
+def _regular(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # nobody may look, or a link to what no file can be called
+        return False
+
+
+def _held(file: Path) -> int:
+    """Its bytes; none when it went away since it was found."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _config(path: Path) -> dict[str, str]:

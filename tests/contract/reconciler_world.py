@@ -6,7 +6,7 @@ It lives in virtual time. Gateways are doubles that follow the route book and ho
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,8 +37,9 @@ from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
 from pierhead.runtimes.fake import FakeRuntime
 from pierhead.store import events as event_rows
+from pierhead.store import schema
 from pierhead.store import services as rows
-from pierhead.store.db import Database
+from pierhead.store.db import Database, sqlite_url
 
 RHYTHM = Rhythm(resync=30.0)
 _CUSTOM = Capabilities(
@@ -357,3 +358,25 @@ async def world(db: Database, bus: Bus | None = None) -> AsyncIterator[World]:
         await made.runtime.close()
         for service in await db.read(rows.everything):
             await db.write(rows.remove, service[0].id, service[0].revision)
+
+
+Story = Callable[[World], Awaitable[None]]
+
+
+def tell(db: Database, story: Story) -> None:
+    """Play a story in a world of its own, in virtual time."""
+
+    async def whole() -> None:
+        async with world(db) as its:
+            await story(its)
+
+    virtual_time.run(whole())
+
+
+def fresh_database(folder: Path) -> Iterator[Database]:
+    """A migrated SQLite database in `folder`, closed at the end."""
+    url = sqlite_url(folder / "pierhead.db")
+    schema.migrate(url)
+    made = Database(url)
+    yield made
+    made.close()

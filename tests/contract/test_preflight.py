@@ -2,15 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from threading import Event
 
 import pytest
-from reconciler_world import World, world
+from reconciler_world import World, fresh_database, tell
 
-import virtual_time
 from builders import FakeClock, a_template, a_version
 from pierhead.core.errors import Unavailable
 from pierhead.core.families import FAMILIES
@@ -22,30 +20,15 @@ from pierhead.core.status import Status
 from pierhead.core.templates import Template
 from pierhead.reconciler.preflight import Preflight, judge
 from pierhead.sources.header_window import BadHeader
-from pierhead.store import schema
-from pierhead.store.db import Database, sqlite_url
+from pierhead.store.db import Database
 
-Story = Callable[[World], Awaitable[None]]
 LLAMA_7B = FAMILIES["llama_7b"].shape
 NODE = Node("n1", cpu=8, memory=16 * GIB, memory_free=10 * GIB)
 
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    folder: Path = tmp_path_factory.mktemp("preflight")
-    url = sqlite_url(folder / "pierhead.db")
-    schema.migrate(url)
-    made = Database(url)
-    yield made
-    made.close()
-
-
-def tell(db: Database, story: Story) -> None:
-    async def whole() -> None:
-        async with world(db) as its:
-            await story(its)
-
-    virtual_time.run(whole())
+    yield from fresh_database(tmp_path_factory.mktemp("preflight"))
 
 
 def llama(**fields: object) -> Template:

@@ -1,13 +1,12 @@
 """What a replica needs before it starts: each missing thing is told, waited for, and harms nothing that runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from reconciler_world import GATEWAY, World, world
+from reconciler_world import GATEWAY, World, fresh_database, tell
 
 import virtual_time
 from builders import ROOT, a_template
@@ -20,11 +19,10 @@ from pierhead.core.templates import Constraints, Environment, Link
 from pierhead.core.workloads import Workload
 from pierhead.operations import services
 from pierhead.operations.services import Draft
-from pierhead.store import schema, tags
 from pierhead.store import services as rows
-from pierhead.store.db import Database, sqlite_url
+from pierhead.store import tags
+from pierhead.store.db import Database
 
-Story = Callable[[World], Awaitable[None]]
 PYTHON = Environment(python="3.11", requirements=("six==1.16.0",))
 INSTALLING = Hold("InstallingEnvironment", "installing 1 requirement, for 4 s.", progressing=True)
 FAILED = Hold("EnvironmentFailed", "six==99 is nowhere.", permanent=True)
@@ -32,20 +30,7 @@ FAILED = Hold("EnvironmentFailed", "six==99 is nowhere.", permanent=True)
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    folder: Path = tmp_path_factory.mktemp("preparation")
-    url = sqlite_url(folder / "pierhead.db")
-    schema.migrate(url)
-    made = Database(url)
-    yield made
-    made.close()
-
-
-def tell(db: Database, story: Story) -> None:
-    async def whole() -> None:
-        async with world(db) as its:
-            await story(its)
-
-    virtual_time.run(whole())
+    yield from fresh_database(tmp_path_factory.mktemp("preparation"))
 
 
 async def needing(its: World, name: str, *others: str, **template: Any) -> Service:

@@ -1,12 +1,11 @@
 """The reconciler over the fake runtime and a real database: what is wanted comes true, and it says why not."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-from reconciler_world import World, world
+from reconciler_world import World, fresh_database, tell
 
 import virtual_time
 from pierhead.core.errors import Invalid, Unavailable
@@ -14,28 +13,12 @@ from pierhead.core.replicas import Exit, ReplicaState
 from pierhead.core.resources import GIB, Resources
 from pierhead.core.services import Hold
 from pierhead.core.status import Status
-from pierhead.store import schema
-from pierhead.store.db import Database, sqlite_url
-
-Story = Callable[[World], Awaitable[None]]
+from pierhead.store.db import Database
 
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    folder: Path = tmp_path_factory.mktemp("reconciler")
-    url = sqlite_url(folder / "pierhead.db")
-    schema.migrate(url)
-    made = Database(url)
-    yield made
-    made.close()
-
-
-def tell(db: Database, story: Story) -> None:
-    async def whole() -> None:
-        async with world(db) as its:
-            await story(its)
-
-    virtual_time.run(whole())
+    yield from fresh_database(tmp_path_factory.mktemp("reconciler"))
 
 
 def now() -> float:

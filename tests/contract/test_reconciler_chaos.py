@@ -5,21 +5,19 @@ import os
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reconciler_world import RHYTHM, ChaosBus, World, world
+from reconciler_world import RHYTHM, ChaosBus, World, fresh_database, world
 
 import virtual_time
 from pierhead.core.errors import Conflict, NotFound, PierheadError
 from pierhead.core.replicas import LEAVING, Exit, ReplicaState
 from pierhead.core.services import Change, Service, Wanted
 from pierhead.core.status import Status, reached
-from pierhead.store import schema
-from pierhead.store.db import Database, sqlite_url
+from pierhead.store.db import Database
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,12 +37,7 @@ schedules = settings(
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    folder: Path = tmp_path_factory.mktemp("chaos")
-    url = sqlite_url(folder / "pierhead.db")
-    schema.migrate(url)
-    made = Database(url)
-    yield made
-    made.close()
+    yield from fresh_database(tmp_path_factory.mktemp("chaos"))
 
 
 # ---- F05: notifications -------------------------------------------------------------------

@@ -1,36 +1,23 @@
 """`pierhead models` and `templates` against a double of the ZStack API: output, codes, the wire."""
 
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
 
+from cli_stage import Cli, command_line, only_folder
 from contract.zstack_double import ZstackDouble, refusal, uuid
-from pierhead.cli import main, watch, zstack_client
+from pierhead.cli import watch, zstack_client
 
 MODELS, TEMPLATES = "ai/models", "ai/model-services"
 GROUPS = "ai/model-services/instances/groups"
 
 
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Said]
-
-
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZstackDouble]:
-    for name in [name for name in os.environ if name.startswith("PIERHEAD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIERHEAD_DATA_DIR", str(tmp_path))
+    only_folder(monkeypatch, tmp_path)
     with ZstackDouble() as double:
         (tmp_path / "credentials.json").write_text(json.dumps(double.credentials()))
         yield double
@@ -38,16 +25,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZstackDoubl
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["pierhead", *arguments])
-        code = 0
-        try:
-            main.run()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        return Said(code, *capsys.readouterr())
-
-    return run
+    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -1,34 +1,22 @@
 """The client verbs against a double of the EAS API: output, exit codes, what goes on the wire."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from cli_stage import Cli, command_line, only_folder
 from contract.eas_double import KEY, EasDouble
-from pierhead.cli import main, watch
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Said]
+from pierhead.cli import watch
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EasDouble]:
-    for name in [name for name in os.environ if name.startswith("PIERHEAD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIERHEAD_DATA_DIR", str(tmp_path))
+    only_folder(monkeypatch, tmp_path)
     with EasDouble() as double:
         (tmp_path / "credentials.json").write_text(json.dumps(double.credentials()))
         yield double
@@ -36,16 +24,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EasDouble]:
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["pierhead", *arguments])
-        code = 0
-        try:
-            main.run()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        return Said(code, *capsys.readouterr())
-
-    return run
+    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture

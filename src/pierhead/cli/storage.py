@@ -91,7 +91,7 @@ def s3(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Connect a bucket of a store that speaks S3; needs pierhead[s3].
+    """Connect a bucket of a store that speaks S3.
 
     \b
     Examples:

@@ -1,5 +1,7 @@
 """Objects that others name by uuid: there, and seen by whom asks, or `NotFound`."""
 
+from typing import TypeVar
+
 from sqlalchemy import Connection
 
 from pierhead.core.errors import NotFound
@@ -8,6 +10,8 @@ from pierhead.core.registry import Dataset, Model, ModelCenter, RegisteredTempla
 from pierhead.core.services import Registration, Wanted
 from pierhead.operations import rights
 from pierhead.store import centers, datasets, models, services, templates
+
+Owned = TypeVar("Owned", Model, RegisteredTemplate, Dataset)
 
 
 def center(tx: Connection, uuid: str) -> ModelCenter:
@@ -28,10 +32,7 @@ def model(tx: Connection, actor: Principal, uuid: str) -> Model:
     Raises:
         NotFound: there is none that `actor` sees.
     """
-    found = models.load(tx, uuid)
-    if found is None or not rights.sees(actor, found):
-        raise NotFound(ResourceType.MODEL, uuid)
-    return found
+    return _seen(models.load(tx, uuid), actor, ResourceType.MODEL, uuid)
 
 
 def template(tx: Connection, actor: Principal, uuid: str) -> RegisteredTemplate:
@@ -40,10 +41,7 @@ def template(tx: Connection, actor: Principal, uuid: str) -> RegisteredTemplate:
     Raises:
         NotFound: there is none that `actor` sees.
     """
-    found = templates.load(tx, uuid)
-    if found is None or not rights.sees(actor, found):
-        raise NotFound(ResourceType.TEMPLATE, uuid)
-    return found
+    return _seen(templates.load(tx, uuid), actor, ResourceType.TEMPLATE, uuid)
 
 
 def dataset(tx: Connection, actor: Principal, uuid: str) -> Dataset:
@@ -52,9 +50,12 @@ def dataset(tx: Connection, actor: Principal, uuid: str) -> Dataset:
     Raises:
         NotFound: there is none that `actor` sees.
     """
-    found = datasets.load(tx, uuid)
+    return _seen(datasets.load(tx, uuid), actor, ResourceType.DATASET, uuid)
+
+
+def _seen(found: Owned | None, actor: Principal, kind: ResourceType, uuid: str) -> Owned:
     if found is None or not rights.sees(actor, found):
-        raise NotFound(ResourceType.DATASET, uuid)
+        raise NotFound(kind, uuid)
     return found
 
 

@@ -103,7 +103,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     # ---- answers
     def reply(self, status, body=b"", headers=(), length=None):
-        self.status = status
+        self.row["status"] = status
         self.send_response(status)
         self.send_header("x-oss-request-id", REQUEST_ID)
         self.send_header("Content-Length", str(len(body) if length is None else length))
@@ -207,35 +207,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
             bucket, key = host[: -len(ARGS.domain) - 1], path
         else:
             bucket, _, key = path.partition("/")
-        self.status = self.sent = 0
-        try:
-            no = self.refused(bucket, key, query)
-            base = Path(ARGS.root, bucket)
-            if no:
-                self.fail(*no, "rejected by the double")
-            elif not bucket or not base.is_dir():
-                self.fail(404, "NoSuchBucket")
-            elif key:
-                self.object(base / key, key)
-            else:
-                self.listing(base, bucket, dict(query))
-        finally:
-            with LOCK:
-                LOG.append(
-                    {
-                        "method": self.command,
-                        "bucket": bucket,
-                        "key": key,
-                        "range": self.headers.get("Range"),
-                        "status": self.status,
-                        "sent": self.sent,
-                        "auth": self.headers.get("Authorization", "")[:4].strip(),
-                    }
-                )
+        self.row = {
+            "method": self.command,
+            "bucket": bucket,
+            "key": key,
+            "range": self.headers.get("Range"),
+            "status": 0,
+            "sent": 0,
+            "auth": self.headers.get("Authorization", "")[:4].strip(),
+        }
+        # At once: what is still being sent to a client that was killed belongs to the log of its time,
+        # not to the one that was begun since.
+        with LOCK:
+            LOG.append(self.row)
+        no = self.refused(bucket, key, query)
+        base = Path(ARGS.root, bucket)
+        if no:
+            self.fail(*no, "rejected by the double")
+        elif not bucket or not base.is_dir():
+            self.fail(404, "NoSuchBucket")
+        elif key:
+            self.object(base / key, key)
+        else:
+            self.listing(base, bucket, dict(query))
 
     do_HEAD = do_POST = do_DELETE = do_GET
 
     def control(self, path):
+        self.row = {}
         global FAULTS, LOG  # noqa: PLW0603 - one double is one process
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with LOCK:
@@ -353,8 +352,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 data = bytearray(f.read(min(step, left, stop)))
                 if kind == "flip" and at <= arg < at + len(data):
                     data[arg - at] ^= 1
+                self.row["sent"] += len(data)
                 self.wfile.write(data)
-                self.sent += len(data)
                 left, stop, at = left - len(data), stop - len(data), at + len(data)
                 if kind == "slow":
                     time.sleep(len(data) / arg)

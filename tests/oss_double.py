@@ -230,6 +230,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.object(base / key, key)
         else:
             self.listing(base, bucket, dict(query))
+        return None
 
     do_HEAD = do_POST = do_DELETE = do_GET
 

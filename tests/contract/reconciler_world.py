@@ -47,7 +47,6 @@ _CUSTOM = Capabilities(
     keyed=False,
     needs_weights=True,
     checks_model_name=True,
-    families=frozenset(),
     needs_command=True,
 )
 _ENGINES = {"custom": _CUSTOM, "llama_cpp": replace(_CUSTOM, needs_command=False)}

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pierhead.core.events import Notice
-from pierhead.core.templates import Probe, Template
+from pierhead.core.templates import Precision, Probe, Template
 
+#: How weights are written down; "" = not known, or nothing an engine of ours reads.
+Format = Literal["", "gguf", "safetensors"]
 #: Where a template's `links` are shown, below the replica's own folder.
 DATASETS = "datasets"
 
@@ -22,6 +24,20 @@ class Placement:
     key: str  #: secret between gateway and engine; "" for engines without one
     threads: int  #: CPU threads the engine may use
     folder: str = ""  #: the replica's own folder on its machine; "" when it has none
+    #: Accelerators that are its own, as CUDA_VISIBLE_DEVICES names them; empty = it computes on the CPU.
+    devices: tuple[str, ...] = ()
+    #: Share of one device's memory that is its own; 0 = all of each.
+    device_share: float = 0.0
+    #: Can folders be shown to it elsewhere than where they lie? Else `Launch.binds` is not looked at.
+    binds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A file or folder that a replica sees, read-only, at a path that need not exist for others."""
+
+    source: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,9 @@ class Launch:
     path_first: tuple[str, ...] = ()
     #: Seconds from launch to ready, after which the run is ended; None = it may take its time.
     deadline: float | None = None
+    binds: tuple[Bind, ...] = ()
+    #: The name that the engine knows its model by; "" = the service's.
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +69,14 @@ class Capabilities:
     keyed: bool
     needs_weights: bool
     checks_model_name: bool  #: False: the gateway must refuse foreign model names
-    families: frozenset[str]  #: model families it runs; empty = whatever the file says
+    #: Forms of weights it reads; empty = whatever lies there.
+    formats: frozenset[Format] = frozenset()
+    #: Architectures that it cannot run -> why, in a clause; all others it may be asked for.
+    refuses: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Precisions that it makes of whole-precision weights by itself, while it loads them.
+    makes: frozenset[Precision] = frozenset()
+    on_cpu: bool = True
+    on_gpu: bool = True
     needs_command: bool = False  #: True: the template must say what is to be run
 
 
@@ -61,6 +87,7 @@ class Files:
     folder: str
     model: str
     bytes: int
+    format: Format = ""
     environment: str = ""  #: folder of its isolated Python environment; "" = none
     #: Variables that come with what it needs besides: where the services are that it depends on.
     env: Mapping[str, str] = field(default_factory=dict[str, str])

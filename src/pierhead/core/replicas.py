@@ -114,6 +114,9 @@ class ReplicaStatus:
     keyed: bool = False
     api: str = "any"
     command: tuple[str, ...] = ()  #: what its last run executes, secrets masked
+    engine: str = ""  #: of its last run; "" = of a release that did not tell
+    model: str = ""  #: the name its engine knows the model by; "" = the service's
+    devices: tuple[str, ...] = ()  #: accelerators that are its own
 
     @property
     def address(self) -> str:

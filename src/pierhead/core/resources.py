@@ -13,6 +13,7 @@ class Resources:
     cpu: float | None = None  #: cores
     memory: int | None = None  #: bytes
     gpu: int = 0  #: devices
+    gpu_memory: int | None = None  #: bytes of one device, which others may share; None = whole ones
     #: What admission counts when it is less than the limit; None = the limit.
     cpu_request: float | None = None
     memory_request: int | None = None

@@ -11,6 +11,7 @@ The constants were measured (see docs/explanation/sizing.md) or are planning fig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Literal
 
 from pierhead.core.replicas import Node
 from pierhead.core.resources import GIB, MIB, human_bytes
@@ -31,6 +32,7 @@ class Shape:
     """What decides a model's memory. Zero or empty = the files do not say."""
 
     architecture: str = ""  #: as GGUF calls it: `llama`, `chatglm`, `baichuan`
+    format: Literal["", "gguf", "safetensors"] = ""
     layers: int = 0
     heads: int = 0
     kv_heads: tuple[int, ...] = ()  #: per layer; a single one holds for all layers

@@ -8,6 +8,8 @@ from pierhead.core.mounts import Source
 from pierhead.core.resources import GIB, Resources
 
 Precision = Literal["", "fp16", "int8", "q4"]
+#: `Template.engine` of templates that leave the choice to the platform, see `choice.py`.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Template:
     """One way to serve one model. The whole of it is kept with each version of a service."""
 
     name: str
-    engine: str  #: key of `engines.ENGINES`
+    engine: str  #: an engine's name, or `AUTO`: the first that can serve the weights
     family: str = ""  #: model family, e.g. `llama_7b`; "" when unknown
     precision: Precision = ""
     source: Source | None = None  #: default weights; a service's own mount goes before it
@@ -86,6 +88,7 @@ class Template:
     images: Mapping[str, str] = field(default_factory=dict[str, str])  #: architecture -> image
     constraints: Constraints = field(default_factory=Constraints)
     links: tuple[Link, ...] = ()
+    mount_path: str = ""  #: where a replica sees its weights; "" = where they lie
     framework: str = ""
     routed: Literal["openai", "private"] = "openai"  #: `private`: not listed under /v1/models
     env: Mapping[str, str] = field(default_factory=dict[str, str])

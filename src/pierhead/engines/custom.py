@@ -13,7 +13,6 @@ CAPABILITIES = Capabilities(
     keyed=False,
     needs_weights=False,
     checks_model_name=True,
-    families=frozenset(),
     needs_command=True,
 )
 SHELL = ("/bin/sh", "-c")

@@ -10,9 +10,11 @@ CAPABILITIES = Capabilities(
     keyed=True,
     needs_weights=True,
     checks_model_name=False,  # it answers to any name
-    families=frozenset(
-        {"llama_7b", "llama_13b", "chatglm2_6b", "baichuan_7b", "baichuan_13b", "smollm2_135m"}
-    ),
+    formats=frozenset({"gguf"}),
+    refuses={
+        "chatglm-v1": "its 2D positions are in no graph of llama.cpp; ChatGLM2 and later are",
+    },
+    on_gpu=False,
 )
 
 

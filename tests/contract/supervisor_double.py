@@ -65,6 +65,8 @@ def up(folder: Path, grace: float) -> int:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["up", folder, grace]:
+            # Who runs the tests under nohup ignores it, and so would `up`: rightly.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             sys.exit(up(Path(folder), float(grace)))
         case ["child", name, address, folder, parent]:
             child(name, address, Path(folder), int(parent))

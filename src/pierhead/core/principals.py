@@ -2,19 +2,32 @@
 
 from dataclasses import dataclass, field
 
+ACCOUNT, USER, ROLE = "account", "user", "assumed-role"
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. The account itself may do everything; others need a policy (a later release)."""
+    """Who asks. The account itself may do everything; others what their policies allow."""
 
     account: str  #: 16 digits
-    id: str
-    kind: str = "account"  #: `account`, `assumed-role`
+    id: str  #: of an account its digits, of a user 18 digits, of a role `<role id>:<session name>`
+    kind: str = ACCOUNT  #: `account`, `user`, `assumed-role`
+    #: User name, or `<role>/<session name>`; "" = not known, or the account's. Not compared: names change.
+    name: str = field(default="", compare=False)
+    #: A role's session policy: what it may do is what both allow; "" = none.
+    session_policy: str = field(default="", compare=False)
 
     @property
     def admin(self) -> bool:
         """Is it the account itself, which sees and may do everything?"""
-        return self.kind == "account"
+        return self.kind == ACCOUNT
+
+    @property
+    def arn(self) -> str:
+        """As policies and GetCallerIdentity name it."""
+        if self.admin:
+            return f"acs:ram::{self.account}:root"
+        return f"acs:ram::{self.account}:{self.kind}/{self.name or self.id}"
 
 
 @dataclass(frozen=True, slots=True)

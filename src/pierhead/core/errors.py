@@ -77,9 +77,14 @@ class Conflict(Refused):
 class Forbidden(Refused):
     """A policy denies it."""
 
-    def __init__(self, action: str, resource: str, *, explicit: bool = False) -> None:
-        self.action, self.resource, self.explicit = action, resource, explicit
-        super().__init__(f"You are not authorized to do {action} on {resource}.")
+    def __init__(
+        self, action: str, resource: str, *, explicit: bool = False, because: str = ""
+    ) -> None:
+        """`explicit`: a statement denies it, `because` names it; else nothing allows it."""
+        self.action, self.resource = action, resource
+        self.explicit, self.because = explicit, because
+        tail = f": {because}" if because else ""
+        super().__init__(f"You are not authorized to do {action} on {resource}{tail}.")
 
 
 class OverQuota(Refused):

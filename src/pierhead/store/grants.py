@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, or_, select
 
 from pierhead.core.identities import Attachment, PolicyKind, TargetKind
 from pierhead.core.principals import ROLE, Principal
@@ -15,7 +15,7 @@ from pierhead.store.identity_tables import roles as _R
 from pierhead.store.identity_tables import users as _U
 
 _REVISION = "iam_revision"
-_OF_KIND = {"User": _U, "Group": _G, "Role": _R}
+_OF_KIND: dict[TargetKind, Table] = {"User": _U, "Group": _G, "Role": _R}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def of_policy(tx: Connection, kind: PolicyKind, policy: str) -> list[Attachment]
     return _read(tx, and_(_A.c.policy_kind == kind, _A.c.policy == policy))
 
 
-def _read(tx: Connection, condition: object) -> list[Attachment]:
+def _read(tx: Connection, condition: ColumnElement[bool]) -> list[Attachment]:
     found: list[Attachment] = []
     for kind, names in _OF_KIND.items():
         wanted = (

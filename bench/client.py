@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from bench.platforms import Running
 from pierhead.core.principals import AccessKey, Principal
-from pierhead.dialects.eas.sign import encode, sign_v3
+from pierhead.dialects.signing.sign import encode, sign_v3
 
 ROOT = "/api/v2/services"
 

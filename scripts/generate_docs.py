@@ -15,6 +15,7 @@ from typing import Any
 
 # The tests load this script by its path.
 sys.path.insert(0, str(Path(__file__).parent))
+import ram_pages
 import zstack_pages
 from markdown_text import code, table
 
@@ -319,6 +320,9 @@ WRITERS: dict[str, Callable[[], str]] = {
     "zstack-coverage.md": zstack_pages.coverage,
     "zstack-errors.md": zstack_pages.errors,
     "zstack-inputs.md": zstack_pages.inputs,
+    "ram-operations.md": ram_pages.operations,
+    "ram-coverage.md": ram_pages.coverage,
+    "ram-errors.md": ram_pages.errors,
     "settings.md": settings,
     "metrics.md": metrics,
     "cli.md": commands,

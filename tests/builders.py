@@ -7,9 +7,12 @@ from pierhead.core.principals import Principal
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.services import Change, Service, Version, Wanted
 from pierhead.core.templates import Probe, Template
+from pierhead.operations.secret_box import SecretBox
 
 ACCOUNT = "1234567890123456"
 ROOT = Principal(account=ACCOUNT, id=ACCOUNT)
+#: Seals secrets with a key that everybody may know.
+BOX = SecretBox(b"a key for tests, 32 bytes long..")
 #: A moment in 2026, exact as a float.
 T0 = 1_790_000_000.0
 

@@ -24,11 +24,12 @@ def split_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def url_of(address: str) -> str:
+def url_of(address: str, *, secure: bool = False) -> str:
     """The URL of something that listens on `address`; all interfaces are reached over loopback."""
     host, port = split_address(address)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _boolean(raw: object, _kind: object) -> bool:
@@ -174,6 +175,23 @@ def _check_version(value: str) -> str:
     return "" if legal else f"must be numbers with dots such as 5.5.28, not [{value}]"
 
 
+def _check_networks(value: tuple[str, ...]) -> str:
+    # Needed where there is a proxy only.
+    import ipaddress
+
+    try:
+        for text in value:
+            ipaddress.ip_network(text, strict=False)
+    except ValueError as problem:
+        return f"must hold addresses or networks: {problem}"
+    return ""
+
+
+def _check_hosts(value: tuple[str, ...]) -> str:
+    odd = [name for name in value if not re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9_.-]{1,253}", name)]
+    return f"must hold names of hosts without ports, not [{odd[0]}]" if odd else ""
+
+
 def _at_least(least: float) -> typing.Callable[[float], str]:
     return lambda value: "" if value >= least else f"must be at least {least:g}, not {value:g}"
 
@@ -191,6 +209,16 @@ CHECKS: dict[str, typing.Callable[[Any], str]] = {
     "zstack_webhooks": _check_webhooks,
     "zstack_version": _check_version,
     "zstack_job_seconds": _at_least(1),
+    "trusted_proxies": _check_networks,
+    "allowed_hosts": _check_hosts,
+    "calls_per_minute": _at_least(0),
+    "head_limit": _at_least(4096),
+    "head_seconds": _at_least(1),
+    "connections_per_address": _at_least(0),
+    "lockout_failures": _at_least(0),
+    "lockout_signatures": _at_least(0),
+    "lockout_minutes": _at_least(0.1),
+    "audit_days": _at_least(0),
     "nonce_minutes": _at_least(30),  # the clock window is 15 minutes either way
     "resync_seconds": _at_least(1),
     "event_days": _at_least(0),

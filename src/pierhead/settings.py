@@ -139,6 +139,12 @@ class Settings:
             "refuse HMAC-SHA1 requests with a body but no Content-MD5", "eas.roa.require_md5"
         ),
     )
+    ram_hmac_sha1: bool = field(
+        default=True,
+        metadata=_about(
+            "accept HMAC-SHA1 in RAM and STS calls, as older SDKs sign", "ram.hmac_sha1"
+        ),
+    )
     zstack_async: AsyncMode = field(
         default="auto",
         metadata=_about(
@@ -171,6 +177,90 @@ class Settings:
             "origins whose pages may call the ZStack door, * = all (environment: url,...)",
             "http.cors_origins",
         ),
+    )
+    allowed_hosts: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "names by which clients reach the control plane, besides addresses, localhost and the host "
+            "of hub_url and advertise; * = any (environment: name,...)",
+            "http.allowed_hosts",
+        ),
+    )
+    trusted_proxies: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "addresses or networks of proxies whose X-Forwarded-For and -Proto count "
+            "(environment: address,...)",
+            "http.trusted_proxies",
+        ),
+    )
+    calls_per_minute: int = field(
+        default=0,
+        metadata=_about(
+            "control-plane calls that one principal may make; 0: any number",
+            "http.calls_per_minute",
+        ),
+    )
+    head_limit: int = field(
+        default=64 * 1024,
+        metadata=_about("largest head of a request on both ports, bytes", "http.head_limit"),
+    )
+    head_seconds: float = field(
+        default=20.0,
+        metadata=_about(
+            "seconds that a client gets to send a request's head, or for the TLS handshake",
+            "http.head_seconds",
+        ),
+    )
+    connections_per_address: int = field(
+        default=2000,
+        metadata=_about(
+            "connections of one address to each port, loopback and trusted proxies apart; 0: any number",
+            "http.connections_per_address",
+        ),
+    )
+    tls_certificate: Path = field(
+        default=Path(),
+        metadata=_about(
+            "PEM file of the certificate and its chain, for both ports; empty: no TLS",
+            "tls.certificate",
+        ),
+    )
+    tls_key: Path = field(
+        default=Path(), metadata=_about("PEM file of the certificate's private key", "tls.key")
+    )
+    tls_self_signed: bool = field(
+        default=False,
+        metadata=_about(
+            "make a certificate in DIR/tls at the first start, with the program openssl, and use it",
+            "tls.self_signed",
+        ),
+    )
+    lockout_failures: int = field(
+        default=10,
+        metadata=_about(
+            "failed logins under one name from one address after which it has to wait; 0: any number",
+            "lockout.failures",
+        ),
+    )
+    lockout_signatures: int = field(
+        default=100,
+        metadata=_about(
+            "failed signatures of one key from one address after which it has to wait; 0: any number",
+            "lockout.signatures",
+        ),
+    )
+    lockout_minutes: float = field(
+        default=5.0,
+        metadata=_about("minutes of quiet after which failures are forgotten", "lockout.minutes"),
+    )
+    audit_days: float = field(
+        default=365.0,
+        metadata=_about("days that audit entries are kept; 0: for ever", "audit.days"),
+    )
+    audit_reads: bool = field(
+        default=False,
+        metadata=_about("write calls that only read to the audit trail, too", "audit.reads"),
     )
     allowed_roots: tuple[str, ...] = field(
         default=(),
@@ -248,6 +338,12 @@ class Settings:
         for name in ("models", "cache", "environments"):
             if getattr(self, f"{name}_dir") == Path():
                 object.__setattr__(self, f"{name}_dir", self.data_dir / name)
+        if self.tls_self_signed and self.tls_certificate == Path():
+            folder = self.data_dir / "tls"
+            object.__setattr__(self, "tls_certificate", folder / "certificate.pem")
+            object.__setattr__(self, "tls_key", folder / "key.pem")
+        elif (self.tls_certificate == Path()) != (self.tls_key == Path()):
+            raise BadSetting("The settings tls.certificate and tls.key need each other.")
         for name, check in CHECKS.items():
             problem = check(getattr(self, name))
             if problem:
@@ -300,12 +396,17 @@ class Settings:
     @property
     def hub_endpoint(self) -> str:
         """URL at which the hub is reached from this machine, without a slash at the end."""
-        return (self.hub_url or url_of(self.listen)).rstrip("/")
+        return (self.hub_url or url_of(self.listen, secure=self.tls)).rstrip("/")
 
     @property
     def gateway_endpoint(self) -> str:
         """URL at which clients reach the gateway, without a slash at the end."""
-        return (self.advertise or url_of(self.gateway_listen)).rstrip("/")
+        return (self.advertise or url_of(self.gateway_listen, secure=self.tls)).rstrip("/")
+
+    @property
+    def tls(self) -> bool:
+        """Do both ports speak HTTPS?"""
+        return self.tls_certificate != Path()
 
     @property
     def ports(self) -> range:

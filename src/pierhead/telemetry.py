@@ -5,7 +5,6 @@
 """
 
 import logging
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO, cast
@@ -13,6 +12,8 @@ from typing import Any, TextIO, cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.process_collector import ProcessCollector
+
+from pierhead.core.redaction import MASK, SECRET_NAME, masked_text, one_line
 
 # structlog loads rich where it finds it: 0.1 s and 4 MB per process, for tracebacks with local
 # variables in them, which are secrets as often as not. So it is not to find it.
@@ -26,21 +27,9 @@ finally:
     if _loaded is not None:
         sys.modules["rich"] = _loaded
 
-MASK = "***"
-_SECRET_KEY = re.compile(r"secret|token|authori[sz]ation|password|passwd|api_?key|cookie", re.I)
-#: Secrets inside running text: header values, query strings, URLs with a password.
-_SECRET_TEXT = re.compile(
-    r"(?P<lead>\bBearer\s+|\bEAS\s+(?=[\w+/]{20})|\bSignature=|\bacs\s+[^:\s]+:"
-    r"|\b[\w-]*(?:secret|token|password|api_?key)[\w-]*[\"']?\s*[=:]\s*[\"']?"
-    r"|://[^/\s:@]+:)(?P<secret>[^\s\"'&,;@]{4,})",
-    re.I,
-)
+#: Keys whose values are of several lines by nature.
+_LINES = frozenset({"exception", "stack"})
 _LOUD = ("uvicorn.access", "aiohttp.access", "asyncio", "alembic", "sqlalchemy.engine")
-
-
-def masked_text(text: str) -> str:
-    """`text` with every recognisable secret replaced."""
-    return _SECRET_TEXT.sub(lambda found: found["lead"] + MASK, text)
 
 
 def _masked(key: str, value: object) -> object:
@@ -48,13 +37,16 @@ def _masked(key: str, value: object) -> object:
     if isinstance(value, Mapping):
         inner = cast("Mapping[object, object]", value)
         return {name: _masked(str(name), part) for name, part in inner.items()}
-    secret = _SECRET_KEY.search(key) is not None
+    secret = SECRET_NAME.search(key) is not None
     if isinstance(value, list | tuple | set | frozenset):
         return [_masked(key, part) for part in cast("Iterable[object]", value)]
     if isinstance(value, bytes):
-        return MASK if secret else masked_text(value.decode("utf-8", "replace"))
+        value = value.decode("utf-8", "replace")
     if isinstance(value, str):
-        return MASK if secret and value else masked_text(value)
+        # Tracebacks have lines of their own; nothing else may look like another line of the log.
+        shown = MASK if secret and value else masked_text(value)
+        lines = shown.split("\n") if key in _LINES else [shown]
+        return "\n".join(map(one_line, lines))
     return value
 
 

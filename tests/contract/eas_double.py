@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pierhead.core.principals import AccessKey, Principal
-from pierhead.dialects.eas.sign import verify
-from pierhead.dialects.eas.signed_request import Options, SignedRequest
+from pierhead.dialects.signing.sign import verify
+from pierhead.dialects.signing.signed_request import Options, SignedRequest
 
 KEY = AccessKey(id="LTAI5tDouble", secret="DoubleSecret", principal=Principal("1" * 16, "1" * 16))
 CREATED = "2026-11-21T12:00:00Z"

@@ -320,8 +320,9 @@ class Bench:
     async def publish(self, *routes: Route, draining: frozenset[str] = frozenset()) -> None:
         await self.served(self.hub.publish(*routes, draining=draining))
 
-    async def metrics(self) -> str:
-        async with self.client.get(f"{self.gateway.url}/metrics") as answer:
+    async def metrics(self, key: str = INTERNAL_KEY) -> str:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        async with self.client.get(f"{self.gateway.url}/metrics", headers=headers) as answer:
             return await answer.text()
 
 

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from builders import ACCOUNT, FakeClock, FakeEntropy
+from builders import ACCOUNT, BOX, FakeClock, FakeEntropy
 from pierhead.core.specs import BUILT_IN
 from pierhead.operations.accounts import Hashing, put_admin
 from pierhead.operations.platform import Platform
@@ -37,6 +37,7 @@ class Stage:
             account=ACCOUNT,
             region="local",
             gateway="http://127.0.0.1:8090",
+            box=BOX,
         )
 
     def _count(self, kind: str, _seconds: float) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import virtual_time
-from builders import ACCOUNT, ROOT, T0, FakeEntropy, a_template
+from builders import ACCOUNT, BOX, ROOT, T0, FakeEntropy, a_template
 from pierhead.core import routes as core_routes
 from pierhead.core.events import Notice
 from pierhead.core.ids import Clock
@@ -254,6 +254,7 @@ class World:
             account=ACCOUNT,
             region="local",
             gateway=GATEWAY,
+            box=BOX,
         )
         self.gateways = [GatewayDouble(self, "gw-1")]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from builders import ACCOUNT, ROOT, FakeClock, FakeEntropy, a_service
+from builders import ACCOUNT, BOX, ROOT, FakeClock, FakeEntropy, a_service
 from pierhead.core.events import Event
 from pierhead.core.principals import Principal
 from pierhead.core.registry import Dataset, Extras, Model, ModelCenter, RegisteredTemplate
@@ -98,6 +98,7 @@ class World:
             account=ACCOUNT,
             region="local",
             gateway="http://127.0.0.1:8090",
+            box=BOX,
             nodes=(NODE,),
             survey=self.surveyed.append,
             allowed_roots=("/srv/shared",),

@@ -17,11 +17,12 @@ import structlog
 import uvicorn
 
 from pierhead.core import errors as core
+from pierhead.core.permits import Deed, Target
 from pierhead.core.principals import AccessKey, BearerToken, Principal
-from pierhead.dialects.eas import sign
 from pierhead.dialects.eas.app import Call, Doors, EasApp, Limits
 from pierhead.dialects.eas.catalog import Operation, load
 from pierhead.dialects.eas.errors import CODES
+from pierhead.dialects.signing import sign
 
 NOW = 1_795_289_242.0
 OWNER = Principal("1234567890123456", "1234567890123456")
@@ -45,7 +46,7 @@ class World:
     """Doors of a small world, and what was seen through them."""
 
     calls: list[Call] = field(default_factory=list)
-    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    asked: list[Deed] = field(default_factory=list)
     nonces: set[tuple[str, str]] = field(default_factory=set)
     fails: Exception | None = None
     counter: int = 0
@@ -62,12 +63,11 @@ class World:
         self.nonces.add((key, nonce))
         return fresh
 
-    async def authorize(
-        self, principal: Principal, action: str, resources: tuple[str, ...]
-    ) -> None:
-        self.asked.append((action, resources))
+    async def authorize(self, principal: Principal, deed: Deed) -> Principal:
+        self.asked.append(deed)
         if principal.account != OWNER.account:
-            raise core.Forbidden(action, resources[0])
+            raise core.Forbidden(deed.actions[0], deed.targets[0].told[1])
+        return principal
 
     def entropy(self, count: int) -> bytes:
         self.counter += 1
@@ -239,6 +239,8 @@ def test_every_operation_is_authenticated_and_authorized(operation: Operation) -
         "PolicyType": "AccountLevelIdentityBasedPolicy",
         "AuthAction": operation.ram.action,
         "AuthPrincipalType": "SubUser",
+        "AuthPrincipalOwnerId": STRANGER.account,
+        "AuthPrincipalDisplayName": STRANGER.id,
         "NoPermissionType": "ImplicitDeny",
     }
     assert world.calls == []
@@ -294,24 +296,44 @@ def test_values_are_checked_before_a_later_release_is_named() -> None:
     assert "all, dangerous, none" in answer.body["Message"]
 
 
-def test_arns() -> None:
+def test_a_policy_is_asked_for_the_action_and_the_object() -> None:
     world = World()
     send(world, Request())
     send(world, Request(target=f"{SERVICE}/endpoints"))
     send(world, Request(target="/api/v2/services"))
-    send(world, Request("POST", "/api/v2/app_services", json.dumps(APP).encode()))
+    send(world, Request("POST", "/api/v2/app_services?WorkspaceId=w1", json.dumps(APP).encode()))
     send(world, Request(target="/api/v2/services/local/%E7%BB%84%2Ffoo"))
-    uid = OWNER.account
-    assert world.asked == [
-        ("eas:DescribeService", (f"acs:eas:local:{uid}:service/foo",)),
+    whole, groups = ("eas", "*"), ("zstack", "ModelServiceInstanceGroupVO/*")
+    lists = ("eas:ListServices", "eas:DescribeService", "zstack:QueryModelServiceInstanceGroup")
+    assert [(deed.actions, deed.targets) for deed in world.asked] == [
+        (("eas:DescribeService",), (Target(("eas", "service/foo"), service="foo"),)),
         (
-            "eas:DescribeServiceEndpoints",
-            (f"acs:eas:local:{uid}:*", f"acs:eas:local:{uid}:service/foo"),
+            ("eas:DescribeServiceEndpoints",),
+            (Target(("eas", "service/foo"), (whole,), service="foo"),),
         ),
-        ("eas:ListServices", (f"acs:eas:local:{uid}:service/*",)),
-        ("eas:CreateAppService", (f"acs:eas:local:{uid}:*",)),
-        ("eas:DescribeService", (f"acs:eas:local:{uid}:service/组/foo",)),
+        (
+            ("eas:ListServices",),
+            (Target(("eas", "service/*"), (groups,), lists=("eas:ListServices", *lists)),),
+        ),
+        (("eas:CreateAppService",), (Target(whole, workspace="w1", makes=True),)),
+        (("eas:DescribeService",), (Target(("eas", "service/组/foo"), service="组/foo"),)),
     ]
+    assert {key for deed in world.asked for key in deed.circumstances} >= {
+        "acs:CurrentTime",
+        "acs:SecureTransport",
+    }
+
+
+def test_where_a_creation_goes_is_asked_before_its_values_are_told() -> None:
+    """The workspace is the one that is created into, whichever way it is named; bad values wait."""
+    world = World()
+    document = {"metadata": {"name": "foo", "workspace_id": "inner"}, "containers": [{}]}
+    for target in ("/api/v2/services", "/api/v2/services?WorkspaceId=outer"):
+        send(world, Request("POST", target, json.dumps(document).encode()))
+    send(world, Request("POST", "/api/v2/services", b"{no json", key=KEYS["AKOTHER"]))
+    assert [deed.targets[0].workspace for deed in world.asked] == ["inner", "outer", ""]
+    refused = send(world, Request("POST", "/api/v2/services", b"{no json", key=KEYS["AKOTHER"]))
+    assert refused.code == "Forbidden.RAM"
 
 
 # --- refusals, one table ----------------------------------------------------------------------

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from builders import T0, FakeClock, FakeEntropy
+from builders import BOX, T0, FakeClock, FakeEntropy
 from pierhead.core.principals import AccessKey, Principal
 from pierhead.core.specs import BUILT_IN
 from pierhead.operations import key_ring
@@ -37,6 +37,7 @@ class Scene:
             account=OWNER.account,
             region="local",
             gateway="http://127.0.0.1:8090",
+            box=BOX,
         )
         self.ring = KeyRing(platform)
 
@@ -48,10 +49,10 @@ def test_a_key_is_read_once_a_second_and_a_revoked_one_opens_no_longer(tmp_path:
     scene = Scene(tmp_path)
 
     async def play() -> None:
-        await scene.db.write(keys.put, KEY)
+        await scene.db.write(keys.put, BOX, KEY)
         assert [await scene.ring.find("AK1") for _ in range(3)] == [KEY] * 3
         assert scene.reads == 1
-        await scene.db.write(keys.put, replace(KEY, active=False))
+        await scene.db.write(keys.put, BOX, replace(KEY, active=False))
         scene.clock.advance(key_ring.REMEMBERED)
         assert await scene.ring.find("AK1") == replace(KEY, active=False)
         scene.clock.advance(-60)  # a clock that was put back makes no key last longer
@@ -69,7 +70,7 @@ def test_a_key_works_as_soon_as_it_is_issued(tmp_path: Path) -> None:
 
     async def play() -> None:
         assert await scene.ring.find("AK1") is None
-        await scene.db.write(keys.put, KEY)
+        await scene.db.write(keys.put, BOX, KEY)
         assert await scene.ring.find("AK1") == KEY
 
     try:
@@ -83,7 +84,7 @@ def test_the_ring_does_not_grow_without_end(tmp_path: Path) -> None:
 
     async def play() -> None:
         for number in range(key_ring.MOST + 1):
-            await scene.db.write(keys.put, replace(KEY, id=f"AK{number}"))
+            await scene.db.write(keys.put, BOX, replace(KEY, id=f"AK{number}"))
             assert await scene.ring.find(f"AK{number}") is not None
         before = scene.reads
         await scene.ring.find("AK0")  # the first one had to go

@@ -9,9 +9,10 @@ import pytest
 from identity_stage import PASSWORD, Stage, play, with_slow_reads
 from sqlalchemy import select
 
-from builders import ACCOUNT, ROOT, T0
+from builders import ACCOUNT, BOX, ROOT, T0
 from pierhead.core.errors import (
     Conflict,
+    Duplicate,
     Forbidden,
     Invalid,
     LoginExpired,
@@ -22,10 +23,12 @@ from pierhead.core.errors import (
     Unsupported,
     WrongLogin,
 )
-from pierhead.core.principals import AccessKey, LoginSession, Password, Principal
+from pierhead.core.identities import User
+from pierhead.core.principals import AccessKey, LoginSession, Principal
 from pierhead.core.registry import Extras
 from pierhead.operations import access_keys, accounts, logins
 from pierhead.operations.access_keys import KeyChange, KeyWish
+from pierhead.operations.iam import common, users
 from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.logins import Logins
 from pierhead.store import db, keys, passwords, schema, tables
@@ -33,8 +36,6 @@ from pierhead.store import logins as rows
 
 HEX = hashlib.sha512(PASSWORD.encode()).hexdigest()
 ADMIN = accounts.ADMIN_UUID
-ALICE = Principal(ACCOUNT, "user/alice", passwords.USER)
-BOB = Principal(ACCOUNT, "user/bob", passwords.USER)
 TIMEOUT = 7200.0
 
 
@@ -57,18 +58,11 @@ async def opened(stage: Stage, timeout: float = TIMEOUT) -> tuple[Logins, LoginS
     return found, await found.open(HEX, "admin")
 
 
-async def user(stage: Stage, name: str, principal: Principal) -> Password:
+async def user(stage: Stage, name: str) -> Principal:
     """A user of the account with admin's password; in the database."""
-    made = Password(
-        account_name="admin",
-        user_name=name,
-        principal=principal,
-        user=accounts.user_uuid(stage.platform, principal),
-        hash=await stage.hashing.make(HEX),
-        created=T0,
-    )
-    await stage.db.write(passwords.add, made)
-    return made
+    made = await users.create_user(stage.platform, ROOT, User("", name))
+    await users.create_login_profile(stage.platform, ROOT, stage.hashing, name, PASSWORD)
+    return common.principal_of(stage.platform, made)
 
 
 # --- passwords -----------------------------------------------------------------------------------
@@ -154,14 +148,17 @@ def test_the_stored_hash_changes_only_with_the_password_and_then_ends_logins(url
 def test_a_user_logs_in_by_the_accounts_name_or_uuid(url: str) -> None:
     async def act(stage: Stage) -> None:
         door, _ = await opened(stage)
-        alice = await user(stage, "alice", ALICE)
-        with pytest.raises(Taken):
-            await user(stage, "alice", ALICE)
+        alice = await user(stage, "alice")
+        with pytest.raises(Duplicate):
+            await user(stage, "alice")
+        uuid = accounts.user_uuid(stage.platform, alice)
         by_name = await door.open(HEX, "admin", user_name="alice")
         by_uuid = await door.open(HEX, "", account=ADMIN, user_name="alice")
         for login in (by_name, by_uuid):
-            assert (login.principal, login.user) == (ALICE, alice.user)
-            assert (await door.find(login.uuid)).principal == ALICE
+            assert (login.principal, login.user) == (alice, uuid)
+            found = (await door.find(login.uuid)).principal
+            assert (found, found.name) == (alice, "alice")
+            assert (await users.get_user(stage.platform, ROOT, "alice")).last_login == T0
         for name, account in (("admin", "nobody"), ("other", "alice")):
             with pytest.raises(WrongLogin):
                 await door.open(HEX, name, user_name=account)
@@ -174,9 +171,13 @@ def test_a_user_logs_in_by_the_accounts_name_or_uuid(url: str) -> None:
         # A new password of the account is none of its users'.
         await accounts.put_admin(stage.platform, stage.hashing, "admin", "new")
         assert await door.open(HEX, "admin", user_name="alice")
-        assert await stage.db.write(passwords.remove, "admin", "alice")
-        with pytest.raises(WrongLogin):
-            await door.open(HEX, "admin", user_name="alice")
+        # Under another name of the account it is the account's user all the same.
+        await accounts.put_admin(stage.platform, stage.hashing, "root", "new")
+        assert await door.open(HEX, "root", user_name="alice")
+        await users.delete_login_profile(stage.platform, ROOT, "alice")
+        for account in ("root", "admin"):
+            with pytest.raises(WrongLogin):
+                await door.open(HEX, account, user_name="alice")
 
     play(url, act)
 
@@ -322,7 +323,7 @@ def test_a_database_that_takes_no_writes_locks_nobody_out(url: str) -> None:
 def test_a_principal_holds_five_hundred_logins(url: str) -> None:
     async def act(stage: Stage) -> None:
         door, login = await opened(stage)
-        await user(stage, "alice", ALICE)
+        await user(stage, "alice")
 
         def fill(tx: db.Connection) -> None:
             for number in range(logins.MOST - 1):
@@ -345,23 +346,23 @@ def test_a_principal_holds_five_hundred_logins(url: str) -> None:
 def test_renewal_sets_the_end_for_own_logins_and_for_admins(url: str) -> None:
     async def act(stage: Stage) -> None:
         door, admin = await opened(stage)
-        await user(stage, "alice", ALICE)
-        alice = await door.open(HEX, "admin", user_name="alice")
-        own = await door.find(alice.uuid)
-        renewed = await door.renew(alice.uuid, ALICE, own, 31_536_000)
-        assert (renewed.uuid, renewed.expires) == (alice.uuid, T0 + 31_536_000)
-        assert (await door.find(alice.uuid)).expires == T0 + 31_536_000, "a call shortens no life"
-        assert (await door.renew(alice.uuid, ROOT, None, 60)).expires == T0 + 60
-        assert (await door.renew(alice.uuid, ROOT, None)).expires == T0 + TIMEOUT
-        stored = await stage.db.read(rows.find, alice.digest)
+        alice = await user(stage, "alice")
+        login = await door.open(HEX, "admin", user_name="alice")
+        own = await door.find(login.uuid)
+        renewed = await door.renew(login.uuid, alice, own, 31_536_000)
+        assert (renewed.uuid, renewed.expires) == (login.uuid, T0 + 31_536_000)
+        assert (await door.find(login.uuid)).expires == T0 + 31_536_000, "a call shortens no life"
+        assert (await door.renew(login.uuid, ROOT, None, 60)).expires == T0 + 60
+        assert (await door.renew(login.uuid, ROOT, None)).expires == T0 + TIMEOUT
+        stored = await stage.db.read(rows.find, login.digest)
         assert stored is not None
         assert stored.expires == T0 + TIMEOUT
         for duration in (59, 31_536_001, -1):
             with pytest.raises(Invalid) as refusal:
-                await door.renew(alice.uuid, ALICE, own, duration)
+                await door.renew(login.uuid, alice, own, duration)
             assert refusal.value.field == "duration"
         with pytest.raises(Forbidden):
-            await door.renew(admin.uuid, ALICE, own, 100)
+            await door.renew(admin.uuid, alice, own, 100)
         with pytest.raises(NotFound):
             await door.renew("f" * 32, ROOT, None, 100)
 
@@ -405,9 +406,9 @@ FILED = AccessKey("LTAI5tFiled", "filed-secret", ROOT)
 def test_keys_are_made_shown_once_and_listed_without_temporary_ones(url: str) -> None:
     async def act(stage: Stage) -> None:
         await stage.with_admin()
-        await stage.db.write(keys.put_filed, FILED, T0)
+        await stage.db.write(keys.put_filed, BOX, FILED, T0)
         await stage.db.write(
-            keys.put, AccessKey("STS.1", "s", ROOT, session_token="t", expires=1e10)
+            keys.put, BOX, AccessKey("STS.1", "s", ROOT, session_token="t", expires=1e10)
         )
         made = await access_keys.create(
             stage.platform, ROOT, KeyWish(ADMIN, ADMIN, description="ci"), Extras()
@@ -423,6 +424,7 @@ def test_keys_are_made_shown_once_and_listed_without_temporary_ones(url: str) ->
         found = await access_keys.seen(stage.platform, ROOT)
         assert {key.id for key in found} == {FILED.id, made.id, named.id}
         assert found[-1].id == named.id, "oldest first"
+        assert {key.secret for key in found} == {""}, "it was shown once"
         assert {key.uuid for key in found} >= {made.uuid, wanted}
         assert await KeyRing(stage.platform).find(wish.id) == named
         for again in (wish, replace(wish, id="another-id")):
@@ -488,19 +490,19 @@ def test_a_change_of_a_key_counts_at_once(url: str) -> None:
         async def switch(*, active: bool) -> AccessKey:
             change = KeyChange(made.uuid, active)
             return await access_keys.switch(
-                stage.platform, ROOT, change, ring.forget, lambda _tx, uuid: done.append(uuid)
+                stage.platform, ROOT, change, lambda _tx, uuid: done.append(uuid)
             )
 
         off = await switch(active=False)
         assert (off.active, off.updated, off.created) == (False, T0 + 0.25, T0)
-        assert await ring.find(made.id) == off
-        assert await switch(active=True) == made
+        assert await ring.find(made.id) == replace(made, active=False)
+        assert await switch(active=True) == replace(made, secret="")
         assert await ring.find(made.id) == made
         assert done == [made.uuid, made.uuid]
 
         async def remove() -> None:
             await access_keys.remove(
-                stage.platform, ROOT, made.uuid, ring.forget, lambda _tx, uuid: done.append(uuid)
+                stage.platform, ROOT, made.uuid, lambda _tx, uuid: done.append(uuid)
             )
 
         await remove()
@@ -521,7 +523,7 @@ def test_a_key_read_while_it_changes_is_not_remembered(url: str) -> None:
         ring = KeyRing(platform)
         reading = asyncio.create_task(ring.find(made.id))
         await slow.done.wait()  # it was still there
-        await access_keys.remove(stage.platform, ROOT, made.uuid, ring.forget)
+        await access_keys.remove(stage.platform, ROOT, made.uuid)
         slow.answer.set()
         assert await reading == made
         assert await ring.find(made.id) is None
@@ -532,41 +534,45 @@ def test_a_key_read_while_it_changes_is_not_remembered(url: str) -> None:
 def test_nobody_touches_anothers_keys_but_the_account_itself(url: str) -> None:
     async def act(stage: Stage) -> None:
         await stage.with_admin()
-        alice, bob = [await user(stage, *one) for one in (("alice", ALICE), ("bob", BOB))]
-        made = await access_keys.create(stage.platform, ALICE, KeyWish(ADMIN, alice.user), Extras())
-        assert made.principal == ALICE
-        for actor, wish in ((BOB, KeyWish(ADMIN, alice.user)), (ALICE, KeyWish(ADMIN, ADMIN))):
+        alice, bob = [await user(stage, name) for name in ("alice", "bob")]
+        ids = {one: accounts.user_uuid(stage.platform, one) for one in (alice, bob)}
+        made = await access_keys.create(stage.platform, alice, KeyWish(ADMIN, ids[alice]), Extras())
+        record = replace(made, secret="")
+        assert made.principal == alice
+        for actor, wish in ((bob, KeyWish(ADMIN, ids[alice])), (alice, KeyWish(ADMIN, ADMIN))):
             with pytest.raises(Forbidden):
                 await access_keys.create(stage.platform, actor, wish, Extras())
         with pytest.raises(Forbidden):
-            await access_keys.remove(stage.platform, BOB, made.uuid, str)
+            await access_keys.remove(stage.platform, bob, made.uuid)
         with pytest.raises(Forbidden):
-            await access_keys.switch(stage.platform, BOB, KeyChange(made.uuid, active=False), str)
-        assert await access_keys.seen(stage.platform, BOB) == []
-        assert await access_keys.seen(stage.platform, ALICE) == [made]
-        assert await access_keys.seen(stage.platform, ROOT) == [made]
-        await access_keys.create(stage.platform, ROOT, KeyWish(ADMIN, bob.user), Extras())
-        await access_keys.remove(stage.platform, ROOT, made.uuid, str)
+            await access_keys.switch(stage.platform, bob, KeyChange(made.uuid, active=False))
+        assert await access_keys.seen(stage.platform, bob) == []
+        assert await access_keys.seen(stage.platform, alice) == [record]
+        assert await access_keys.seen(stage.platform, ROOT) == [record]
+        await access_keys.create(stage.platform, ROOT, KeyWish(ADMIN, ids[bob]), Extras())
+        await access_keys.remove(stage.platform, ROOT, made.uuid)
 
     play(url, act)
 
 
 def test_the_credentials_files_pair_is_put_back_but_stays_as_it_was_switched(url: str) -> None:
     async def act(stage: Stage) -> None:
-        await stage.db.write(keys.put_filed, FILED, T0)
+        await stage.db.write(keys.put_filed, BOX, FILED, T0)
         (first,) = await access_keys.seen(stage.platform, ROOT)
         assert (first.created, first.updated) == (T0, T0)
         with pytest.raises(Conflict, match=r"credentials\.json"):
-            await access_keys.remove(stage.platform, ROOT, first.uuid, str)
-        await access_keys.switch(stage.platform, ROOT, KeyChange(first.uuid, active=False), str)
+            await access_keys.remove(stage.platform, ROOT, first.uuid)
+        await access_keys.switch(stage.platform, ROOT, KeyChange(first.uuid, active=False))
         changed = replace(FILED, secret="changed in the file")
-        await stage.db.write(keys.put_filed, changed, T0 + 99)
+        await stage.db.write(keys.put_filed, BOX, changed, T0 + 99)
         (second,) = await access_keys.seen(stage.platform, ROOT)
         assert (second.uuid, second.created, second.active) == (first.uuid, T0, False)
-        assert second.secret == "changed in the file"
+        opened = await KeyRing(stage.platform).find(FILED.id)
+        assert opened is not None
+        assert (opened.secret, opened.active) == ("changed in the file", False)
         # Once the file names another pair, the former one is a key like others.
-        await stage.db.write(keys.put_filed, replace(FILED, id="LTAI5tOther"), T0 + 100)
-        await access_keys.remove(stage.platform, ROOT, first.uuid, str)
+        await stage.db.write(keys.put_filed, BOX, replace(FILED, id="LTAI5tOther"), T0 + 100)
+        await access_keys.remove(stage.platform, ROOT, first.uuid)
 
     play(url, act)
 
@@ -574,7 +580,7 @@ def test_the_credentials_files_pair_is_put_back_but_stays_as_it_was_switched(url
 def test_accounts_are_listed_by_who_asks(url: str) -> None:
     async def act(stage: Stage) -> None:
         await stage.with_admin()
-        for actor in (ROOT, ALICE):
+        for actor in (ROOT, Principal(ACCOUNT, "2" * 18, "user")):
             (one,) = await accounts.seen(stage.platform, actor)
             assert (one.account_name, one.user) == ("admin", ADMIN)
         assert await accounts.seen(stage.platform, Principal("9" * 16, "9", "user")) == []

@@ -10,9 +10,20 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Connection
 
-from builders import ACCOUNT, ROOT, T0, FakeClock, FakeEntropy, a_replica, a_template, a_version
+from builders import (
+    ACCOUNT,
+    BOX,
+    ROOT,
+    T0,
+    FakeClock,
+    FakeEntropy,
+    a_replica,
+    a_template,
+    a_version,
+)
 from pierhead.core.errors import Conflict, Forbidden, Invalid, NotFound
 from pierhead.core.events import Event, Notice
+from pierhead.core.permits import Deed, Target
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.core.replicas import ReplicaStatus, RuntimeInfo
 from pierhead.core.services import Change, Hold, Seen, Service, Wanted
@@ -20,6 +31,8 @@ from pierhead.core.specs import BUILT_IN
 from pierhead.core.status import Status, verdict
 from pierhead.core.workloads import Workload
 from pierhead.operations import identity, reports, services
+from pierhead.operations.authority import Authority
+from pierhead.operations.permission import Permission
 from pierhead.operations.platform import Platform
 from pierhead.operations.services import Decision, Draft
 from pierhead.runtimes.base import LogLine
@@ -93,6 +106,7 @@ class Stage:
             account=ACCOUNT,
             region="local",
             gateway="http://127.0.0.1:8090",
+            box=BOX,
         )
 
     async def create(self, name: str = "svc_one", **fields: Any) -> Service:
@@ -658,7 +672,7 @@ def test_keys_tokens_and_nonces_are_looked_up(play: Callable[[Play], None]) -> N
         digest = hashlib.sha256(b"open sesame").hexdigest()
 
         def write(tx: Connection) -> None:
-            keys.put(tx, key)
+            keys.put(tx, BOX, key)
             keys.put_bearer(tx, BearerToken(digest, HELPER))
 
         await stage.db.write(write)
@@ -676,13 +690,13 @@ def test_keys_tokens_and_nonces_are_looked_up(play: Callable[[Play], None]) -> N
 
 def test_another_account_may_do_nothing(play: Callable[[Play], None]) -> None:
     async def scene(stage: Stage) -> None:
-        await identity.authorize(stage.platform, ROOT, "eas:CreateService", ("acs:eas:*",))
+        permission = Permission(stage.platform, Authority(stage.platform))
+        deed = Deed(("eas:CreateService",), (Target(("eas", "*")),))
+        assert await permission.ask(ROOT, deed) is ROOT
         stranger = Principal(account="9999999999999999", id="9999999999999999")
-        for resources, shown in ((("acs:eas:x", "y"), "acs:eas:x"), ((), r"\*")):
-            with pytest.raises(
-                Forbidden, match=rf"not authorized to do eas:CreateService on {shown}"
-            ):
-                await identity.authorize(stage.platform, stranger, "eas:CreateService", resources)
+        shown = rf"not authorized to do eas:CreateService on acs:eas:local:{ACCOUNT}:\*"
+        with pytest.raises(Forbidden, match=shown):
+            await permission.ask(stranger, deed)
 
     play(scene)
 

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
-from builders import ACCOUNT, ROOT, T0, a_replica, a_service, a_template, a_version
+from builders import ACCOUNT, BOX, ROOT, T0, a_replica, a_service, a_template, a_version
 from pierhead.core import lifecycle
 from pierhead.core.errors import Conflict, Invalid, PierheadError, Stale, Unavailable
 from pierhead.core.events import Event
@@ -597,7 +597,7 @@ def test_old_events_are_forgotten(engine: Engine) -> None:
 
 # --- keys ------------------------------------------------------------------------------------------------
 
-ROLE = Principal(account=ACCOUNT, id="rôle/世界", kind="assumed-role")
+ROLE = Principal(ACCOUNT, "318:sässion", "assumed-role", "rôle/世界", '{"Version": "1"}')
 
 
 @pytest.mark.parametrize(
@@ -612,19 +612,28 @@ ROLE = Principal(account=ACCOUNT, id="rôle/世界", kind="assumed-role")
             session_token="t" * 2000,
             expires=T0 + 0.5,
             created=T0,
+            last_used=T0 + 0.25,
         ),
     ],
 )
 def test_an_access_key_comes_back_whole_and_is_replaced_whole(
     engine: Engine, key: AccessKey
 ) -> None:
-    assert db.run(engine, keys.find, key.id) is None
+    assert db.run(engine, keys.find, BOX, key.id) is None
     for one in (key, replace(key, secret="new", active=not key.active)):
-        db.run(engine, keys.put, one)
-        assert db.run(engine, keys.find, key.id) == replace(
-            one, uuid=keys.uuid_of(one), updated=one.created
-        )
-    assert db.run(engine, keys.find, key.id.lower()) is None
+        db.run(engine, keys.put, BOX, one)
+        whole = replace(one, uuid=keys.uuid_of(one), updated=one.created)
+        found = db.run(engine, keys.find, BOX, key.id)
+        assert found == whole
+        record = db.run(engine, keys.record, key.id)
+        assert record == replace(whole, secret="", session_token="")
+        for read in (found, record):  # what is not compared
+            assert read is not None
+            assert (read.uuid, read.updated) == (whole.uuid, whole.updated)
+            assert read.last_used == key.last_used
+            assert read.principal.name == key.principal.name
+            assert read.principal.session_policy == key.principal.session_policy
+    assert db.run(engine, keys.find, BOX, key.id.lower()) is None
 
 
 def test_a_bearer_token_comes_back_whole(engine: Engine) -> None:
@@ -668,12 +677,12 @@ def test_what_has_expired_is_forgotten_and_nothing_else(engine: Engine) -> None:
     db.run(engine, keys.use_nonce, "AK1", "new", T0)
     day = 86_400
     for name, expires in {"old": T0 - day - 1, "new": T0 - day + 1, "ever": None}.items():
-        db.run(engine, keys.put, AccessKey(name, "s", ROOT, expires=expires))
+        db.run(engine, keys.put, BOX, AccessKey(name, "s", ROOT, expires=expires))
         db.run(engine, keys.put_bearer, BearerToken(name, ROOT, expires=expires))
     db.run(engine, keys.prune, T0)
     assert db.run(engine, keys.use_nonce, "AK1", "old", T0)
     assert not db.run(engine, keys.use_nonce, "AK1", "new", T0)
-    for find in (keys.find, keys.find_bearer):
+    for find in (keys.record, keys.find_bearer):
         assert [db.run(engine, find, name) is not None for name in ("old", "new", "ever")] == [
             False,
             True,
@@ -934,7 +943,7 @@ def test_a_database_of_a_newer_release_is_refused_and_left_as_it_is(
     with pytest.raises(schema.TooNew) as caught:
         schema.migrate(url)
     assert caught.value.message == (
-        "The database has schema 9999, which this release (schema 0003) does not know:"
+        f"The database has schema 9999, which this release (schema {schema.HEAD}) does not know:"
         " run a newer pierhead, or restore a backup."
     )
     assert schema.version(url) == "9999"

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, text
 
-from builders import ACCOUNT, T0, a_service
+from builders import ACCOUNT, BOX, T0, a_service
 from pierhead.core.comparing import Kind, Op
 from pierhead.core.errors import Duplicate, Invalid, NotFound, Taken
 from pierhead.core.query import TAG_FIELDS, Condition, Query, rows_of
@@ -845,9 +845,9 @@ def test_keys_and_services_of_the_first_schema_are_carried_over(
     try:
         db.run(engine, _move, "0001")
         db.run(engine, _first_rows)
-        db.run(engine, _move, "0002")
+        db.run(engine, _move, "head")
         for name in ("AK1", "AK2"):
-            key = db.run(engine, keys.find, name)
+            key = db.run(engine, keys.find, BOX, name)
             assert key is not None
             assert key.uuid == keys.uuid_of(replace(key, uuid=""))
             assert (key.created, key.updated, key.description) == (T0, T0, None)

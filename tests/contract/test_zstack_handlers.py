@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from builders import ACCOUNT, ROOT, T0, FakeClock, FakeEntropy, a_replica
+from builders import ACCOUNT, BOX, ROOT, T0, FakeClock, FakeEntropy, a_replica
 from pierhead.core.errors import InUse, Invalid, Missing, NotFound, Unavailable, Unsupported
 from pierhead.core.jobs import Job
 from pierhead.core.principals import Principal
@@ -28,7 +28,6 @@ from pierhead.dialects.zstack.reading import Given
 from pierhead.operations import accounts, first_start
 from pierhead.operations.accounts import ADMIN_UUID, Hashing
 from pierhead.operations.first_start import Home
-from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.logins import Logins
 from pierhead.operations.platform import Platform
 from pierhead.runtimes.fake import FakeRuntime
@@ -65,11 +64,12 @@ class Stage:
             account=ACCOUNT,
             region="local",
             gateway="http://gw:8090",
+            box=BOX,
             hub="http://hub:8080",
             nodes=(NODE,),
         )
         logins = Logins(self.platform, self.hashing)
-        identity = Identity(self.platform, logins, KeyRing(self.platform))
+        identity = Identity(self.platform, logins)
         self.handlers: Mapping[str, Handler] = table(self.platform, identity, Options())
         self.committed: list[str] = []
 

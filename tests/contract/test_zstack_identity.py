@@ -35,7 +35,7 @@ class Wire:
         self.stage = stage
         self.ring = KeyRing(stage.platform)
         self.logins = Logins(stage.platform, stage.hashing)
-        self.handlers = Identity(stage.platform, self.logins, self.ring).table()
+        self.handlers = Identity(stage.platform, self.logins).table()
 
     async def call(
         self,

@@ -393,7 +393,7 @@ def test_a_policy_is_asked_for_both_names_and_the_object() -> None:
         (("zstack:DeployModelService", "eas:CreateService"), (f"ModelServiceVO/{TEMPLATE}",)),
         (("zstack:DeleteModelServices",), ("ModelServiceVO/a", "ModelServiceVO/b")),
         (("zstack:AddModelService",), ("ModelServiceVO/*",)),
-        (("zstack:BindModelToService",), ("ModelVO/m",)),
+        (("zstack:BindModelToService",), ("ModelVO/m", "ModelServiceVO/s")),
     ]
 
 

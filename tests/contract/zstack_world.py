@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from pierhead.core import errors as core
 from pierhead.core.jobs import DuplicateJob, Job, JobState
+from pierhead.core.permits import Deed
 from pierhead.core.principals import AccessKey, LoginSession, Principal
 from pierhead.core.query import Query, rows_of
 from pierhead.dialects.bodies import BodyLimits
@@ -83,6 +84,7 @@ class World:
     asked: list[tuple[tuple[str, ...], tuple[str, ...]]] = field(
         default_factory=list[tuple[tuple[str, ...], tuple[str, ...]]]
     )
+    deeds: list[Deed] = field(default_factory=list[Deed])
     figures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     logins: dict[str, LoginSession] = field(
         default_factory=lambda: {LOGIN: login_of(ADMIN), STRANGERS_LOGIN: login_of(STRANGER)}
@@ -106,12 +108,13 @@ class World:
         async def find_key(key: str) -> AccessKey | None:
             return KEY if key == KEY.id else None
 
-        async def authorize(
-            principal: Principal, actions: tuple[str, ...], resources: tuple[str, ...]
-        ) -> None:
-            self.asked.append((actions, resources))
+        async def authorize(principal: Principal, deed: Deed) -> Principal:
+            told = tuple(target.told[1] for target in deed.targets)
+            self.asked.append((deed.actions, told))
+            self.deeds.append(deed)
             if principal == STRANGER:
-                raise core.Forbidden(actions[0], resources[0])
+                raise core.Forbidden(deed.actions[0], told[0])
+            return principal
 
         async def check_webhook(url: str) -> None:
             if not url.startswith(ALLOWED_HOOK):

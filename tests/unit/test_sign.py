@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pierhead.core.principals import AccessKey, Principal
-from pierhead.dialects.eas import sign
-from pierhead.dialects.eas.sign import Options, SignedRequest, SignError
-from pierhead.dialects.eas.signature_roa import _roa_signature, _roa_strings
+from pierhead.dialects.signing import sign
+from pierhead.dialects.signing.sign import Options, SignedRequest, SignError
+from pierhead.dialects.signing.signature_roa import _roa_signature, _roa_strings
 
 FILE = json.loads((Path(__file__).parent.parent / "contract/vectors/signatures.json").read_text())
 VECTORS: dict[str, dict[str, Any]] = {vector["id"]: vector for vector in FILE["vectors"]}

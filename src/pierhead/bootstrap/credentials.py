@@ -13,10 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pierhead.bootstrap.secret_files import engine_secret, internal_key, write_private
+from pierhead.bootstrap.audit import by_operator
+from pierhead.bootstrap.secret_files import (
+    engine_secret,
+    internal_key,
+    storage_key,
+    write_private,
+)
 from pierhead.core.errors import PierheadError
 from pierhead.core.ids import ALPHABET
 from pierhead.core.principals import AccessKey, BearerToken, Principal
+from pierhead.operations.secret_box import SecretBox
 from pierhead.settings import Settings
 from pierhead.store import db, keys
 
@@ -53,6 +60,9 @@ def load_or_create(settings: Settings) -> Credentials:
     )
     wanted = document | {"region": settings.region, "endpoints": _endpoints(settings)}
     wanted.setdefault("zstack", _zstack())
+    wanted.pop("certificate", None)
+    if settings.tls:
+        wanted["certificate"] = str(settings.tls_certificate)
     if not settings.credentials_file.exists() or wanted != document:
         write_private(settings.credentials_file, json.dumps(wanted, indent=2).encode() + b"\n")
     return _credentials(settings, wanted)
@@ -74,7 +84,11 @@ def issue_sts(settings: Settings, duration: float) -> AccessKey:
         expires=_expiry(duration),
         created=time.time(),
     )
-    _write(settings, lambda connection: keys.put(connection, key))
+    box = SecretBox(storage_key(settings.data_dir))
+    told = by_operator(
+        settings, "pierhead:IssueTemporaryKey", f"AccessKeyVO/{key.id}", {"Seconds": duration}
+    )
+    _write(settings, lambda connection: (keys.put(connection, box, key), told(connection)))
     return key
 
 
@@ -91,7 +105,10 @@ def issue_bearer(settings: Settings, duration: float) -> str:
     bearer = BearerToken(
         digest=digest, principal=Principal(account=account, id=account), expires=_expiry(duration)
     )
-    _write(settings, lambda connection: keys.put_bearer(connection, bearer))
+    told = by_operator(
+        settings, "pierhead:IssueBearerToken", f"BearerToken/{digest[:12]}", {"Seconds": duration}
+    )
+    _write(settings, lambda connection: (keys.put_bearer(connection, bearer), told(connection)))
     return token
 
 
@@ -111,7 +128,7 @@ def _expiry(duration: float) -> float:
     return time.time() + duration
 
 
-def _write(settings: Settings, fn: "Callable[[db.Connection], None]") -> None:
+def _write(settings: Settings, fn: "Callable[[db.Connection], object]") -> None:
     engine = db.connect(settings.database, writing=True)
     try:
         db.run(engine, fn)

@@ -1,21 +1,31 @@
-"""Both dialects over one platform: their doors to it, and what works for them in the background."""
+"""All dialects over one platform: their doors to it, and what works for them in the background."""
 
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pierhead import telemetry
 from pierhead.bootstrap.credentials import Credentials
 from pierhead.core.errors import Unavailable
+from pierhead.core.policy import Request
 from pierhead.core.principals import Principal
-from pierhead.dialects.eas import sign
+from pierhead.core.twins import Twins
+from pierhead.dialects.bodies import BodyLimits
+from pierhead.dialects.eas import trail
 from pierhead.dialects.eas.app import Doors as EasDoors
 from pierhead.dialects.eas.app import EasApp, Limits
 from pierhead.dialects.eas.handlers import Handlers
+from pierhead.dialects.ram import handlers as ram_handlers
+from pierhead.dialects.ram.app import Doors as RamDoors
+from pierhead.dialects.ram.app import RamApp
+from pierhead.dialects.signing import sign
+from pierhead.dialects.signing.callers import Callers
+from pierhead.dialects.watch import Watch
 from pierhead.dialects.zstack import calls, handlers
+from pierhead.dialects.zstack import catalog as zstack_catalog
 from pierhead.dialects.zstack.app import ZStackApp
 from pierhead.dialects.zstack.errors import body_of
 from pierhead.dialects.zstack.handlers.identity import Identity
@@ -23,9 +33,11 @@ from pierhead.dialects.zstack.handlers.recovered import answers
 from pierhead.dialects.zstack.signature import Judge
 from pierhead.operations import identity
 from pierhead.operations.accounts import Hashing, put_admin
+from pierhead.operations.authority import Authority
 from pierhead.operations.jobs import Jobs
 from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.logins import Logins, purge
+from pierhead.operations.permission import Permission
 from pierhead.operations.platform import Platform
 from pierhead.operations.webhooks import Webhooks
 from pierhead.settings import Settings
@@ -39,15 +51,20 @@ Answered = Callable[[str, str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Dialects:
-    """The two apps."""
+    """The apps."""
 
     eas: EasApp
     zstack: ZStackApp
+    ram: RamApp
 
 
 @asynccontextmanager
 async def dialects(
-    platform: Platform, settings: Settings, credentials: Credentials, answered: Answered
+    platform: Platform,
+    settings: Settings,
+    credentials: Credentials,
+    answered: Answered,
+    watch: Watch,
 ) -> AsyncGenerator[Dialects]:
     """The apps, ready to be called; jobs of a former hub are answered, and its webhooks told.
 
@@ -56,6 +73,7 @@ async def dialects(
     """
     ring = KeyRing(platform)
     hashing = Hashing()
+    permission = Permission(platform, Authority(platform), twins())
     webhooks = Webhooks(platform, settings.zstack_webhooks)
     jobs = Jobs(platform, settings.zstack_job_seconds, webhooks.tell)
     logins = Logins(platform, hashing, settings.zstack_session_timeout)
@@ -64,67 +82,116 @@ async def dialects(
         version=settings.zstack_version,
         cors_origins=settings.cors_origins,
     )
-    table = handlers.table(platform, Identity(platform, logins, ring), options)
-    doors = _zstack_doors(platform, ring, logins, jobs, webhooks, answered)
+    table = handlers.table(platform, Identity(platform, logins), options)
+    doors = replace(_zstack_doors(permission, ring, logins, jobs, webhooks, answered), watch=watch)
     app = ZStackApp(doors, table, options)
-    purging: asyncio.Task[None] | None = None
+    working: list[asyncio.Task[None]] = []
     try:
         await put_admin(platform, hashing, credentials.zstack_account, credentials.zstack_password)
         owner = Principal(platform.account, platform.account)
         await webhooks.start()  # first: what is recovered next is told once
         await jobs.recover(answers(table, owner), lambda error: {"error": body_of(error)})
-        purging = asyncio.create_task(_purge(platform))
-        yield Dialects(_eas(platform, settings, ring, answered), app)
+        working.append(asyncio.create_task(_purge(platform)))
+        working.append(asyncio.create_task(ring.write_uses()))
+        eas = _eas(permission, settings, ring, answered, watch)
+        yield Dialects(eas, app, _ram(permission, settings, ring, hashing, (watch, answered)))
     finally:
-        if purging is not None:
-            purging.cancel()
+        for task in working:
+            task.cancel()
         await app.close()
         await webhooks.close()
         hashing.close()
 
 
-def _eas(platform: Platform, settings: Settings, ring: KeyRing, answered: Answered) -> EasApp:
+def _eas(
+    permission: Permission, settings: Settings, ring: KeyRing, answered: Answered, watch: Watch
+) -> EasApp:
+    platform = permission.platform
     doors = EasDoors(
         find_key=ring.find,
         find_bearer=lambda token: identity.bearer(platform, token),
         record_nonce=lambda key, nonce, expires: identity.use_nonce(platform, key, nonce, expires),
-        authorize=lambda principal, action, resources: identity.authorize(
-            platform, principal, action, resources
-        ),
+        authorize=permission.ask,
         clock=time.time,
         entropy=secrets.token_bytes,
         region=settings.region,
         answered=answered,
+        used=ring.used,
+        watch=watch,
     )
-    signatures = sign.Options(
+    limits = Limits(
+        body=settings.body_limit,
+        signatures=_signatures(settings),
+        nonce_seconds=settings.nonce_minutes * 60,
+    )
+    return EasApp(doors, Handlers(platform).table(), limits, own=trail.own(platform, watch.settle))
+
+
+def _signatures(settings: Settings) -> sign.Options:
+    return sign.Options(
         roa_enabled=settings.roa_enabled,
         roa_require_nonce=settings.roa_require_nonce,
         roa_require_md5=settings.roa_require_md5,
+        rpc_enabled=settings.ram_hmac_sha1,
         debug=settings.debug_signatures,
     )
-    limits = Limits(
-        body=settings.body_limit, signatures=signatures, nonce_seconds=settings.nonce_minutes * 60
+
+
+def _ram(
+    permission: Permission,
+    settings: Settings,
+    ring: KeyRing,
+    hashing: Hashing,
+    told: tuple[Watch, Answered],
+) -> RamApp:
+    platform, authority = permission.platform, permission.authority
+    watch, answered = told
+
+    async def authorize(principal: Principal, requests: Sequence[Request]) -> None:
+        for request in requests:
+            await authority.demand(principal, request)
+
+    callers = Callers(
+        find_key=ring.find,
+        find_bearer=lambda token: identity.bearer(platform, token),
+        record_nonce=lambda key, nonce, expires: identity.use_nonce(platform, key, nonce, expires),
+        clock=time.time,
+        options=_signatures(settings),
+        nonce_seconds=settings.nonce_minutes * 60,
+        read=sign.read_rpc_style,
+        used=ring.used,
+        guard=watch.keys,
     )
-    return EasApp(doors, Handlers(platform).table(), limits)
+    doors = RamDoors(
+        callers=callers,
+        authorize=authorize,
+        clock=time.time,
+        entropy=secrets.token_bytes,
+        answered=answered,
+        watch=watch,
+    )
+    table = ram_handlers.table(platform, authority, hashing)
+    return RamApp(doors, table, BodyLimits(settings.body_limit))
+
+
+def twins() -> Twins:
+    """Which actions of the dialects are the same deed."""
+    known = zstack_catalog.load().apis.values()
+    return Twins((f"zstack:{api.name}", api.twin) for api in known if api.twin)
 
 
 def _zstack_doors(
-    platform: Platform,
+    permission: Permission,
     ring: KeyRing,
     logins: Logins,
     jobs: Jobs,
     webhooks: Webhooks,
     answered: Answered,
 ) -> calls.Doors:
-    async def authorize(
-        principal: Principal, actions: tuple[str, ...], resources: tuple[str, ...]
-    ) -> None:
-        await identity.authorize(platform, principal, actions[0], resources)
-
     return calls.Doors(
         find_login=logins.find,
-        judge_signature=Judge(ring.find, time.time),
-        authorize=authorize,
+        judge_signature=Judge(ring.find, time.time, ring.used),
+        authorize=permission.ask,
         jobs=jobs,
         check_webhook=webhooks.check,
         clock=time.time,

@@ -1,9 +1,11 @@
 """The gateway process, put together from the platform's settings."""
 
+import asyncio
 import random
 import time
 from urllib.parse import urlsplit
 
+from pierhead.bootstrap import serving, tls
 from pierhead.bootstrap.secret_files import internal_key
 from pierhead.core.errors import Unavailable
 from pierhead.gateway import main
@@ -15,9 +17,11 @@ async def serve(settings: Settings) -> None:
     """Run the gateway until SIGTERM or SIGINT.
 
     Raises:
-        Unavailable: its port cannot be had.
+        Unavailable: its port or its certificate cannot be had.
     """
     host, port = split_address(settings.gateway_listen)
+    certificate = await asyncio.to_thread(tls.ready, settings)
+    trust = tls.trust(settings)
     gateway = GatewaySettings(
         data_dir=settings.data_dir,
         host=host,
@@ -27,9 +31,14 @@ async def serve(settings: Settings) -> None:
         advertise=urlsplit(settings.gateway_endpoint).netloc if settings.advertise else "",
         head_seconds=settings.request_timeout,
         stop_seconds=int(settings.drain_seconds),
+        limits=serving.limits(settings),
+        tls=certificate.context if certificate else None,
+        trust=trust,
     )
+    pin = None if settings.hub_url else trust
     try:
-        await main.serve(gateway, time.time, random.SystemRandom())
+        async with serving.renewing(certificate, pin):
+            await main.serve(gateway, time.time, random.SystemRandom())
     except OSError as error:
         raise Unavailable(
             f"The address {settings.gateway_listen}",

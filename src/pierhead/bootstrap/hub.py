@@ -13,15 +13,15 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import uvicorn
-
 from pierhead import __version__, telemetry
+from pierhead.bootstrap import serving, tls
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate
 from pierhead.bootstrap.dialects import dialects
 from pierhead.bootstrap.memory import give_back_large_blocks
-from pierhead.bootstrap.storage import accounts, connected
+from pierhead.bootstrap.storage import accounts, box, connected
 from pierhead.bootstrap.supervisor import only_one
+from pierhead.bootstrap.watching import watching
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import engine_key
 from pierhead.core.launch import Launch, Placement
@@ -46,6 +46,7 @@ from pierhead.reconciler.service import ServicePass
 from pierhead.reconciler.survey import Survey
 from pierhead.runtimes.process.ground import Settings as ProcessSettings
 from pierhead.runtimes.process.runtime import ProcessRuntime
+from pierhead.server import Server
 from pierhead.settings import Settings, split_address
 from pierhead.sources.environments import Environments, Options
 from pierhead.sources.folders import Folders
@@ -58,8 +59,6 @@ from pierhead.web.app import FrontDoor, Inside
 
 log = telemetry.logger("pierhead.hub")
 
-#: Seconds that requests which are being answered get when the hub is told to end.
-_LAST_ANSWERS = 5
 _BACKLOG = 1024
 
 
@@ -93,11 +92,15 @@ async def serve(settings: Settings) -> None:
     with only_one(settings.data_dir, "run/hub.lock"), _listener(settings.listen) as listener:
         await asyncio.to_thread(migrate, settings)
         credentials = load_or_create(settings)
+        certificate = await asyncio.to_thread(tls.ready, settings)
         async with (
             _hub(settings, credentials) as hub,
-            dialects(hub.platform, settings, credentials, hub.figures.request) as doors,
+            watching(hub.platform, settings) as watch,
+            dialects(hub.platform, settings, credentials, hub.figures.request, watch) as doors,
+            serving.renewing(certificate),
         ):
-            server = _Server(_config(FrontDoor(_inside(hub), doors.eas, doors.zstack)))
+            front = FrontDoor(_inside(hub), doors.eas, doors.zstack, doors.ram)
+            server = serving.server(settings, front, certificate)
             with _ended_by_signals(server, hub.routes):
                 host, port = listener.getsockname()[:2]
                 limits = hub.info.limits
@@ -111,7 +114,7 @@ async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[H
     figures = telemetry.HubFigures()
     db = Database(settings.database, timed=figures.transaction)
     try:
-        await db.write(keys.put_filed, credentials.key, time.time())
+        await db.write(keys.put_filed, box(settings), credentials.key, time.time())
         hub = await _assemble(settings, credentials, db, figures)
         try:
             await _first_start(hub)
@@ -250,6 +253,7 @@ def _platform(
         account=credentials.account,
         region=settings.region,
         gateway=settings.gateway_endpoint,
+        box=box(settings),
         hub=settings.hub_endpoint,
         nodes=info.nodes,
         survey=survey.wake,
@@ -295,30 +299,8 @@ def _inside(hub: Hub) -> Inside:
     )
 
 
-def _config(app: FrontDoor) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=_LAST_ANSWERS,
-    )
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leaves signals to us: uvicorn would raise them again at the end, and exit with -15."""
-        yield
-
-
 @contextmanager
-def _ended_by_signals(server: uvicorn.Server, routes: RouteBook) -> Generator[None]:
+def _ended_by_signals(server: Server, routes: RouteBook) -> Generator[None]:
     def end() -> None:
         server.force_exit = server.should_exit  # the second signal does not wait
         server.should_exit = True

@@ -22,7 +22,7 @@ def engine_secret(data_dir: Path) -> bytes:
 
 
 def storage_key(data_dir: Path) -> bytes:
-    """What the secrets of storage connections are encrypted with."""
+    """What secrets in the database are encrypted with: of access keys and of storage connections."""
     return _secret(data_dir / "run" / "storage.key")
 
 

@@ -56,6 +56,7 @@ class Program:
     address: str
     grace: float  #: seconds from SIGTERM to SIGKILL
     if_killed: str = ""  #: what it leaves behind when it could not end in good order
+    secure: bool = False  #: it speaks HTTPS
 
 
 @dataclass(slots=True)
@@ -131,7 +132,7 @@ class Supervisor:
     def _await_ready(self, began: float, told: float) -> float:
         for child in self._children:
             if not child.ready and child.alive:
-                child.ready = answers(child.program.address)
+                child.ready = answers(child.program.address, secure=child.program.secure)
         now = time.monotonic()
         if all(child.ready for child in self._children):
             self._ever_ready = True
@@ -226,17 +227,33 @@ def _signals() -> Generator[_Arrivals]:
                 signal.signal(number, handler)
 
 
-def answers(address: str) -> bool:
+def answers(address: str, *, secure: bool = False) -> bool:
     """Does GET /healthz on `address` answer 200? (A client of ten lines: the library costs 6 MB.)"""
     host, port = split_address(address)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - called, not bound
     try:
-        with socket.create_connection((host, port), timeout=1.0) as connection:
+        with _connected(host, port, secure=secure) as connection:
             connection.sendall(f"GET /healthz HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
             head = connection.recv(12)
     except OSError:
         return False  # not listening yet: what we are here to find out
     return head.startswith(b"HTTP/1.") and head.endswith(b" 200")
+
+
+def _connected(host: str, port: int, *, secure: bool) -> socket.socket:
+    connection = socket.create_connection((host, port), timeout=1.0)
+    if not secure:
+        return connection
+    # A platform without TLS does not pay for the import.
+    import ssl
+
+    # Who answers on our own port is our own child; what it says is one word.
+    context = ssl._create_unverified_context()  # noqa: S323 # pyright: ignore[reportPrivateUsage]
+    try:
+        return context.wrap_socket(connection)
+    except OSError:
+        connection.close()
+        raise
 
 
 def free_addresses(addresses: Sequence[tuple[str, str]]) -> list[str]:
@@ -361,9 +378,14 @@ def up(settings: Settings, passed: Sequence[str], say: Say) -> int:
             listen,
             settings.stop_seconds,
             "Replicas that still run are adopted by the next `pierhead up`.",
+            settings.tls,
         )
         gateway = Program(
-            "gateway", (*self_, "gateway", *common), gateway_listen, settings.drain_seconds + 5
+            "gateway",
+            (*self_, "gateway", *common),
+            gateway_listen,
+            settings.drain_seconds + 5,
+            secure=settings.tls,
         )
         return Supervisor(
             (hub, gateway), say, lambda seconds: say(_banner(settings, hub, gateway, seconds))
@@ -373,8 +395,8 @@ def up(settings: Settings, passed: Sequence[str], say: Say) -> int:
 def _banner(settings: Settings, hub: Program, gateway: Program, seconds: float) -> str:
     folder = f" --data-dir {settings.data_dir}"
     return f"""Pierhead {__version__} is ready ({seconds:.1f} s).
-  control plane  {url_of(hub.address)}
-  data plane     {settings.advertise or url_of(gateway.address)}
+  control plane  {url_of(hub.address, secure=hub.secure)}
+  data plane     {settings.advertise or url_of(gateway.address, secure=gateway.secure)}
   credentials    {settings.credentials_file}
 Next, in another terminal:
   pierhead services create my_llm --spec smollm2_135m_q4 --wait{folder}

@@ -11,16 +11,21 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
 from pierhead.core.errors import PierheadError
 from pierhead.core.principals import AccessKey, Principal
-from pierhead.dialects.eas.sign import encode, sign_v3
+from pierhead.dialects.signing.sign import encode, sign_v3
 from pierhead.settings import Settings, masked_url
 
 VERSION = "2021-07-01"
+#: Environment variable: whom to trust instead of this machine's authorities.
+CA_FILE = "PIERHEAD_CA_FILE"
 PAGE = 500
+
+if TYPE_CHECKING:
+    import ssl
 
 Json = dict[str, Any]
 
@@ -48,6 +53,9 @@ class Access:
     endpoint: str
     region: str
     key: AccessKey
+    certificate: str = (
+        ""  #: file with the hub's own one, which is trusted by whatever name; "" = none
+    )
 
 
 def find_access(
@@ -73,6 +81,7 @@ def find_access(
         _checked(endpoint or found["endpoints"]["eas"]),
         found["region"],
         key or _key(found["access_key_id"], found["access_key_secret"], found["account_id"]),
+        "" if endpoint else str(found.get("certificate", "")),
     )
 
 
@@ -143,14 +152,21 @@ class EasClient:
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
+        version: str = VERSION,
     ) -> Json:
         """One signed request. `path` is already percent-encoded."""
         content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
         asked = {name: value for name, value in (query or {}).items() if value != ""}
-        headers = self._signed(operation, method, path, asked, content)
+        headers = self._signed((operation, version), method, path, asked, content)
         target = path + (f"?{encode(asked)}" if asked else "")
         status, answer = exchange(
-            self._access.endpoint, method, target, content, headers, timeout=self._timeout
+            self._access.endpoint,
+            method,
+            target,
+            content,
+            headers,
+            timeout=self._timeout,
+            certificate=self._access.certificate,
         )
         return _read(status, answer)
 
@@ -188,15 +204,21 @@ class EasClient:
             page += 1
 
     def _signed(
-        self, operation: str, method: str, path: str, query: Mapping[str, str], body: bytes
+        self,
+        action: tuple[str, str],
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes,
     ) -> dict[str, str]:
+        """`action`: its name and version."""
         parts = urlsplit(self._access.endpoint)
         headers = {
             "host": parts.netloc.rpartition("@")[2],
             "accept": "application/json",
             "user-agent": "pierhead-cli",
-            "x-acs-action": operation,
-            "x-acs-version": VERSION,
+            "x-acs-action": action[0],
+            "x-acs-version": action[1],
         }
         if body:
             headers["content-type"] = "application/json; charset=utf-8"
@@ -214,15 +236,22 @@ def exchange(
     headers: Mapping[str, str],
     *,
     timeout: float,
+    certificate: str = "",
 ) -> tuple[int, bytes]:
     """One request to a hub, with `timeout` in seconds: the answer's status and body.
+
+    `certificate`: file with the one that the hub has to show; else authorities decide, those of the
+    file that PIERHEAD_CA_FILE names or this machine's.
 
     Raises:
         NoAnswer: nothing answers at the endpoint, or not in time.
     """
     parts = urlsplit(endpoint)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    host, port = parts.hostname or "", parts.port
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    if parts.scheme == "https":
+        context = _context(certificate)
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
     try:
         connection.request(method, target, body or None, dict(headers))
         answer = connection.getresponse()
@@ -238,6 +267,17 @@ def exchange(
         raise NoAnswer(f"{endpoint} cannot be reached ({problem}).") from problem
     finally:
         connection.close()
+
+
+def _context(certificate: str) -> "ssl.SSLContext":
+    # Only who speaks HTTPS pays for it.
+    from pierhead import tls
+
+    ca_file = os.environ.get(CA_FILE, "")
+    try:
+        return tls.pinned(Path(certificate)) if certificate else tls.trusting(ca_file)
+    except OSError as problem:
+        raise NoAccess(f"{certificate or ca_file} cannot be used: {problem}.") from problem
 
 
 def _read(status: int, answer: bytes) -> Json:

@@ -1,5 +1,6 @@
 """The command `pierhead`: its verbs, and how errors become one sentence and an exit code."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pierhead.cli import (
+    audit,
     cache,
     credentials,
     deployments,
@@ -14,14 +16,18 @@ from pierhead.cli import (
     models,
     plan,
     platform,
+    policies,
     processes,
     reports,
+    roles,
     service_documents,
     services,
     storage,
     template_documents,
     templates,
+    users,
 )
+from pierhead.cli.client import CA_FILE
 
 app = typer.Typer(
     name="pierhead",
@@ -49,11 +55,34 @@ app.add_typer(models.app, name="models")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(storage.app, name="storage")
 app.add_typer(cache.app, name="cache")
+app.add_typer(audit.app, name="audit")
+app.add_typer(users.app, name="users")
+app.add_typer(users.keys, name="keys")
+app.add_typer(roles.groups, name="groups")
+app.add_typer(roles.app, name="roles")
+app.add_typer(policies.app, name="policies")
+app.add_typer(policies.asking, name="policy")
 for shortcut in (reports.logs, reports.events, reports.instances):
     app.command()(shortcut)
 
 #: Importing them is what adds their verbs to `services` and `templates`.
 __all__ = ["app", "deployments", "run", "service_documents", "template_documents"]
+
+
+@app.callback()
+def everywhere(
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca-file",
+            help="PEM file of the authority that signed the hub's certificate.",
+            envvar=CA_FILE,
+        ),
+    ] = None,
+) -> None:
+    """Self-hosted model serving that speaks PAI-EAS and ZStack AIOS on the wire."""
+    if ca_file is not None:
+        os.environ[CA_FILE] = str(ca_file)
 
 
 @app.command()

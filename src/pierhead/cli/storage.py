@@ -182,7 +182,12 @@ def remove(name: Name, data_dir: DataDir = None, as_json: AsJson = False) -> Non
     """
     from pierhead.operations import connections
 
-    users = _write(data_dir, lambda tx, _settings: connections.remove(tx, name))
+    users = _write(
+        data_dir,
+        "RemoveStorageConnection",
+        name,
+        lambda tx, _settings: connections.remove(tx, name),
+    )
     if as_json:
         emit({"removed": name, "services": list(users)})
         return
@@ -235,7 +240,7 @@ def _add(account: Account, replace: bool, data_dir: Path | None, as_json: bool) 
     def store(tx: "Transaction", settings: Settings) -> Connection:
         return connections.add(tx, box(settings), account, replace=replace)
 
-    added = _write(data_dir, store)
+    added = _write(data_dir, "AddStorageConnection", account.connection.name, store)
     if as_json:
         emit(_document(added))
     else:
@@ -246,9 +251,21 @@ def _read(data_dir: Path | None, fn: "Callable[[Transaction], T]") -> T:
     return _run(Settings.load({"data_dir": data_dir}), fn, writing=False)
 
 
-def _write(data_dir: Path | None, fn: "Callable[[Transaction, Settings], T]") -> T:
+def _write(
+    data_dir: Path | None, action: str, name: str, fn: "Callable[[Transaction, Settings], T]"
+) -> T:
+    """`fn` in a transaction, and an entry of the audit trail about it."""
+    from pierhead.bootstrap.audit import by_operator
+
     settings = Settings.load({"data_dir": data_dir})
-    return _run(settings, lambda tx: fn(tx, settings), writing=True)
+
+    def change(tx: "Transaction") -> T:
+        done = fn(tx, settings)
+        told(tx)
+        return done
+
+    told = by_operator(settings, f"pierhead:{action}", f"StorageConnection/{name}")
+    return _run(settings, change, writing=True)
 
 
 def _run(settings: Settings, fn: "Callable[[Transaction], T]", *, writing: bool) -> T:

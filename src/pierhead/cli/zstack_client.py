@@ -143,7 +143,10 @@ class ZstackClient:
             headers["Content-Type"] = "application/json; charset=utf-8"
         target = ROOT + path + (f"?{urlencode(query)}" if query else "")
         base = self._access.endpoint.removesuffix(ROOT)
-        return exchange(base, method, target, content, headers, timeout=self._timeout)
+        certificate = self._access.certificate
+        return exchange(
+            base, method, target, content, headers, timeout=self._timeout, certificate=certificate
+        )
 
 
 def _read(status: int, answer: bytes) -> Json:

@@ -41,6 +41,11 @@ class Condition:
     key: str
     values: tuple[str, ...]
 
+    @property
+    def of_labels(self) -> bool:
+        """Does it depend on the object's labels?"""
+        return self.key.startswith(RESOURCE_TAG)
+
     def holds(self, context: Context) -> bool:
         """Is it so for this request?"""
         operator = OPERATORS[self.operator]

@@ -8,16 +8,20 @@ PierheadError
 │   ├── NotFound                no such object
 │   ├── Conflict                the object's state forbids it (name taken, being deleted, raced)
 │   │   ├── InUse               other objects depend on it
+│   │   ├── TooMany             it has as many of something as it may
 │   │   ├── Taken               the identifier asked for belongs to another object
 │   │   └── Duplicate           the very same thing is there already
 │   ├── WrongLogin              wrong account or password, or a refused key
 │   ├── LoginExpired            the login is unknown, ended or expired
 │   ├── TooManyLogins           one principal holds too many logins
 │   ├── Forbidden               a policy denies it
+│   ├── Throttled               too many tries or calls for now
 │   └── OverQuota               capacity or quota refuses for good
 ├── Unavailable                 an outside part does not answer now; the same call may work later
 └── Stale                       a guarded write lost the race: reload and decide again
 """
+
+from math import ceil
 
 
 class PierheadError(Exception):
@@ -106,6 +110,20 @@ class Stale(PierheadError):
 class InUse(Conflict):
     """Other objects depend on it; the message names them."""
 
+    def __init__(self, kind: str, name: str, problem: str, by: str = "") -> None:
+        """`by`: kind of the objects that depend on it, where a dialect has a code for each."""
+        self.by = by
+        super().__init__(kind, name, problem)
+
+
+class TooMany(Conflict):
+    """It has as many of something as it may."""
+
+    def __init__(self, kind: str, name: str, what: str, most: int) -> None:
+        """`what`: kind of the objects that it has `most` of."""
+        self.what, self.most = what, most
+        super().__init__(kind, name, f"has {most} of {what} already, which is the most: remove one")
+
 
 class Taken(Conflict):
     """The identifier that was asked for belongs to another object."""
@@ -125,3 +143,12 @@ class LoginExpired(Refused):
 
 class TooManyLogins(Refused):
     """One principal may not hold so many logins at a time."""
+
+
+class Throttled(Refused):
+    """Too many tries or calls for now; says nothing about whether this one was right."""
+
+    def __init__(self, problem: str, seconds: float) -> None:
+        """`seconds`: after which it is worth trying again."""
+        self.seconds = max(1, ceil(seconds))
+        super().__init__(f"{problem} Try again in {self.seconds} s.")

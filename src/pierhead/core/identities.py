@@ -99,6 +99,22 @@ class Attachment:
     created: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class LoginProfile:
+    """That a user may log in with a password."""
+
+    user: str  #: name
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A policy as it is listed with its target: since when, where, and what it is."""
+
+    attachment: Attachment
+    policy: PolicyRecord
+
+
 def check_name(kind: str, text: str) -> str:
     """The name of a `User`, `Group`, `Role`, `Policy` or `Session`, if it is legal.
 

@@ -11,6 +11,7 @@ Entropy = Callable[[int], bytes]
 Clock = Callable[[], float]
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+_LETTERS = ALPHABET + ALPHABET[:26].upper()
 
 
 def object_id(entropy: Entropy) -> str:
@@ -34,6 +35,16 @@ def fixed_id(kind: str, name: str) -> str:
 def short_id(entropy: Entropy, length: int = 8) -> str:
     """Lower-case letters and digits: the tail of a replica's name."""
     return "".join(ALPHABET[byte % len(ALPHABET)] for byte in entropy(length))
+
+
+def digits_id(entropy: Entropy, first: int) -> str:
+    """18 digits, of which the first is given (1 to 9): the id of a user, group or role."""
+    return f"{first}{int.from_bytes(entropy(16)) % 10**17:017}"
+
+
+def letters(entropy: Entropy, length: int) -> str:
+    """Letters of both cases and digits: what access keys are made of."""
+    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in entropy(length))
 
 
 def access_token(entropy: Entropy) -> str:

@@ -10,7 +10,7 @@ Wire facts: Alibaba Cloud RAM, policy language version 1.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -69,6 +69,22 @@ class Decision:
     def explicit(self) -> bool:
         """Did a statement say so? A denial that none said is implicit."""
         return bool(self.statement)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A statement that speaks of what is asked."""
+
+    policy: str
+    statement: int  #: from 1
+    effect: Effect
+    object: bool  #: it speaks of this object, too
+    held: bool  #: its conditions hold
+
+    @property
+    def applies(self) -> bool:
+        """Does it take part in the decision?"""
+        return self.object and self.held
 
 
 def parse(name: str, text: str, *, system: bool = False) -> Policy:
@@ -188,6 +204,25 @@ class Rules:
             speaking = self._speaking[request.actions] = _Speaking(of)
         return speaking.decide(request)
 
+    def mention(self, actions: Sequence[str], context: conditions.Context) -> bool:
+        """Does a statement allow these actions on some object, under these circumstances?"""
+        return any(
+            one.decision.allowed and one.speaks(actions) and one.opens(context) for one in self._all
+        )
+
+    def sweeping(self, request: Request) -> bool:
+        """Is the decision the same for every object like the ones that the request names?
+
+        Its resources are to stand for all objects of a kind; no statement may tell these apart.
+        """
+        return all(one.sweeps(request) for one in self._all if one.speaks(request.actions))
+
+    def spoken(self, request: Request) -> Iterator[Spoken]:
+        """Every statement that speaks of the actions, in the order of the policies."""
+        for one in self._all:
+            if one.speaks(request.actions):
+                yield one.spoken(request)
+
 
 class _Ready:
     """A statement with its patterns."""
@@ -219,6 +254,29 @@ class _Ready:
         hit = any(map(self._resources.fullmatch, request.resources))
         return hit is not self.statement.not_resources and all(
             condition.holds(request.context) for condition in self.statement.conditions
+        )
+
+    def opens(self, context: conditions.Context) -> bool:
+        """Can its conditions hold for some object? Those on labels depend on the object."""
+        return all(each.of_labels or each.holds(context) for each in self.statement.conditions)
+
+    def sweeps(self, request: Request) -> bool:
+        """Does it speak of each of these resources, whatever labels it has?"""
+        return (
+            not self.statement.not_resources
+            and not any(each.of_labels for each in self.statement.conditions)
+            and all(map(self._resources.fullmatch, request.resources))
+        )
+
+    def spoken(self, request: Request) -> Spoken:
+        """What it says of this request."""
+        hit = any(map(self._resources.fullmatch, request.resources))
+        return Spoken(
+            self.decision.policy,
+            self.decision.statement,
+            self.statement.effect,
+            hit is not self.statement.not_resources,
+            all(each.holds(request.context) for each in self.statement.conditions),
         )
 
 

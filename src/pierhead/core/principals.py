@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from pierhead.core.permits import Permit
+
 ACCOUNT, USER, ROLE = "account", "user", "assumed-role"
 
 
@@ -16,6 +18,8 @@ class Principal:
     name: str = field(default="", compare=False)
     #: A role's session policy: what it may do is what both allow; "" = none.
     session_policy: str = field(default="", compare=False)
+    #: What the call that they are making may touch; None: no door has asked, as in work of one's own.
+    permit: Permit | None = field(default=None, compare=False, repr=False)
 
     @property
     def admin(self) -> bool:
@@ -35,10 +39,10 @@ class AccessKey:
     """A key pair for signing; temporary when it carries a session token."""
 
     id: str
-    secret: str
+    secret: str = field(repr=False)  #: "" where only the key's record was asked for
     principal: Principal
     active: bool = True
-    session_token: str = ""  #: STS; "" for a permanent key
+    session_token: str = field(default="", repr=False)  #: STS; "" for a permanent key
     expires: float | None = None
     created: float = 0.0
     description: str | None = None
@@ -46,6 +50,8 @@ class AccessKey:
     #: neither says anything about what the key opens.
     uuid: str = field(default="", compare=False)
     updated: float = field(default=0.0, compare=False)
+    #: When it signed something last, a minute late at most; None = never, as far as is known.
+    last_used: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The gateway: which service a request is for, whether its token opens it, then over to the relay."""
 
 import asyncio
+import hmac
 import json
 from collections.abc import Sequence
 from random import Random
@@ -77,10 +78,17 @@ class Gateway:
             await exchange.answer(self._local.upstreams(exchange.server))
         elif path in (b"/healthz", b"/metrics"):
             exchange.noted = False
-            local = self._local.health if path == b"/healthz" else self._local.metrics
-            await exchange.answer(local())
+            if path == b"/healthz":
+                await exchange.answer(self._local.health())
+            else:
+                await exchange.answer(self._local.metrics(names=self._is_ours(exchange)))
         else:
             raise answers.no_path(path)
+
+    def _is_ours(self, exchange: Exchange) -> bool:
+        """Does the caller know the internal key? Whose services there are is no stranger's business."""
+        given = exchange.headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
+        return hmac.compare_digest(given, self._settings.internal_key.encode())
 
     async def _predict(self, exchange: Exchange) -> None:
         """`/api/predict/<service>[/sub]`: the prefix is cut, the rest goes on as it is."""

@@ -34,6 +34,7 @@ class Hub:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=_GRACE, sock_connect=_GRACE),
             trust_env=False,
+            connector=aiohttp.TCPConnector(ssl=settings.trust) if settings.trust else None,
         )
 
     async def __aenter__(self) -> Self:

@@ -39,11 +39,11 @@ class Local:
         }
         return json_answer(200, document)
 
-    def metrics(self) -> Answer:
-        """For Prometheus."""
+    def metrics(self, *, names: bool) -> Answer:
+        """For Prometheus; without `names` all services and replicas are told as one."""
         self._metrics.revision.set(self._live.revision)
         self._metrics.hub.set(self._hub.unreachable_since is None)
-        text = self._metrics.text()
+        text = self._metrics.text(names=names)
         return Answer(200, text, b"text/plain; version=0.0.4; charset=utf-8")
 
     def _hub_state(self) -> str:

@@ -25,6 +25,7 @@ from pierhead.gateway.settings import GatewaySettings
 from pierhead.gateway.table import LiveTable, Served
 from pierhead.gateway.upstream import Upstream
 from pierhead.listener import listen
+from pierhead.server import Server
 
 _LAST_WORDS = 1.0  #: seconds that requests cancelled at the stop get to say so
 
@@ -72,7 +73,7 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
 async def _serve(
     settings: GatewaySettings, app: Gateway, listener: socket.socket, log: FilteringBoundLogger
 ) -> None:
-    server = _Server(
+    server = Server(
         uvicorn.Config(
             app,
             http="httptools",
@@ -89,7 +90,9 @@ async def _serve(
             backlog=settings.backlog,
             timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=settings.stop_seconds,
-        )
+        ),
+        settings.limits,
+        settings.tls,
     )
     host, port = listener.getsockname()[:2]
     log.info("gateway serves", host=host, port=port)
@@ -100,15 +103,8 @@ async def _serve(
     log.info("gateway stopped")
 
 
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leaves signals to us: uvicorn would raise them again at the end, and exit with -15."""
-        yield
-
-
 @contextmanager
-def _stopped_by_signals(server: uvicorn.Server) -> Generator[None, None, None]:
+def _stopped_by_signals(server: Server) -> Generator[None, None, None]:
     def stop() -> None:
         server.force_exit = server.should_exit  # the second signal does not wait
         server.should_exit = True

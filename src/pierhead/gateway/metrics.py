@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from pierhead.gateway.exchange import Exchange
 
 NO_SERVICE = "-"  #: requests that no service could be named for; no service has this name
+_NAMES = frozenset({"service", "replica"})  #: labels that name somebody's
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -25,6 +26,26 @@ class _Inflight(Collector):
         for replica, count in self._outstanding().items():
             family.add_metric([replica], count)
         yield family
+
+
+class _Nameless(CollectorRegistry):
+    """The same figures, summed over whatever has a name."""
+
+    def __init__(self, named: CollectorRegistry) -> None:
+        super().__init__()
+        self._named = named
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._named.collect():
+            sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+            for sample in family.samples:
+                labels = tuple(item for item in sample.labels.items() if item[0] not in _NAMES)
+                key = sample.name, labels
+                sums[key] = sums.get(key, 0.0) + sample.value
+            shown = Metric(family.name, family.documentation, family.type)
+            for (name, labels), value in sums.items():
+                shown.add_sample(name, dict(labels), value)
+            yield shown
 
 
 class Metrics:
@@ -89,9 +110,9 @@ class Metrics:
                 metric.remove_by_labels({"service": service})
         self._services = kept
 
-    def text(self) -> bytes:
-        """In Prometheus' text format."""
-        return generate_latest(self._registry)
+    def text(self, *, names: bool = True) -> bytes:
+        """In Prometheus' text format; without `names` all services and replicas are told as one."""
+        return generate_latest(self._registry if names else _Nameless(self._registry))
 
     def _label(self, service: str) -> str:
         return service if service in self._services else NO_SERVICE

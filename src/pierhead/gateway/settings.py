@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from ssl import SSLContext
+
+from pierhead.server import HttpLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,12 @@ class GatewaySettings:
     keep_alive_seconds: int = 75  #: an idle client connection is kept
     stop_seconds: int = 10  #: requests in flight get at the stop
     backlog: int = 4096  #: asyncio's 100 made 5,000 clients that connect at once wait for 45 s
+
+    limits: HttpLimits = field(default_factory=HttpLimits)
+    tls: SSLContext | None = None  #: what is served with; None = plain HTTP
+    trust: SSLContext | None = (
+        None  #: by which the hub is known; None = as this machine knows others
+    )
 
     poll_seconds: float = 5.0  #: longest wait for news of the route table: an event may get lost
     report_seconds: float = 1.0

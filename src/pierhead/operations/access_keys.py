@@ -1,27 +1,26 @@
-"""Access keys: pairs for signing, the same in both dialects; made, listed, switched and deleted here.
+"""Access keys as the ZStack dialect manages them; the same pairs as RAM's (`operations/iam/keys.py`).
 
 A key that is switched off or deleted is refused from the next call on, in both.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from pierhead.core.errors import Conflict, Forbidden, Invalid, NotFound, Unsupported
+from pierhead.core.errors import Forbidden, Invalid, NotFound, Unsupported
 from pierhead.core.ids import registry_id, short_id
 from pierhead.core.principals import AccessKey, Principal
 from pierhead.core.registry import Extras
 from pierhead.operations.accounts import user_of
+from pierhead.operations.iam import common
+from pierhead.operations.iam import keys as shared
 from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.store import keys
 
 KIND = "AccessKeyVO"
 _ID = re.compile(r"[A-Za-z0-9._-]{10,20}")
 _SECRET = re.compile(r"[!-~]{10,40}")
-#: Takes the id of a key that was changed or deleted: `KeyRing.forget`.
-Forget = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ async def create(
         Forbidden: the key would be another's, and the actor is not the account itself.
         Invalid: id or secret is not legal.
         Taken: the id or the uuid is in use.
+        TooMany: the user has two.
         Unsupported: it is to have tags.
         Unavailable: the database does not answer.
     """
@@ -67,12 +67,14 @@ async def create(
         uuid=extras.uuid or registry_id(platform.entropy),
         description=wish.description,
     )
-    await platform.db.write(_add, key, also)
+    await common.write(platform, shared.add, platform, key, also)
     return key
 
 
 async def seen(platform: Platform, actor: Principal) -> list[AccessKey]:
-    """The keys that `actor` may see, oldest first: the account itself all of them, others their own.
+    """The keys that `actor` may see, oldest first, without their secrets.
+
+    The account itself sees all of them, others their own.
 
     Raises:
         Unavailable: the database does not answer.
@@ -90,11 +92,7 @@ class KeyChange:
 
 
 async def switch(
-    platform: Platform,
-    actor: Principal,
-    change: KeyChange,
-    forget: Forget,
-    also: Also = nothing,
+    platform: Platform, actor: Principal, change: KeyChange, also: Also = nothing
 ) -> AccessKey:
     """Turn a key on or off; gives it as it is then.
 
@@ -103,14 +101,12 @@ async def switch(
         Forbidden: it is another's, and the actor is not the account itself.
         Unavailable: the database does not answer.
     """
-    key = await platform.db.write(_switch, actor, change, platform.clock(), also)
-    forget(key.id)
+    key = await common.write(platform, _switch, actor, change, platform.clock(), also)
+    platform.endings.key(key.id)
     return key
 
 
-async def remove(
-    platform: Platform, actor: Principal, uuid: str, forget: Forget, also: Also = nothing
-) -> None:
+async def remove(platform: Platform, actor: Principal, uuid: str, also: Also = nothing) -> None:
     """Delete a key; of a missing one there is nothing to delete.
 
     Raises:
@@ -118,9 +114,9 @@ async def remove(
         Forbidden: it is another's, and the actor is not the account itself.
         Unavailable: the database does not answer.
     """
-    gone = await platform.db.write(_remove, actor, uuid, also)
+    gone = await common.write(platform, _remove, actor, uuid, also)
     if gone is not None:
-        forget(gone.id)
+        platform.endings.key(gone.id)
 
 
 def _check(wish: KeyWish, extras: Extras) -> None:
@@ -140,23 +136,12 @@ def _own(action: str, actor: Principal, principal: Principal, name: str) -> None
         raise Forbidden(f"zstack:{action}", f"{KIND} [{name}]: it belongs to somebody else")
 
 
-def _add(tx: Connection, key: AccessKey, also: Also) -> None:
-    keys.add(tx, key)
-    also(tx, keys.uuid_of(key))
-
-
 def _remove(tx: Connection, actor: Principal, uuid: str, also: Also) -> AccessKey | None:
     key = keys.load(tx, uuid)
     if key is None:
         return None
     _own("DeleteAccessKey", actor, key.principal, uuid)
-    if key.id == keys.filed(tx):
-        problem = (
-            "is the pair of credentials.json, which every start puts back: change it in that file, "
-            "or disable it"
-        )
-        raise Conflict(KIND, uuid, problem)
-    keys.remove(tx, uuid)
+    shared.remove(tx, actor, key)
     also(tx, uuid)
     return key
 
@@ -168,6 +153,6 @@ def _switch(
     if key is None:
         raise NotFound(KIND, change.uuid)
     _own("ChangeAccessKeyState", actor, key.principal, change.uuid)
-    keys.switch(tx, change.uuid, change.active, now)
+    changed = shared.switch(tx, actor, key, change.active, now)
     also(tx, change.uuid)
-    return replace(key, active=change.active, updated=now)
+    return changed

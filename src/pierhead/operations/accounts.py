@@ -1,7 +1,8 @@
 """Accounts as the ZStack dialect knows them: their uuids, who may do what, and their passwords.
 
-There is one account for now. Its name and password stand in the credentials file; clients send the
-lower-case hex SHA-512 of a password, and what is kept is argon2id of that text.
+There is one account. Its name and password stand in the credentials file; its users are RAM's, with
+the passwords of their login profiles. Clients send the lower-case hex SHA-512 of a password, and what
+is kept is argon2id of that text.
 """
 
 import asyncio
@@ -16,9 +17,9 @@ from sqlalchemy import Connection
 
 from pierhead.core.errors import Invalid
 from pierhead.core.ids import fixed_id
-from pierhead.core.principals import Password, Principal
+from pierhead.core.principals import USER, Password, Principal
 from pierhead.operations.platform import Platform
-from pierhead.store import logins, passwords
+from pierhead.store import logins, passwords, users
 
 T = TypeVar("T")
 
@@ -133,15 +134,16 @@ async def seen(platform: Platform, actor: Principal) -> list[Password]:
 async def user_of(platform: Platform, account: str, user: str) -> Principal | None:
     """The principal behind the uuids of an account and of a user; None when there is no such user.
 
+    A user's uuid follows from its id and is stored nowhere, so users are gone through.
+
     Raises:
         Unavailable: the database does not answer.
     """
-    for one in await platform.db.read(passwords.accounts):
-        digits = one.principal.account
-        if account_uuid(platform, digits) == account:
-            users = await platform.db.read(passwords.of_account, digits)
-            return next((found.principal for found in users if found.user == user), None)
-    return None
+    if account != account_uuid(platform, platform.account):
+        return None
+    if user == account:
+        return Principal(platform.account, platform.account)
+    return await platform.db.read(_user_of, platform, user)
 
 
 async def _name_of(platform: Platform, account: str) -> str:
@@ -149,6 +151,14 @@ async def _name_of(platform: Platform, account: str) -> str:
         if account_uuid(platform, one.principal.account) == account:
             return one.account_name
     return ""
+
+
+def _user_of(tx: Connection, platform: Platform, uuid: str) -> Principal | None:
+    for id_, name in users.names(tx):
+        principal = Principal(platform.account, id_, USER, name)
+        if user_uuid(platform, principal) == uuid:
+            return principal
+    return None
 
 
 def _put_admin(tx: Connection, password: Password, changed: bool) -> None:

@@ -50,28 +50,45 @@ async def unbind(
         binding = rows.find(tx, model, template)
         if binding is not None:
             things = model_rows.load(tx, model), template_rows.load(tx, template)
-            if not any(thing is not None and rights.owns(actor, thing) for thing in things):
+            mine = any(thing is not None and rights.owns(actor, thing) for thing in things)
+            if mine:
+                rows.remove(tx, binding.uuid)
+            elif seen(tx, actor, [binding]):
                 raise Forbidden("unbind", f"ModelVO [{model}] from ModelServiceVO [{template}]")
-            rows.remove(tx, binding.uuid)
         also(tx, binding.uuid if binding else "")
 
     await platform.db.write(write)
 
 
-async def of_models(platform: Platform, models: Iterable[str]) -> dict[str, tuple[Binding, ...]]:
-    """The bindings of each of these models."""
+async def of_models(
+    platform: Platform, models: Iterable[str], actor: Principal | None = None
+) -> dict[str, tuple[Binding, ...]]:
+    """The bindings of each of these models to templates that `actor` sees (None = to all)."""
     wanted = list(models)
-    found = await platform.db.read(rows.of_models, wanted)
+    found = await platform.db.read(lambda tx: seen(tx, actor, rows.of_models(tx, wanted)))
     return by_model(wanted, found)
 
 
 async def of_templates(
-    platform: Platform, templates: Iterable[str]
+    platform: Platform, templates: Iterable[str], actor: Principal | None = None
 ) -> dict[str, tuple[Binding, ...]]:
-    """The bindings of each of these templates."""
+    """The bindings of each of these templates to models that `actor` sees (None = to all)."""
     wanted = list(templates)
-    found = await platform.db.read(rows.of_templates, wanted)
+    found = await platform.db.read(lambda tx: seen(tx, actor, rows.of_templates(tx, wanted)))
     return by_template(wanted, found)
+
+
+def seen(tx: Connection, actor: Principal | None, found: Iterable[Binding]) -> list[Binding]:
+    """Those of these bindings of which `actor` sees both ends."""
+    known = list(found)
+    if actor is None or actor.admin or not known:
+        return known
+    ends = (
+        *model_rows.many(tx, dict.fromkeys(one.model for one in known)),
+        *template_rows.many(tx, dict.fromkeys(one.template for one in known)),
+    )
+    there = {thing.uuid for thing in ends if rights.sees(actor, thing)}
+    return [one for one in known if one.model in there and one.template in there]
 
 
 def by_model(models: Iterable[str], found: Iterable[Binding]) -> dict[str, tuple[Binding, ...]]:

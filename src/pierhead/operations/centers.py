@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pierhead.core.errors import Conflict, InUse
+from pierhead.core.errors import Conflict, Forbidden, InUse
 from pierhead.core.ids import fixed_id
 from pierhead.core.principals import Principal
 from pierhead.core.query import Found, Query
@@ -26,6 +26,7 @@ from pierhead.operations import (
     models,
     paths,
     references,
+    rights,
     tag_rows,
     templates,
     zones,
@@ -105,6 +106,7 @@ async def update(
             zones.existing(tx, new.zone)
         if new.url != old.url:
             paths.check_root(actor, new.url, platform.allowed_roots)
+            _demand_own(tx, actor, old)
         if new != old:
             new = replace(new, updated=now)
             rows.change(tx, new)
@@ -150,9 +152,9 @@ async def find(platform: Platform, uuid: str) -> ModelCenter:
     return await platform.db.read(references.center, uuid)
 
 
-async def page(platform: Platform, _actor: Principal, query: Query) -> Found[ModelCenter]:
-    """Centers; everybody sees them all."""
-    return await platform.db.read(rows.page, query)
+async def page(platform: Platform, actor: Principal, query: Query) -> Found[ModelCenter]:
+    """Centers; everybody sees them all whom no policy keeps from it."""
+    return await platform.db.read(rows.page, query, rights.scope(actor, KIND))
 
 
 def first_id(region: str) -> str:
@@ -191,7 +193,8 @@ def _drop(
     held_templates = template_rows.in_center(tx, center.uuid)
     held_datasets = dataset_rows.in_center(tx, center.uuid)
     if mode is DeleteMode.PERMISSIVE:
-        _refuse_full(center, [*held_models, *held_templates, *held_datasets])
+        _refuse_full(actor, center, [*held_models, *held_templates, *held_datasets])
+    _demand_own(tx, actor, center)
     changed = [
         *(id_ for one in held_models for id_ in models.drop(tx, one, actor, now)),
         *(id_ for one in held_templates for id_ in templates.drop(tx, one, actor, now)),
@@ -202,14 +205,35 @@ def _drop(
     return changed
 
 
-def _refuse_full(center: ModelCenter, held: list[Model | RegisteredTemplate | Dataset]) -> None:
+def _demand_own(tx: Connection, actor: Principal, center: ModelCenter) -> None:
+    """Centers are everybody's; what others keep in one is not to be moved or removed with it.
+
+    Raises:
+        Forbidden: something in it is not the actor's.
+    """
+    things = (
+        *model_rows.in_center(tx, center.uuid),
+        *template_rows.in_center(tx, center.uuid),
+        *dataset_rows.in_center(tx, center.uuid),
+    )
+    if not all(rights.owns(actor, thing) for thing in things):
+        raise Forbidden("a change", f"{KIND} [{center.uuid}]: others keep things in it")
+
+
+def _refuse_full(
+    actor: Principal, center: ModelCenter, held: list[Model | RegisteredTemplate | Dataset]
+) -> None:
     kinds = {
         ResourceType.MODEL: [one for one in held if isinstance(one, Model)],
         ResourceType.TEMPLATE: [one for one in held if isinstance(one, RegisteredTemplate)],
         ResourceType.DATASET: [one for one in held if isinstance(one, Dataset)],
     }
     told = [
-        detaching.named(kind, ((one.name, one.uuid) for one in things))
+        detaching.named(
+            kind,
+            ((one.name, one.uuid) for one in things if rights.sees(actor, one)),
+            len(things),
+        )
         for kind, things in kinds.items()
         if things
     ]

@@ -108,7 +108,7 @@ async def delete(platform: Platform, actor: Principal, uuid: str, also: Also = n
 
 async def page(platform: Platform, actor: Principal, query: Query) -> Found[Dataset]:
     """Datasets that `actor` sees."""
-    return await platform.db.read(rows.page, query, rights.scope(actor))
+    return await platform.db.read(rows.page, query, rights.scope(actor, KIND))
 
 
 def drop(tx: Connection, dataset: Dataset, actor: Principal, now: float) -> list[str]:

@@ -75,6 +75,8 @@ async def deploy(
         Forbidden: the template asks for what only the account itself may have.
     """
     asked = rules.asked(extras.system_tags)
+    if asked.open:
+        rights.demand_admin(actor, f"open an endpoint to everybody ({rules.Kind.AUTH}::none)")
     _check(wish, asked)
     uuid = checks.uuid_for(platform, extras)
     for _ in range(services.ATTEMPTS):
@@ -176,7 +178,7 @@ async def delete(
 
     def write(tx: Connection) -> tuple[Service | None, list[str]]:
         found = service_rows.load(tx, uuid)
-        if found is None or not rights.sees_service(actor, found[0]):
+        if found is None or not rights.touches_service(actor, found[0]):
             also(tx, uuid)
             return None, []
         freed = _free_dependents(tx, actor, found[0], mode, now)
@@ -220,7 +222,7 @@ async def _change(
     platform: Platform, actor: Principal, uuid: str, decide: Decide, also: Also
 ) -> Service:
     def checked(service: Service, seen: Seen, now: float) -> Decision:
-        if service.id != uuid or not rights.sees_service(actor, service):
+        if service.id != uuid or not rights.touches_service(actor, service):
             raise NotFound(KIND, uuid)
         return decide(service, seen, now)
 
@@ -300,8 +302,7 @@ def _free_dependents(
         one for one in service_rows.needing(tx, service.id) if one.wanted is not Wanted.DELETED
     ]
     if needing and mode is DeleteMode.PERMISSIVE:
-        names = ((one.registration.title or one.name, one.id) for one in needing)
-        raise InUse(KIND, service.id, f"is needed by {detaching.named(KIND, names)}")
+        raise InUse(KIND, service.id, f"is needed by {detaching.told(actor, needing)}")
     return detaching.detach(
         tx,
         needing,

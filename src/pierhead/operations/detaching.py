@@ -12,6 +12,7 @@ from pierhead.core.principals import Principal
 from pierhead.core.registry import ResourceType
 from pierhead.core.services import UNSEEN, Registration, Service, Wanted
 from pierhead.core.status import Status, verdict
+from pierhead.operations import rights
 from pierhead.operations.platform import Platform
 from pierhead.operations.services import ATTEMPTS, event
 from pierhead.store import events as event_rows
@@ -37,16 +38,23 @@ async def guarded(platform: Platform, what: str, write: Callable[[Connection], T
 
 
 def refuse_while_used(
-    tx: Connection, kind: ResourceType, uuid: str, services: Iterable[Service], now: float
+    tx: Connection, actor: Principal, thing: rights.Owned, services: Iterable[Service], now: float
 ) -> None:
     """Refuse to remove what a deployment needs that is neither stopped nor going.
 
     Raises:
-        InUse: there is one; the message names them.
+        InUse: there is one; the message names those that `actor` sees.
     """
     using = [service for service in services if not _at_rest(tx, service, now)]
     if using:
-        raise InUse(kind, uuid, f"is used by {named(ResourceType.GROUP, map(_title, using))}")
+        raise InUse(rights.kind_of(thing), thing.uuid, f"is used by {told(actor, using)}")
+
+
+def told(actor: Principal, services: Sequence[Service]) -> str:
+    """`2 ModelServiceInstanceGroupVO: a [1f...] and 1 more`: no names of what `actor` may not see."""
+    kind = ResourceType.GROUP
+    shown = [service for service in services if rights.sees_service(actor, service)]
+    return named(kind, map(_title, shown), len(services))
 
 
 def detach(
@@ -78,12 +86,15 @@ def detach(
     return changed
 
 
-def named(kind: ResourceType, things: Iterable[tuple[str, str]]) -> str:
-    """`2 ModelVO: a [1f...], b [2e...]` of (name, uuid) pairs."""
+def named(kind: ResourceType, things: Iterable[tuple[str, str]], of: int = 0) -> str:
+    """`2 ModelVO: a [1f...], b [2e...]` of (name, uuid) pairs; `of` so many, if these are not all."""
     everything: Sequence[tuple[str, str]] = list(things)
-    told = ", ".join(f"{name} [{uuid}]" for name, uuid in everything[:_NAMED])
-    more = f" and {len(everything) - _NAMED} more" if len(everything) > _NAMED else ""
-    return f"{len(everything)} {kind}: {told}{more}"
+    total, shown = max(of, len(everything)), everything[:_NAMED]
+    names = ", ".join(f"{name} [{uuid}]" for name, uuid in shown)
+    if not shown:
+        return f"{total} {kind}"
+    more = f" and {total - len(shown)} more" if total > len(shown) else ""
+    return f"{total} {kind}: {names}{more}"
 
 
 def _at_rest(tx: Connection, service: Service, now: float) -> bool:

@@ -20,11 +20,12 @@ from pierhead.core.errors import (
     WrongLogin,
 )
 from pierhead.core.ids import object_id
-from pierhead.core.principals import LoginSession, Principal
+from pierhead.core.principals import USER, LoginSession, Password, Principal
 from pierhead.operations.accounts import Hashing, find_password
 from pierhead.operations.platform import Platform
 from pierhead.store import jobs as job_rows
 from pierhead.store import logins as rows
+from pierhead.store import passwords, users
 
 #: Logins that a principal may hold at a time.
 MOST = 500
@@ -51,6 +52,7 @@ class Logins:
         self._lag = min(_LAG, timeout / 10)
         self._held: dict[str, _Held] = {}
         self._endings = 0
+        platform.endings.hear_of_logins(self.forget)
 
     async def open(
         self, password: str, account_name: str, *, account: str = "", user_name: str = ""
@@ -66,7 +68,7 @@ class Logins:
         """
         known = await find_password(self._platform, account_name, account, user_name)
         if not await self._hashing.fits(known.hash if known else None, password) or known is None:
-            raise WrongLogin("The account name or the password is wrong.")
+            raise _wrong()
         now = self._platform.clock()
         uuid = object_id(self._platform.entropy)
         login = LoginSession(
@@ -76,8 +78,11 @@ class Logins:
             created=now,
             expires=now + self._timeout,
         )
-        await self._platform.db.write(_add, login, now)
-        self._hold(login)
+        endings = self._endings
+        await self._platform.db.write(_add, login, known, now)
+        # One that ended while it was written must not live on in memory.
+        if endings == self._endings:
+            self._hold(login)
         return replace(login, uuid=uuid)
 
     async def find(self, uuid: str) -> LoginSession:
@@ -120,6 +125,13 @@ class Logins:
         await self._platform.db.write(rows.remove, digest)
         self._endings += 1
         self._held.pop(digest, None)
+
+    def forget(self, principal: Principal) -> None:
+        """All logins of a principal were ended, in the database: none lives on in memory."""
+        self._endings += 1
+        for digest, held in list(self._held.items()):
+            if held.login.principal == principal:
+                del self._held[digest]
 
     async def renew(
         self, uuid: str, actor: Principal, own: LoginSession | None, duration: float | None = None
@@ -181,12 +193,20 @@ def _purge(tx: Connection, now: float) -> None:
     job_rows.sweep(tx, now)
 
 
-def _add(tx: Connection, login: LoginSession, now: float) -> None:
+def _add(tx: Connection, login: LoginSession, password: Password, now: float) -> None:
+    if passwords.of_principal(tx, login.principal) != password:  # it changed while it was checked
+        raise _wrong()
     if rows.count(tx, login.principal, now) >= MOST:
         raise TooManyLogins(
             f"This account has {MOST} logins already: end one of them, or wait until one expires."
         )
     rows.add(tx, login)
+    if login.principal.kind == USER:
+        users.logged_in(tx, login.principal.id, now)
+
+
+def _wrong() -> WrongLogin:
+    return WrongLogin("The account name or the password is wrong.")
 
 
 def _expired() -> LoginExpired:

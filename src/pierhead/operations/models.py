@@ -128,7 +128,7 @@ async def delete(
         rights.demand_change(actor, model)
         if mode is DeleteMode.PERMISSIVE:
             services = service_rows.using_model(tx, uuid)
-            detaching.refuse_while_used(tx, KIND, uuid, services, now)
+            detaching.refuse_while_used(tx, actor, model, services, now)
         changed = drop(tx, model, actor, now)
         also(tx, uuid)
         return changed
@@ -150,9 +150,11 @@ async def page_bound(platform: Platform, actor: Principal, query: Query) -> Foun
     """Models that `actor` sees, each with its bindings."""
 
     def read(tx: Connection) -> Found[Bound]:
-        found = rows.page(tx, query, rights.scope(actor))
+        found = rows.page(tx, query, rights.scope(actor, KIND))
         uuids = [model.uuid for model in found.rows]
-        groups = bindings.by_model(uuids, binding_rows.of_models(tx, uuids))
+        groups = bindings.by_model(
+            uuids, bindings.seen(tx, actor, binding_rows.of_models(tx, uuids))
+        )
         return Found(tuple((one, groups[one.uuid]) for one in found.rows), found.total)
 
     return await platform.db.read(read)

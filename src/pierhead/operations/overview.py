@@ -12,6 +12,7 @@ from pierhead.operations import rights
 from pierhead.operations.platform import Platform
 from pierhead.store import centers, datasets, models, templates, zones
 from pierhead.store import services as service_rows
+from pierhead.store.asking import Scope
 
 _COUNT = Query(count=True)
 #: (uuid, name, type)
@@ -21,16 +22,18 @@ Named = tuple[str, str, str]
 async def counts(platform: Platform, actor: Principal) -> dict[str, int]:
     """How many objects of each kind there are for `actor`."""
 
+    def scope(kind: ResourceType) -> Scope:
+        return rights.scope(actor, kind)
+
     def read(tx: Connection) -> dict[str, int]:
-        scope = rights.scope(actor)
         services = _services(tx, actor)
         return {
-            "modelCenters": centers.page(tx, _COUNT).total or 0,
-            "models": models.page(tx, _COUNT, scope).total or 0,
-            "modelServices": templates.page(tx, _COUNT, scope).total or 0,
+            "modelCenters": centers.page(tx, _COUNT, scope(ResourceType.CENTER)).total or 0,
+            "models": models.page(tx, _COUNT, scope(ResourceType.MODEL)).total or 0,
+            "modelServices": templates.page(tx, _COUNT, scope(ResourceType.TEMPLATE)).total or 0,
             "modelServiceInstanceGroups": len(services),
             "modelServiceInstances": sum(len(seen.replicas) for _, seen in services),
-            "datasets": datasets.page(tx, _COUNT, scope).total or 0,
+            "datasets": datasets.page(tx, _COUNT, scope(ResourceType.DATASET)).total or 0,
         }
 
     return await platform.db.read(read)
@@ -51,14 +54,21 @@ async def services(platform: Platform, actor: Principal) -> list[tuple[Service, 
     return await platform.db.read(_services, actor)
 
 
-async def service(platform: Platform, actor: Principal, uuid: str) -> tuple[Service, Seen] | None:
-    """The deployment with this uuid, if there is one that `actor` sees."""
+async def service(
+    platform: Platform, actor: Principal, uuid: str, *, done: bool = False
+) -> tuple[Service, Seen] | None:
+    """The deployment with this uuid, if there is one that `actor` sees.
+
+    `done`: they have just made or changed it, so it is theirs to see.
+    """
     found = await platform.db.read(service_rows.load, uuid)
-    return found if found is not None and rights.sees_service(actor, found[0]) else None
+    return found if found and (done or rights.sees_service(actor, found[0])) else None
 
 
 def _services(tx: Connection, actor: Principal) -> list[tuple[Service, Seen]]:
-    return [pair for pair in service_rows.everything(tx) if rights.sees_service(actor, pair[0])]
+    if rights.sees_all_services(actor):
+        return service_rows.everything(tx)
+    return rights.seen_services(tx, actor, service_rows.ServiceQuery())
 
 
 def _named(tx: Connection, actor: Principal, uuids: Iterable[str]) -> Iterable[Named]:

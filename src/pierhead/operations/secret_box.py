@@ -14,22 +14,25 @@ from pierhead.core.errors import Unavailable
 
 
 class SecretBox:
-    """Seals keys under the name of what they belong to, and opens them again."""
+    """Seals secrets under the name of what they belong to, and opens them again.
+
+    A name is `<kind>:<name>`; a storage connection's stands alone, and none of them has a colon.
+    """
 
     def __init__(self, key: bytes) -> None:
         """`key`: 32 secret bytes."""
         self._sealer = Sealer(key)
 
     def seal(self, name: str, keys: Keys) -> bytes:
-        """The keys, encrypted; each time differently."""
+        """The secret and the token, encrypted; each time differently."""
         plain = {"name": name, "secret": keys.secret, "token": keys.token}
         return bytes(self._sealer.encrypt(json.dumps(plain).encode()))
 
     def open(self, name: str, sealed: bytes) -> Keys:
-        """The keys that were sealed under `name`.
+        """What was sealed under `name`.
 
         Raises:
-            Unavailable: they were sealed with another key or name, or were changed since.
+            Unavailable: it was sealed with another key or name, or was changed since.
         """
         try:
             plain: dict[str, str] = json.loads(self._sealer.decrypt(sealed))
@@ -41,8 +44,10 @@ class SecretBox:
 
 
 def _unreadable(name: str) -> Unavailable:
+    kind, _, plain = name.rpartition(":")
+    what = kind or "storage connection"
     return Unavailable(
-        f"The secret of the storage connection [{name}]",
+        f"The secret of the {what} [{plain}]",
         "it was encrypted with another key than that of this data folder (run/storage.key): "
-        "restore that file, or remove the connection and add it again.",
+        f"restore that file, or remove the {what} and add it again.",
     )

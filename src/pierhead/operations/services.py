@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from pierhead.core import lifecycle
 from pierhead.core import tags as rules
-from pierhead.core.errors import Conflict, Invalid, NotFound, Stale, Taken
+from pierhead.core.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Taken
 from pierhead.core.events import Notice
 from pierhead.core.ids import access_token, object_id
 from pierhead.core.mounts import Source
@@ -18,7 +18,8 @@ from pierhead.core.registry import Extras, ResourceType
 from pierhead.core.services import Change, Registration, Seen, Service, Version, Wanted
 from pierhead.core.status import Status, verdict
 from pierhead.core.templates import Rolling, Template
-from pierhead.operations import references, tag_rows
+from pierhead.core.twins import CHANGE
+from pierhead.operations import references, rights, tag_rows
 from pierhead.operations.noted import event, warnings
 from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.store import events as event_rows
@@ -30,6 +31,7 @@ ATTEMPTS = 20
 _TEXT_LIMIT = 255
 _UNREGISTERED = Registration()
 NO_EXTRAS = Extras()
+_JOINED = "to join a group, one must be allowed to change the services in it"
 #: Service.origin of deployments that are told in the registry's words.
 GROUP = "zstack.group"
 
@@ -82,6 +84,7 @@ async def create(
         Conflict: the name is taken.
         Taken: the wanted id is used.
         NotFound: a tag pattern is not there, or what it is made from was removed meanwhile.
+        Forbidden: no policy lets the actor make it so, in this workspace or in this group.
     """
     _check(draft)
     now = platform.clock()
@@ -89,6 +92,8 @@ async def create(
     def write(tx: Connection) -> Service:
         references.demand_kept(tx, draft.registration)
         service = _with_free_id(tx, platform, _new(platform, actor, draft, now), draft)
+        rights.demand_made(actor, service)
+        _demand_members(tx, actor, service)
         rows.add(tx, service)
         _write_tags(tx, platform, service, draft, now)
         message = f"Service [{service.name}] was created: {service.replicas} x {service.current.template.name}."
@@ -102,27 +107,48 @@ async def create(
     return service
 
 
-async def find(platform: Platform, name: str) -> tuple[Service, Seen]:
+async def find(
+    platform: Platform, name: str, actor: Principal | None = None
+) -> tuple[Service, Seen]:
     """A service by name, `<group>.<name>`, id, or what `names.by_id` gives for one.
+
+    For `actor`'s call what was looked at to let it in is not read again.
 
     Raises:
         NotFound: there is none.
+        Forbidden: what `actor` is about to do may not be done to it.
     """
+    looked = actor.permit.looked if actor is not None and actor.permit is not None else None
+    if looked is not None and looked[0] == name:
+        return looked[1]
     found = await platform.db.read(rows.find, name)
     if found is None:
         raise NotFound("service", id_of(name) or name)
+    if actor is not None:
+        rights.demand_service(actor, found[0])
     return found
 
 
 async def page(
-    platform: Platform, query: rows.ServiceQuery, status: str = ""
+    platform: Platform,
+    query: rows.ServiceQuery,
+    status: str = "",
+    actor: Principal | None = None,
 ) -> tuple[list[tuple[Service, Seen]], int]:
-    """One page of services and the number of all; a status is computed, so it is filtered here."""
-    if not status:
+    """One page of the services that `actor` sees (None = all) and the number of all of these.
+
+    A status is computed, and so is who may see what: both are filtered here.
+    """
+    if not status and (actor is None or rights.sees_all_services(actor)):
         return await platform.db.read(rows.page, query)
-    everything, _ = await platform.db.read(rows.page, replace(query, offset=0, limit=None))
+    whole = replace(query, offset=0, limit=None)
+    if actor is None:
+        matching, _ = await platform.db.read(rows.page, whole)
+    else:
+        matching = await platform.db.read(rights.seen_services, actor, whole)
     now = platform.clock()
-    matching = [pair for pair in everything if verdict(*pair, now).status == status]
+    if status:
+        matching = [pair for pair in matching if verdict(*pair, now).status == status]
     end = None if query.limit is None else query.offset + query.limit
     return matching[query.offset : end], len(matching)
 
@@ -135,15 +161,17 @@ async def change(
     Raises:
         NotFound: there is no such service.
         Conflict: its state forbids the change, or it was changed under us time and again.
+        Forbidden: it may not be done to the service as it is now, or as it would be afterwards.
     """
-    for _ in range(ATTEMPTS):
-        service, seen = await find(platform, name)
+    for attempt in range(ATTEMPTS):
+        service, seen = await find(platform, name, _anew(actor) if attempt else actor)
         now = platform.clock()
         decision = decide(service, seen, now)
         if decision.service is None:
             if also is not nothing:
                 await platform.db.write(also, service.id)
             return service
+        await _demand_after(platform, actor, service, decision.service)
         try:
             await platform.db.write(_store, decision, actor, now, also)
         except Stale:
@@ -236,6 +264,48 @@ def touched(before: Service, after: Service, now: float, notices: tuple[Notice, 
         f"Service [{after.name}] was updated; no replica is touched.",
         notices,
     )
+
+
+def _anew(actor: Principal) -> Principal:
+    """The actor, who has seen nothing yet."""
+    permit = actor.permit
+    return actor if permit is None else replace(actor, permit=replace(permit, looked=None))
+
+
+async def _demand_after(
+    platform: Platform, actor: Principal, before: Service, after: Service
+) -> None:
+    """Refuse a change after which the actor would not have been allowed it, or that joins strangers.
+
+    Raises:
+        Forbidden: no policy allows it, or one denies it.
+    """
+    if _places(before) == _places(after):
+        return
+    rights.demand_service(actor, after)
+    if after.group != before.group:
+        await platform.db.read(_demand_members, actor, after)
+
+
+def _places(service: Service) -> tuple[object, ...]:
+    """All by which policies tell services apart."""
+    title = service.registration.title
+    return service.workspace, service.group, dict(service.labels), title
+
+
+def _demand_members(tx: Connection, actor: Principal, service: Service) -> None:
+    """Services of a group share traffic: who joins it must be allowed to change all that are in it.
+
+    Raises:
+        Forbidden: one of them is not the actor's to change.
+    """
+    if not service.group or actor.permit is None or actor.admin:
+        return
+    members, _ = rows.page(tx, rows.ServiceQuery(group=service.group))
+    if not all(actor.permit.changes(one) for one, _seen in members if one.id != service.id):
+        raise Forbidden(
+            CHANGE[0], actor.permit.realm.names(f"{service.group}.*")[0], because=_JOINED
+        )
 
 
 def _store(tx: Connection, decision: Decision, actor: Principal, now: float, also: Also) -> None:

@@ -76,7 +76,7 @@ async def update(
         new = replace(old, tag=text, updated=platform.clock())
         if text != old.tag:
             if new.resource_type is ResourceType.GROUP:
-                rules.asked([text], "tag")
+                _demand_closed(actor, rules.asked([text], "tag"))
             _refuse_second(tx, new)
             rows.change(tx, new)
             group_tags.settle(tx, platform, actor, old.resource, gone=[old], come=[new])
@@ -125,7 +125,7 @@ def add(tx: Connection, platform: Platform, actor: Principal, tag: Tag) -> None:
         Stale: the deployment was changed under us.
     """
     if tag.resource_type is ResourceType.GROUP:
-        _refuse_on_group(tx, tag)  # first: a value that is no value is no duplicate either
+        _refuse_on_group(tx, actor, tag)  # first: a value that is no value is no duplicate either
     _refuse_second(tx, tag)
     rows.add(tx, tag)
     if tag.resource_type is ResourceType.GROUP:
@@ -193,7 +193,7 @@ def resource_type(text: str) -> ResourceType:
 
 def _demand_group(tx: Connection, actor: Principal, uuid: str) -> None:
     found = service_rows.load(tx, uuid)
-    if found is None or not rights.sees_service(actor, found[0]):
+    if found is None or not rights.touches_service(actor, found[0]):
         raise NotFound(ResourceType.GROUP, uuid)
 
 
@@ -228,15 +228,25 @@ def _refuse_second(tx: Connection, tag: Tag) -> None:
         )
 
 
-def _refuse_on_group(tx: Connection, tag: Tag) -> None:
+def _demand_closed(actor: Principal, asked: rules.Asked) -> None:
+    """Endpoints that ask for no token are the account's to make."""
+    if asked.open:
+        rights.demand_admin(actor, f"open an endpoint to everybody ({rules.Kind.AUTH}::none)")
+
+
+def _refuse_on_group(tx: Connection, actor: Principal, tag: Tag) -> None:
     """Refuse, before anything is written, what a deployment cannot take."""
     if tag.system:
-        rules.asked([tag.tag], "tag")
+        _demand_closed(actor, rules.asked([tag.tag], "tag"))
     else:
         rules.label(tag.tag)
     found = service_rows.load(tx, tag.resource)
     if found is not None and found[0].wanted is Wanted.DELETED:
         raise Conflict(ResourceType.GROUP, tag.resource, "is being deleted")
+    if found is not None and not tag.system:
+        key, value = rules.label(tag.tag)
+        labels = {**found[0].labels, key: value}
+        rights.demand_service(actor, replace(found[0], labels=labels))
 
 
 def _refuse_inherent(tag: Tag) -> None:

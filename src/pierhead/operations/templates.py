@@ -191,7 +191,7 @@ async def delete(
         _refuse_shipped(template)
         if mode is DeleteMode.PERMISSIVE:
             services = service_rows.using_template(tx, uuid)
-            detaching.refuse_while_used(tx, KIND, uuid, services, now)
+            detaching.refuse_while_used(tx, actor, template, services, now)
         changed = drop(tx, template, actor, now)
         also(tx, uuid)
         return changed
@@ -230,9 +230,11 @@ async def page_bound(platform: Platform, actor: Principal, query: Query) -> Foun
     """Templates that `actor` sees, each with its bindings."""
 
     def read(tx: Connection) -> Found[Bound]:
-        found = rows.page(tx, query, rights.scope(actor))
+        found = rows.page(tx, query, rights.scope(actor, KIND))
         uuids = [template.uuid for template in found.rows]
-        groups = bindings.by_template(uuids, binding_rows.of_templates(tx, uuids))
+        groups = bindings.by_template(
+            uuids, bindings.seen(tx, actor, binding_rows.of_templates(tx, uuids))
+        )
         return Found(tuple((one, groups[one.uuid]) for one in found.rows), found.total)
 
     return await platform.db.read(read)
@@ -249,7 +251,7 @@ async def in_centers(
 
     def read(tx: Connection) -> list[RegisteredTemplate]:
         if not uuids:
-            return list(rows.page(tx, checks.ALL, rights.scope(actor)).rows)
+            return list(rows.page(tx, checks.ALL, rights.scope(actor, KIND)).rows)
         named = [references.center(tx, uuid) for uuid in dict.fromkeys(uuids)]
         found = [one for center in named for one in rows.in_center(tx, center.uuid)]
         return [template for template in found if rights.sees(actor, template)]

@@ -1,19 +1,13 @@
 """Datasets as stored."""
 
-from sqlalchemy import Connection, bindparam, literal, or_
+from sqlalchemy import Connection, bindparam
 
 from pierhead.core.registry import Dataset, ResourceType
-from pierhead.store import centers, codec
-from pierhead.store.query import Noun, Relation, Truth, fields
+from pierhead.store import centers, codec, sight
+from pierhead.store.query import Noun, Relation, fields
 from pierhead.store.registry_tables import centers as center_table
 from pierhead.store.registry_tables import datasets
 from pierhead.store.shelf import Form, Shelf, names_of
-
-
-def seen_by(owner: str) -> Truth:
-    """Their own, and the system's."""
-    return or_(datasets.c.owner == literal(owner), datasets.c.system)
-
 
 NOUN = Noun(
     datasets,
@@ -34,7 +28,7 @@ NOUN = Noun(
         },
     ),
     {"modelCenter": Relation(centers.FIELDS, center_table.c.uuid == datasets.c.center)},
-    seen_by=seen_by,
+    seen_by=sight.of_datasets,
 )
 _SHELF = Shelf(
     ResourceType.DATASET,

@@ -107,6 +107,33 @@ def run(
         raise Unavailable("The database", str(error.orig).strip().split("\n", 1)[0]) from error
 
 
+def scrub(engine: Engine, table: str) -> None:
+    """Remove what rows of `table` held before they were changed; may take as much disk again.
+
+    SQLite rewrites the whole file and empties its log, PostgreSQL rewrites the table. Nothing else may
+    use the database in the meantime.
+
+    Raises:
+        Unavailable: somebody uses it, the disk is full, or it does not answer.
+    """
+    raw = engine.raw_connection()
+    try:
+        connection = raw.driver_connection
+        if connection is None:
+            raise Unavailable("The database", "its connection was lost")
+        if engine.dialect.name == "sqlite":
+            steps = ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"]
+        else:
+            connection.autocommit = True
+            steps = [f"SET lock_timeout = '{BUSY_SECONDS}s'", f"VACUUM FULL {table}"]
+        for step in steps:
+            connection.execute(step).close()
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise Unavailable("The database", str(error).strip().split("\n", 1)[0]) from error
+    finally:
+        raw.invalidate()  # it is not as the others are, any more
+
+
 def connect(url: str, *, writing: bool) -> Engine:
     """An engine for `url`; SQLite connections are tuned, and begin immediately when `writing`."""
     if make_url(url).get_backend_name() == "sqlite":

@@ -6,10 +6,15 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, 
 
 from pierhead.core.principals import LoginSession, Principal
 from pierhead.store import tables
+from pierhead.store.identity_tables import users as _U
 
 _L = tables.logins
 # Made once: calls with a login come in bursts.
-_BY_DIGEST = select(_L).where(_L.c.digest == bindparam("digest"))
+_BY_DIGEST = (
+    select(_L, _U.c.name.label("user_name"))
+    .select_from(_L.outerjoin(_U, (_L.c.kind == "user") & (_U.c.id == _L.c.principal)))
+    .where(_L.c.digest == bindparam("digest"))
+)
 _EXPIRY = update(_L).where(_L.c.digest == bindparam("login")).values(expires=bindparam("until"))
 
 
@@ -70,7 +75,12 @@ def sweep(tx: Connection, before: float) -> int:
 def _login(row: RowMapping) -> LoginSession:
     return LoginSession(
         digest=row["digest"],
-        principal=Principal(account=row["account"], id=row["principal"], kind=row["kind"]),
+        principal=Principal(
+            account=row["account"],
+            id=row["principal"],
+            kind=row["kind"],
+            name=row["user_name"] or "",
+        ),
         user=row["user"],
         created=row["created"],
         expires=row["expires"],

@@ -3,26 +3,17 @@
 import re
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Connection, bindparam, literal, or_
+from sqlalchemy import BigInteger, Boolean, Connection, bindparam
 
 from pierhead.core.registry import Model, ResourceType
-from pierhead.store import bindings, centers, codec
-from pierhead.store.query import Noun, Relation, Truth, fields, no_value
+from pierhead.store import bindings, centers, codec, sight
+from pierhead.store.query import Noun, Relation, fields, no_value
 from pierhead.store.registry_tables import bindings as binding_table
 from pierhead.store.registry_tables import centers as center_table
 from pierhead.store.registry_tables import models
 from pierhead.store.shelf import Form, Shelf, names_of
 
 _SEMVER = re.compile(r"\d+\.\d+\.\d+")
-
-
-def seen_by(owner: str) -> Truth:
-    """Their own, the system's, and what is shared with every account."""
-    return or_(
-        models.c.owner == literal(owner),
-        models.c.share_mode == literal("Public"),
-        models.c.kind == literal("System"),
-    )
 
 
 NOUN = Noun(
@@ -64,9 +55,11 @@ NOUN = Noun(
     },
     {
         "modelCenter": Relation(centers.FIELDS, center_table.c.uuid == models.c.center),
-        "modelServiceRefs": Relation(bindings.FIELDS, binding_table.c.model == models.c.uuid),
+        "modelServiceRefs": Relation(
+            bindings.FIELDS, binding_table.c.model == models.c.uuid, sight.of_bound_templates
+        ),
     },
-    seen_by=seen_by,
+    seen_by=sight.of_models,
 )
 
 

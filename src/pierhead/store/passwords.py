@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pierhead.core.errors import Taken
+from pierhead.core.errors import NotFound, Taken
 from pierhead.core.principals import Password, Principal
 from pierhead.store import tables
 
@@ -28,12 +28,14 @@ def add(tx: Connection, password: Password) -> None:
 
 
 def put_account(tx: Connection, password: Password) -> None:
-    """Store an account's own password, in place of what it had, under whatever name."""
+    """Store an account's own password, in place of what it had; its users follow it under a new name."""
     account = password.principal.account
     former = (_P.c.account == account) & (_P.c.user_name == "")
     same = (_P.c.account_name == password.account_name) & (_P.c.user_name == "")
     tx.execute(delete(_P).where(or_(former, same)))
     tx.execute(insert(_P).values(_row(password)))
+    users = (_P.c.account == account) & (_P.c.user_name != "")
+    tx.execute(update(_P).where(users).values(account_name=password.account_name))
 
 
 def find(tx: Connection, account_name: str, user_name: str = "") -> Password | None:
@@ -41,6 +43,40 @@ def find(tx: Connection, account_name: str, user_name: str = "") -> Password | N
     found = select(_P).where(_P.c.account_name == account_name, _P.c.user_name == user_name)
     row = tx.execute(found).mappings().first()
     return None if row is None else _password(row)
+
+
+def of_principal(tx: Connection, principal: Principal) -> Password | None:
+    """What an account or user logs in with."""
+    row = tx.execute(select(_P).where(_own(principal))).mappings().first()
+    return None if row is None else _password(row)
+
+
+def account_name(tx: Connection, account: str) -> str:
+    """Under which name an account (16 digits) logs in.
+
+    Raises:
+        NotFound: it has no password yet: no hub has started on this database.
+    """
+    wanted = select(_P.c.account_name).where(_P.c.account == account, _P.c.user_name == "")
+    found = tx.execute(wanted).scalar()
+    if found is None:
+        raise NotFound("Account", account)
+    return found
+
+
+def change(tx: Connection, password: Password) -> None:
+    """Give who has a password another one."""
+    tx.execute(update(_P).where(_own(password.principal)).values(hash=password.hash))
+
+
+def rename(tx: Connection, principal: Principal, name: str) -> None:
+    """Let a user log in under another name."""
+    tx.execute(update(_P).where(_own(principal)).values(user_name=name))
+
+
+def remove_of(tx: Connection, principal: Principal) -> bool:
+    """Forget a user's password; False when it had none."""
+    return bool(tx.execute(delete(_P).where(_own(principal))).rowcount)
 
 
 def of_account(tx: Connection, account: str) -> list[Password]:
@@ -55,10 +91,8 @@ def accounts(tx: Connection) -> list[Password]:
     return [_password(row) for row in tx.execute(found).mappings()]
 
 
-def remove(tx: Connection, account_name: str, user_name: str) -> bool:
-    """Forget a user; False when there was none."""
-    gone = delete(_P).where(_P.c.account_name == account_name, _P.c.user_name == user_name)
-    return bool(tx.execute(gone).rowcount)
+def _own(principal: Principal) -> ColumnElement[bool]:
+    return (_P.c.account == principal.account) & (_P.c.principal == principal.id)
 
 
 def _row(password: Password) -> dict[str, Any]:
@@ -78,7 +112,9 @@ def _password(row: RowMapping) -> Password:
     return Password(
         account_name=row["account_name"],
         user_name=row["user_name"],
-        principal=Principal(account=row["account"], id=row["principal"], kind=kind),
+        principal=Principal(
+            account=row["account"], id=row["principal"], kind=kind, name=row["user_name"]
+        ),
         user=row["user"],
         hash=row["hash"],
         created=row["created"],

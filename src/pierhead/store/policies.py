@@ -1,6 +1,7 @@
 """Custom policies and their versions as stored. Shipped ones are in `core.system_policies`."""
 
 from sqlalchemy import Connection, RowMapping, Select, and_, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.errors import Duplicate
 from pierhead.core.identities import PolicyRecord, PolicyVersion
@@ -17,10 +18,13 @@ def add(tx: Connection, policy: PolicyRecord) -> None:
         Duplicate: there is one of that name.
     """
     if find(tx, policy.name) is not None:
-        raise Duplicate("policy", policy.name, "exists already")
+        raise Duplicate("Policy", policy.name, "exists already")
     at = policy.created
     row = {"description": policy.description, "next_version": 2, "created": at, "updated": at}
-    tx.execute(insert(_P).values(name=policy.name, **row))
+    try:
+        tx.execute(insert(_P).values(name=policy.name, **row))
+    except IntegrityError as error:  # another hub was first
+        raise Duplicate("Policy", policy.name, "exists already") from error
     _insert(tx, policy.name, 1, policy.document, at)
     grants.changed(tx)
 
@@ -72,6 +76,7 @@ def set_default(tx: Connection, name: str, number: int, at: float) -> None:
 def remove_version(tx: Connection, name: str, number: int) -> None:
     """Forget one version."""
     tx.execute(delete(_V).where(_V.c.policy == name, _V.c.number == number))
+    grants.changed(tx)
 
 
 def _insert(

@@ -59,6 +59,8 @@ class Relation:
 
     fields: Mapping[str, Field]
     on: Truth | None = None  #: which rows are the object's
+    #: Which of these rows a principal sees besides all others'; None = every one.
+    seen_by: Callable[[str], Truth] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ def rows(
         Invalid: see `core.query.understood`.
     """
     wanted = [*only, *_conditions(noun, query, scope)]
+    if scope.admits is not None:
+        wanted.append(_admitted(tx, noun, scope, scope.admits))
     if query.group_by:
         wanted = [noun.table.c.uuid.in_(_first_of_each(noun, query.group_by, wanted))]
     total = _total(tx, noun, wanted) if query.count or query.reply_with_count else None
@@ -145,12 +149,22 @@ def _total(tx: Connection, noun: Noun, wanted: Iterable[Truth]) -> int:
 
 def _conditions(noun: Noun, query: Query, scope: Scope) -> Iterable[Truth]:
     for demand in understood(query, noun.kinds):
-        yield _condition(noun, demand)
+        yield _condition(noun, demand, scope.owner)
     if scope.owner is not None and noun.seen_by is not None:
         yield noun.seen_by(scope.owner)
 
 
-def _condition(noun: Noun, demand: Demand) -> Truth:
+def _admitted(
+    tx: Connection, noun: Noun, scope: Scope, admits: Callable[[str, str], bool]
+) -> Truth:
+    """Those of what the owner sees that a policy admits, one by one."""
+    _T = noun.table.c
+    seen = [] if scope.owner is None or noun.seen_by is None else [noun.seen_by(scope.owner)]
+    found = tx.execute(select(_T.uuid, _T.name).where(*seen)).all()
+    return _T.uuid.in_([uuid for uuid, name in found if admits(uuid, name)])
+
+
+def _condition(noun: Noun, demand: Demand, owner: str | None) -> Truth:
     if demand.field in TAG_FIELDS:
         return _tagged(noun, demand)
     if demand.field in noun.lists:
@@ -160,7 +174,11 @@ def _condition(noun: Noun, demand: Demand) -> Truth:
         return holds(noun.fields[name], demand.comparison)
     relation = noun.relations[above]
     condition = holds(relation.fields[name], demand.comparison)
-    return condition if relation.on is None else exists().where(relation.on, condition)
+    if relation.on is None:
+        return condition
+    # What may not be seen is not there to be asked about either.
+    seen = () if owner is None or relation.seen_by is None else (relation.seen_by(owner),)
+    return exists().where(relation.on, condition, *seen)
 
 
 def _tagged(noun: Noun, demand: Demand) -> Truth:

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.errors import Duplicate
 from pierhead.core.identities import Role
@@ -20,8 +21,11 @@ def add(tx: Connection, role: Role) -> None:
         Duplicate: there is one of that name, in whatever case.
     """
     if find(tx, role.name) is not None:
-        raise Duplicate("role", role.name, "exists already")
-    tx.execute(insert(_R).values(**asdict(role), folded=role.name.lower()))
+        raise Duplicate("Role", role.name, "exists already")
+    try:
+        tx.execute(insert(_R).values(**asdict(role), folded=role.name.lower()))
+    except IntegrityError as error:  # another hub was first
+        raise Duplicate("Role", role.name, "exists already") from error
     grants.changed(tx)
 
 

@@ -1,6 +1,6 @@
 """Services as stored: wanted state with a guard, its versions and labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -58,6 +58,7 @@ class ServiceQuery:
     group: str = ""
     workspace: str = ""
     or_no_workspace: bool = False  #: also those that have no workspace
+    within: tuple[str, ...] | None = None  #: in one of these workspaces; None = anywhere
     quota: str = ""
     grouped: bool | None = None  #: in a group, or not
     caller: str = ""
@@ -215,9 +216,7 @@ def _where(statement: Select[Any], query: ServiceQuery) -> Select[Any]:
     if query.id:
         beyond = f"{query.id}g" if len(query.id) >= ID_DIGITS else query.id
         statement = statement.where((_S.c.id == query.id) | _S.c.id.between(query.id, beyond))
-    if query.workspace:
-        own = _S.c.workspace == query.workspace
-        statement = statement.where(own | (_S.c.workspace == "") if query.or_no_workspace else own)
+    statement = statement.where(*_in_workspaces(query))
     if query.grouped is not None:
         statement = statement.where(
             (_S.c.group_name != "") if query.grouped else (_S.c.group_name == "")
@@ -227,6 +226,14 @@ def _where(statement: Select[Any], query: ServiceQuery) -> Select[Any]:
     for key, value in query.labels.items():
         statement = statement.where(_labelled(key, value))
     return statement
+
+
+def _in_workspaces(query: ServiceQuery) -> Iterator[Any]:
+    if query.workspace:
+        own = _S.c.workspace == query.workspace
+        yield own | (_S.c.workspace == "") if query.or_no_workspace else own
+    if query.within is not None:
+        yield _S.c.workspace.in_(query.within)
 
 
 def _labelled(key: str, value: str | None) -> Any:

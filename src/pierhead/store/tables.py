@@ -13,8 +13,19 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy import text as sql
 
+from pierhead.store.audit_tables import audit
 from pierhead.store.columns import flag, metadata, text, word
+from pierhead.store.identity_tables import (
+    attachments,
+    groups,
+    members,
+    policies,
+    policy_versions,
+    roles,
+    users,
+)
 from pierhead.store.registry_tables import (
     bindings,
     centers,
@@ -31,6 +42,8 @@ from pierhead.store.registry_tables import (
 __all__ = [
     "access_keys",
     "api_jobs",
+    "attachments",
+    "audit",
     "bearer_tokens",
     "bindings",
     "centers",
@@ -38,19 +51,25 @@ __all__ = [
     "datasets",
     "events",
     "facts",
+    "groups",
     "labels",
     "logins",
+    "members",
     "metadata",
     "models",
     "nonces",
     "passwords",
     "patterns",
+    "policies",
+    "policy_versions",
+    "roles",
     "seen",
     "services",
     "tags",
     "template_architectures",
     "template_images",
     "templates",
+    "users",
     "versions",
     "zones",
 ]
@@ -141,17 +160,22 @@ access_keys = Table(
     "access_keys",
     metadata,
     Column("id", String(128), primary_key=True),
-    Column("secret", Text, nullable=False),
+    Column("secret", Text, nullable=False),  # of older releases, until the first start seals it
     Column("account", String(32), nullable=False),
     Column("principal", String(128), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("active", Boolean, nullable=False),
-    Column("session_token", Text, nullable=False),
+    Column("session_token", Text, nullable=False),  # like `secret`
     Column("expires", Float),
     Column("created", Float, nullable=False),
     Column("uuid", String(32)),
     Column("description", Text),
     Column("updated", Float, nullable=False, server_default="0"),
+    Column("sealed", LargeBinary),  # secret and session token, encrypted
+    Column("session", Text, nullable=False, server_default=sql("''")),  # `<role>/<session name>`
+    Column("session_policy", Text, nullable=False, server_default=sql("''")),
+    Column("last_used", Float),
+    Index("access_keys_by_principal", "principal"),
     Index("access_keys_by_uuid", "uuid", unique=True),
 )
 

@@ -1,7 +1,7 @@
 """Tags as stored: one row per text and object."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from pierhead.core.errors import Duplicate
 from pierhead.core.query import Found, Query
 from pierhead.core.registry import ResourceType, Tag
-from pierhead.store import datasets, models, patterns, templates
+from pierhead.store import patterns, sight
 from pierhead.store import query as asked
+from pierhead.store import services as service_rows
 from pierhead.store.asking import EVERYTHING, Scope
 from pierhead.store.query import Noun, Relation, Truth, either, fields
 from pierhead.store.registry_tables import centers as center_table
@@ -27,16 +28,23 @@ from pierhead.store.tables import services
 REPLICAS = "ai::replicas::"
 
 
-def seen_by(owner: str) -> Truth:
-    """The tags of what they see: centers are everybody's, groups those that they made."""
+def _seen(tx: Connection, scope: Scope) -> Iterator[Truth]:
+    """The tags of what they see: centers are everybody's, groups those that policies let them see."""
+    owner = scope.owner
+    if owner is None:
+        return
     things = (
-        (template_table, templates.seen_by(owner)),
-        (model_table, models.seen_by(owner)),
-        (dataset_table, datasets.seen_by(owner)),
+        (template_table, sight.of_templates(owner)),
+        (model_table, sight.of_models(owner)),
+        (dataset_table, sight.of_datasets(owner)),
     )
-    return or_(
+    mine = services.c.caller == literal(owner)
+    if scope.services is not None:
+        everything = service_rows.everything(tx)
+        mine = services.c.id.in_([one.id for one, _ in everything if scope.services(one)])
+    yield or_(
         exists().where(center_table.c.uuid == tags.c.resource),
-        exists().where(services.c.id == tags.c.resource, services.c.caller == literal(owner)),
+        exists().where(services.c.id == tags.c.resource, mine),
         *(exists().where(table.c.uuid == tags.c.resource, seen) for table, seen in things),
     )
 
@@ -60,7 +68,6 @@ NOUN = Noun(
         "type": either(tags.c.system, "System", "User"),
     },
     {"tagPattern": Relation(patterns.FIELDS, pattern_table.c.uuid == tags.c.pattern)},
-    seen_by=seen_by,
 )
 
 
@@ -125,8 +132,9 @@ def page(
         Invalid: a field is not known, or a value is not one of its kind.
     """
     base = _SHELF.base
-    only = () if system is None else (tags.c.system == literal(system),)
-    rows, total = asked.rows(tx, NOUN, base, query, scope, only)
+    kind = () if system is None else (tags.c.system == literal(system),)
+    only = (*kind, *_seen(tx, scope))
+    rows, total = asked.rows(tx, NOUN, base, query, EVERYTHING, only)
     return Found(tuple(_SHELF.read(tx, rows)), total)
 
 

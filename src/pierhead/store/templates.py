@@ -11,14 +11,12 @@ from sqlalchemy import (
     delete,
     exists,
     insert,
-    literal,
-    or_,
     select,
 )
 
 from pierhead.core.registry import ArchitectureImage, RegisteredTemplate, ResourceType
-from pierhead.store import bindings, centers, codec
-from pierhead.store.query import Field, Listed, Noun, Relation, Truth, fields, no_value
+from pierhead.store import bindings, centers, codec, sight
+from pierhead.store.query import Field, Listed, Noun, Relation, fields, no_value
 from pierhead.store.registry_tables import bindings as binding_table
 from pierhead.store.registry_tables import centers as center_table
 from pierhead.store.registry_tables import template_architectures, template_images, templates
@@ -29,11 +27,6 @@ _NAMES = names_of(RegisteredTemplate)
 _IMAGES_AT = _NAMES.index("images")
 _TRIPLE = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})")
 _shipped = templates.alias("shipped")
-
-
-def seen_by(owner: str) -> Truth:
-    """Their own, and the system's."""
-    return or_(_T.c.owner == literal(owner), _T.c.system)
 
 
 _IMAGE_FIELDS: Mapping[str, Field] = {
@@ -99,13 +92,15 @@ NOUN = Noun(
     },
     {
         "modelCenter": Relation(centers.FIELDS, center_table.c.uuid == _T.c.center),
-        "modelServiceRefs": Relation(bindings.FIELDS, binding_table.c.template == _T.c.uuid),
+        "modelServiceRefs": Relation(
+            bindings.FIELDS, binding_table.c.template == _T.c.uuid, sight.of_bound_models
+        ),
         "modelServiceImages": Relation(_IMAGE_FIELDS, _I.c.template == _T.c.uuid),
     },
     {
         "cpuArchitectures": Listed(Field.of(_A.c.architecture), _A.c.template == _T.c.uuid),
     },
-    seen_by,
+    sight.of_templates,
 )
 _IMAGES = (
     select(

@@ -1,8 +1,12 @@
-"""Users and groups as stored; who is in which."""
+"""Users and groups as stored; who is in which.
+
+A name that is looked for first and then taken by another hub is told as taken all the same.
+"""
 
 from dataclasses import asdict
 
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.errors import Duplicate
 from pierhead.core.identities import Group, User
@@ -20,8 +24,11 @@ def add(tx: Connection, user: User) -> None:
         Duplicate: there is one of that name, in whatever case.
     """
     if find(tx, user.name) is not None:
-        raise Duplicate("user", user.name, "exists already")
-    tx.execute(insert(_U).values(**asdict(user), folded=user.name.lower()))
+        raise _taken_user(user)
+    try:
+        tx.execute(insert(_U).values(**asdict(user), folded=user.name.lower()))
+    except IntegrityError as error:
+        raise _taken_user(user) from error
     grants.changed(tx)
 
 
@@ -41,6 +48,11 @@ def page(tx: Connection, after: str, limit: int) -> list[User]:
     return [user for row in tx.execute(wanted).mappings() if (user := _user(row)) is not None]
 
 
+def names(tx: Connection) -> list[tuple[str, str]]:
+    """(id, name) of all users."""
+    return [(id_, name) for id_, name in tx.execute(select(_U.c.id, _U.c.name))]
+
+
 def change(tx: Connection, user: User) -> None:
     """Write a user's row; its id stays.
 
@@ -49,9 +61,12 @@ def change(tx: Connection, user: User) -> None:
     """
     other = find(tx, user.name)
     if other is not None and other.id != user.id:
-        raise Duplicate("user", user.name, "exists already")
+        raise _taken_user(user)
     values = asdict(user) | {"folded": user.name.lower()}
-    tx.execute(update(_U).where(_U.c.id == user.id).values(**values))
+    try:
+        tx.execute(update(_U).where(_U.c.id == user.id).values(**values))
+    except IntegrityError as error:
+        raise _taken_user(user) from error
     grants.changed(tx)
 
 
@@ -78,8 +93,12 @@ def add_group(tx: Connection, group: Group) -> None:
         Duplicate: there is one of that name, in whatever case.
     """
     if find_group(tx, group.name) is not None:
-        raise Duplicate("group", group.name, "exists already")
-    tx.execute(insert(_G).values(**asdict(group), folded=group.name.lower()))
+        raise _taken_group(group)
+    try:
+        tx.execute(insert(_G).values(**asdict(group), folded=group.name.lower()))
+    except IntegrityError as error:
+        raise _taken_group(group) from error
+    grants.changed(tx)
 
 
 def find_group(tx: Connection, name: str) -> Group | None:
@@ -102,9 +121,13 @@ def change_group(tx: Connection, group: Group) -> None:
     """
     other = find_group(tx, group.name)
     if other is not None and other.id != group.id:
-        raise Duplicate("group", group.name, "exists already")
+        raise _taken_group(group)
     values = asdict(group) | {"folded": group.name.lower()}
-    tx.execute(update(_G).where(_G.c.id == group.id).values(**values))
+    try:
+        tx.execute(update(_G).where(_G.c.id == group.id).values(**values))
+    except IntegrityError as error:
+        raise _taken_group(group) from error
+    grants.changed(tx)
 
 
 def remove_group(tx: Connection, id_: str) -> None:
@@ -164,6 +187,14 @@ def size_of(tx: Connection, group: str) -> int:
 
 def _membership(group: str, user: str) -> Select[tuple[float]]:
     return select(_M.c.created).where(_M.c.group_id == group, _M.c.user_id == user)
+
+
+def _taken_user(user: User) -> Duplicate:
+    return Duplicate("User", user.name, "exists already")
+
+
+def _taken_group(group: Group) -> Duplicate:
+    return Duplicate("Group", group.name, "exists already")
 
 
 def _user(row: RowMapping | None) -> User | None:

@@ -2,11 +2,12 @@
 
 /healthz /metrics /openapi/{eas,zstack}.json   for everybody
 /internal/routes /internal/report              for gateways, with the internal key
-/zstack/...                                    the ZStack dialect; the rest is EAS
+/zstack/...                                    the ZStack dialect
+/ with an Action, or by POST                   RAM and STS, in RPC style; the rest is EAS
 """
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,9 +50,9 @@ class Inside:
 class FrontDoor:
     """Sends each request where it belongs."""
 
-    def __init__(self, inside: Inside, eas: ASGIApp, zstack: ASGIApp) -> None:
+    def __init__(self, inside: Inside, eas: ASGIApp, zstack: ASGIApp, ram: ASGIApp) -> None:
         self._inside = inside
-        self._eas, self._zstack = eas, zstack
+        self._eas, self._zstack, self._ram = eas, zstack, ram
         self._own: dict[tuple[str, str], Answer] = {
             ("GET", "/healthz"): self._healthz,
             ("GET", "/metrics"): self._metrics,
@@ -69,11 +70,15 @@ class FrontDoor:
         path: str = scope.get("path", "")
         answer = self._own.get((method, path))
         if scope["type"] != "http" or answer is None:
-            dialect = self._zstack if _is_under(path, "/zstack") else self._eas
-            await dialect(scope, receive, send)
+            await self._dialect(scope)(scope, receive, send)
             return
         response = await answer(Request(scope, receive))
         await response(scope, receive, send)
+
+    def _dialect(self, scope: Scope) -> ASGIApp:
+        if _is_under(scope.get("path", ""), "/zstack"):
+            return self._zstack
+        return self._ram if scope["type"] == "http" and _is_rpc(scope) else self._eas
 
     async def _healthz(self, _request: Request) -> Response:
         health = self._inside.health()
@@ -128,3 +133,15 @@ def _is_under(path: str, folder: str) -> bool:
     """Is it the folder, or in it? Slashes in front are as one: some clients double them."""
     path = "/" + path.lstrip("/")
     return path == folder or path.startswith(f"{folder}/")
+
+
+def _is_rpc(scope: Scope) -> bool:
+    """Is it a call in RPC style? It has no path; what it calls, headers or parameters name."""
+    if scope["path"] != "/":
+        return False
+    named = b"x-acs-action" in (name for name, _ in scope["headers"])
+    return named or scope["method"] == "POST" or b"Action" in _names(scope["query_string"])
+
+
+def _names(query: bytes) -> Iterator[bytes]:
+    return (part.partition(b"=")[0] for part in query.split(b"&"))

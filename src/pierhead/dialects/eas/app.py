@@ -11,17 +11,25 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 import structlog
 from pydantic_core import PydanticSerializationError, to_json
 
-from pierhead.core.errors import NotFound, PierheadError, Unsupported
+from pierhead.core.audit import Act
+from pierhead.core.conditions import Context
+from pierhead.core.errors import NotFound, PierheadError, Throttled, Unsupported
 from pierhead.core.ids import Clock, Entropy
+from pierhead.core.permits import Deed, Target
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.dialects.bodies import BodyLimits, Gone, Receive, TooLarge, TooSlow, read_body
-from pierhead.dialects.eas import errors, reading, sign
+from pierhead.dialects.circumstances import circumstances
+from pierhead.dialects.eas import asking, errors, reading
 from pierhead.dialects.eas.catalog import Catalog, Operation, WrongMethod, load
 from pierhead.dialects.eas.errors import WireError
+from pierhead.dialects.signing import sign
+from pierhead.dialects.signing.callers import Callers
+from pierhead.dialects.watch import Watch, address_of, claimed, is_denied, source_of
 
 API_VERSION = "2021-07-01"
 #: Seconds after which a client may try again when a part of the platform is away.
@@ -51,6 +59,15 @@ Handler = Callable[[Call], Awaitable[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """An operation of the platform's own, which reads."""
+
+    action: str  #: for policies
+    resource: str  #: an ARN; `{account}` stands for the caller's
+    handler: Callable[[Mapping[str, str]], Awaitable[dict[str, Any]]]  #: takes the query
+
+
+@dataclass(frozen=True, slots=True)
 class Doors:
     """What the app asks of the rest of the platform. All may raise core errors."""
 
@@ -58,13 +75,16 @@ class Doors:
     find_bearer: Callable[[str], Awaitable[BearerToken | None]]  #: by the token's text
     #: (key id, nonce, expiry in epoch seconds) -> False when it was there already
     record_nonce: Callable[[str, str, float], Awaitable[bool]]
-    #: (principal, `eas:<Operation>`, ARNs); raises Forbidden
-    authorize: Callable[[Principal, str, tuple[str, ...]], Awaitable[None]]
+    #: What the call is about to do; gives the principal with what it may touch. Raises Forbidden.
+    authorize: Callable[[Principal, Deed], Awaitable[Principal]]
     clock: Clock
     entropy: Entropy
     region: str
     #: (operation, `OK` or the error's code, seconds), for the figures
     answered: Callable[[str, str, float], None] = lambda _operation, _code, _seconds: None
+    #: Takes the id of a key that signed something.
+    used: Callable[[str], None] = lambda _key: None
+    watch: Watch = field(default_factory=Watch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +113,12 @@ class _Exchange:
     path: Mapping[str, str] = field(default_factory=dict[str, str])
     allowed: tuple[str, ...] = ()  #: methods that the path has, when this one it has not
     close: bool = False  #: the body was not read to its end
+    wait: int = 0  #: seconds after which a client that is refused may try again
+    # For the audit trail:
+    action: str = ""  #: as policies know it; "" = nothing that exists
+    resources: tuple[str, ...] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    denied: bool = False
 
     def header(self, name: str) -> str:
         """The first value of a header; "" when absent."""
@@ -108,10 +134,25 @@ class EasApp:
         handlers: Mapping[str, Handler],
         limits: Limits = Limits(),
         catalog: Catalog | None = None,
+        own: Mapping[tuple[str, str], Own] | None = None,
     ) -> None:
-        """`handlers` may be a part of the catalog; the rest answers UnsupportedOperation."""
+        """`handlers` may be a part of the catalog; the rest answers UnsupportedOperation.
+
+        `own`: what is no operation of the vendor's, by method and path.
+        """
         self._doors, self._handlers, self._limits = doors, handlers, limits
+        self._own = own or {}
         self._catalog = catalog or load()
+        self._callers = Callers(
+            doors.find_key,
+            doors.find_bearer,
+            doors.record_nonce,
+            doors.clock,
+            limits.signatures,
+            limits.nonce_seconds,
+            used=doors.used,
+            guard=doors.watch.keys,
+        )
         strangers = set(handlers) - set(self._catalog.by_id)
         if strangers:
             raise ValueError(f"handlers of unknown operations: {sorted(strangers)}")
@@ -141,27 +182,34 @@ class EasApp:
         """For the figures, and one line in the log; what only looked, and could, is told under debug."""
         operation = exchange.operation.id if exchange.operation else ""
         self._doors.answered(operation, code, seconds)
-        quiet = code == "OK" and exchange.scope["method"] == "GET"
-        note = _log.debug if quiet else _log.info
+        reading = exchange.scope["method"] == "GET"
+        note = _log.debug if reading and code == "OK" else _log.info
         note("call", **_where(exchange), code=code, ms=round(seconds * 1000, 1))
+        if exchange.action and self._doors.watch.counts(code, reading=reading):
+            source = source_of(exchange.scope, exchange.request_id)
+            self._doors.watch.note(_act(exchange, code), exchange.principal, source)
 
     async def _answer(self, exchange: _Exchange) -> dict[str, Any]:
         raw_path = _raw_path(exchange.scope)
+        own = self._own.get((exchange.scope["method"], raw_path))
+        if own is not None:
+            return await self._answer_own(exchange, own, raw_path)
         operation, path = self._catalog.match(exchange.scope["method"], raw_path)
         exchange.path = path
         exchange.operation = operation
+        exchange.action = operation.ram.action
         _check_named(exchange, operation)
         body = await _read_body(exchange, self._limits)
         principal = exchange.principal = await self._authenticate(exchange, raw_path, body)
-        await self._doors.authorize(
-            principal,
-            operation.ram.action,
-            arns(operation, path, self._doors.region, principal.account),
-        )
+        exchange.resources = arns(operation, path, self._doors.region, principal.account)
+        values = _read(exchange, operation, body)
+        about = asking.deed(operation, path, _legal(values), self._known(exchange))
+        principal = exchange.principal = await self._doors.authorize(principal, about)
         if operation.tier == "3":
             raise Unsupported(operation.id, operation.unsupported)
-        content_type = exchange.header("content-type")
-        values = reading.read(operation, exchange.scope["query_string"], content_type, body)
+        if isinstance(values, PierheadError):
+            raise values
+        exchange.asked = {**values.query, **values.body}
         handler = self._handlers.get(operation.id)
         if handler is None:
             raise Unsupported(operation.id, operation.unsupported)
@@ -182,29 +230,25 @@ class EasApp:
         query = cast(bytes, exchange.scope["query_string"])
         target = f"{raw_path}?{query.decode('latin-1')}" if query else raw_path
         request = sign.SignedRequest(exchange.scope["method"], target, exchange.headers, body)
-        if not request.values("authorization"):
-            return await self._by_bearer(request)
-        options = self._limits.signatures
-        claim = sign.read(request, options)
-        key = await self._doors.find_key(claim.key_id)
-        now = self._doors.clock()
-        verified = sign.judge(request, claim, key, now, options)
-        if verified.nonce is not None:
-            fresh = await self._doors.record_nonce(
-                verified.key.id, verified.nonce, now + self._limits.nonce_seconds
-            )
-            if not fresh:
-                raise WireError("SignatureNonceUsed", "Specified signature nonce was used already.")
-        return verified.key.principal
+        principal = await self._callers.of(request, address_of(exchange.scope))
+        self._doors.watch.pace.take(principal.id)
+        return principal
 
-    async def _by_bearer(self, request: sign.SignedRequest) -> Principal:
-        token = sign.bearer(request)
-        found = await self._doors.find_bearer(token)
-        now = self._doors.clock()
-        if found is None or (found.expires is not None and found.expires <= now):
-            raise WireError("InvalidBearerToken", "The bearer token is unknown or has expired.")
-        sign.check_bearer(request, now, self._limits.signatures)
-        return found.principal
+    async def _answer_own(self, exchange: _Exchange, own: Own, raw_path: str) -> dict[str, Any]:
+        """What is the platform's own: signed and allowed like everything else."""
+        exchange.action = own.action
+        body = await _read_body(exchange, self._limits)
+        principal = exchange.principal = await self._authenticate(exchange, raw_path, body)
+        exchange.resources = (own.resource.format(account=principal.account),)
+        _, service, _, _, noun = exchange.resources[0].split(":", 4)
+        about = Deed((own.action,), (Target((service, noun)),), self._known(exchange))
+        exchange.principal = await self._doors.authorize(principal, about)
+        query = cast(bytes, exchange.scope["query_string"]).decode("latin-1")
+        answer = await own.handler(dict(parse_qsl(query, keep_blank_values=True)))
+        return {"RequestId": exchange.request_id, **answer}
+
+    def _known(self, exchange: _Exchange) -> Context:
+        return circumstances(exchange.scope, self._doors.clock())
 
     def _check_region(self, operation: Operation, path: Mapping[str, str]) -> None:
         region = path.get("ClusterId", self._doors.region)
@@ -287,7 +331,43 @@ async def _read_body(exchange: _Exchange, limits: Limits) -> bytes:
         ) from error
 
 
+def _read(
+    exchange: _Exchange, operation: Operation, body: bytes
+) -> reading.Reading | PierheadError:
+    """The values, or why they are not legal: who may not call at all is not told that."""
+    if operation.tier == "3":
+        return reading.Reading()
+    kind = exchange.header("content-type")
+    try:
+        return reading.read(operation, exchange.scope["query_string"], kind, body)
+    except PierheadError as error:
+        return error
+
+
+def _legal(values: reading.Reading | PierheadError) -> reading.Reading | None:
+    return None if isinstance(values, PierheadError) else values
+
+
+def _act(exchange: _Exchange, code: str) -> Act:
+    """For the audit trail. What is created is named by the body, not yet by the path."""
+    asked, resources = exchange.asked, exchange.resources[::-1]
+    if resources and resources[0].endswith(":*") and _named(asked):
+        resources = (f"{resources[0][:-1]}service/{_named(asked)}",)
+    detail = {"AccessKeyId": claimed(exchange.headers)} if exchange.principal is None else asked
+    return Act("eas", exchange.action, resources, code, exchange.denied, detail)
+
+
+def _named(asked: Mapping[str, Any]) -> str:
+    inside: Any = asked.get("metadata")
+    name: Any = asked.get("ServiceName")
+    if not name and isinstance(inside, Mapping):
+        name = cast("Mapping[str, Any]", inside).get("name")
+    return name if isinstance(name, str) else ""
+
+
 def _refusal(error: PierheadError, exchange: _Exchange) -> tuple[str, bytes]:
+    exchange.denied = is_denied(error)
+    exchange.wait = error.seconds if isinstance(error, Throttled) else 0
     host = exchange.header("host")
     body = errors.envelope(error, exchange.request_id, host, exchange.principal)
     return body["Code"], _encoded(body)
@@ -319,6 +399,9 @@ async def _send(send: Send, status: int, content: bytes, exchange: _Exchange) ->
     ]
     if exchange.allowed:
         headers.append((b"allow", ", ".join(exchange.allowed).encode()))
+    if exchange.wait:
+        headers.append((b"x-acs-retry-after", str(exchange.wait * 1000).encode()))
+        headers.append((b"retry-after", str(exchange.wait).encode()))
     if status == 503:
         headers.append((b"retry-after", str(_RETRY_AFTER).encode()))
     if exchange.close:

@@ -7,38 +7,13 @@ from typing import Any
 
 from pierhead.core import errors
 from pierhead.core.principals import Principal
+from pierhead.dialects import denial
+from pierhead.dialects.signing.codes import CODES as SIGNATURE_CODES
+from pierhead.dialects.signing.codes import SignError
 
 #: Code -> (HTTP status, what it means). Clients decide by code and by 4xx against 5xx.
 CODES: dict[str, tuple[int, str]] = {
-    "IncompleteSignature": (
-        400,
-        "A credential header is malformed, or a required header is missing or unsigned.",
-    ),
-    "InvalidSignatureMethod": (
-        400,
-        "The signature scheme is not one of ACS3-HMAC-SHA256, HMAC-SHA1 (ROA) and bearer token.",
-    ),
-    "InvalidAccessKeyId.NotFound": (404, "The access key does not exist."),
-    "InvalidAccessKeyId.Inactive": (404, "The access key is disabled."),
-    "SignatureDoesNotMatch": (
-        400,
-        "The signature, or the hash of the body, is not the one of the request that arrived.",
-    ),
-    "InvalidTimeStamp.Format": (400, "The date header is not a date."),
-    "InvalidTimeStamp.Expired": (
-        400,
-        "The date header is more than 15 minutes from the server's clock.",
-    ),
-    "SignatureNonceUsed": (400, "The nonce was used before: the request is a replay."),
-    "ContentMD5NotMatched": (400, "Content-MD5 is not the MD5 of the body."),
-    "MissingSecurityToken": (400, "The access key is temporary and came without its token."),
-    "InvalidSecurityToken.Expired": (400, "The temporary access key has expired."),
-    "InvalidSecurityToken.Malformed": (400, "The security token is not a token."),
-    "InvalidSecurityToken.MismatchWithAccessKey": (
-        400,
-        "The security token belongs to another access key.",
-    ),
-    "InvalidBearerToken": (401, "The bearer token is unknown or has expired."),
+    **SIGNATURE_CODES,
     "Forbidden.RAM": (403, "No policy allows it, or one denies it."),
     "InvalidService.NotFound": (404, "The service does not exist."),
     "InvalidGroup.NotFound": (404, "The group does not exist."),
@@ -61,6 +36,10 @@ CODES: dict[str, tuple[int, str]] = {
         "The operation, or a part of the request, is not available here; the message says why.",
     ),
     "QuotaExceeded": (400, "A quota or the capacity refuses it for good."),
+    "Throttling.User": (
+        429,
+        "Too many attempts failed, or too many calls came; x-acs-retry-after tells for how long.",
+    ),
     "InvalidAction.NotFound": (404, "No operation has this path."),
     "InvalidAction.Mismatch": (400, "x-acs-action names another operation than the path."),
     "InvalidVersion": (400, "x-acs-version is not 2021-07-01."),
@@ -95,10 +74,9 @@ _BY_CLASS: tuple[tuple[type[errors.PierheadError], str], ...] = (
     (errors.Stale, "InvalidService.Conflict"),
     (errors.Forbidden, "Forbidden.RAM"),
     (errors.OverQuota, "QuotaExceeded"),
+    (errors.Throttled, "Throttling.User"),
     (errors.Unavailable, "ServiceUnavailable"),
 )
-
-_PRINCIPAL_TYPES = {"account": "Account", "user": "SubUser", "assumed-role": "AssumedRoleUser"}
 
 #: Where each code is explained, relative to the project; the anchor is the code without its dot.
 REFERENCE = "docs/reference/eas-errors.md"
@@ -114,7 +92,7 @@ class WireError(errors.Refused):
 
 def code_of(error: errors.PierheadError) -> str:
     """The wire code of an error raised on purpose."""
-    if isinstance(error, WireError):
+    if isinstance(error, WireError | SignError):
         return error.code
     if isinstance(error, errors.NotFound):
         noun = _NOUNS.get(error.kind.lower().replace(" ", "").replace("-", ""))
@@ -141,18 +119,8 @@ def envelope(
         "Recommend": f"{REFERENCE}#{anchor(code)}",
     }
     if isinstance(error, errors.Forbidden):
-        body["AccessDeniedDetail"] = _denied(error, principal)
+        body["AccessDeniedDetail"] = denial.detail(error, principal)
     return body
-
-
-def _denied(error: errors.Forbidden, principal: Principal | None) -> dict[str, str]:
-    kind = principal.kind if principal is not None else "account"
-    return {
-        "PolicyType": "AccountLevelIdentityBasedPolicy",
-        "AuthAction": error.action,
-        "AuthPrincipalType": _PRINCIPAL_TYPES.get(kind, kind),
-        "NoPermissionType": "ExplicitDeny" if error.explicit else "ImplicitDeny",
-    }
 
 
 def anchor(code: str) -> str:

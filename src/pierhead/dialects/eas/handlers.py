@@ -119,7 +119,7 @@ class Handlers:
         request = app_request(call.body)
         found = None
         if request.spec is not None:
-            present_one, _seen = await services.find(self._platform, _name(call))
+            present_one, _seen = await services.find(self._platform, _name(call), call.principal)
             found = await self._spec(call, request.spec, present_one.name)
         quota = call.query.get("QuotaId")
         owners = revise.Owners(call.query.get("WorkspaceId"), quota)
@@ -137,7 +137,7 @@ class Handlers:
     async def update_service(self, call: Call) -> Answer:
         """Merge into the service JSON or put a new one in place."""
         merge = str(call.query.get("UpdateType", "merge")).lower() == "merge"
-        before, _seen = await services.find(self._platform, _name(call))
+        before, _seen = await services.find(self._platform, _name(call), call.principal)
         found: dict[str, Resolved] = {}
         for document in (revise.config(before), call.body):
             names = [name for name in named(document) if not revise.is_own(before, name)]
@@ -152,7 +152,7 @@ class Handlers:
 
     async def describe_service(self, call: Call) -> Answer:
         """Wanted and observed state as one object."""
-        service, seen = await services.find(self._platform, _name(call))
+        service, seen = await services.find(self._platform, _name(call), call.principal)
         return present.service(self._view, service, seen)
 
     async def list_services(self, call: Call) -> Answer:
@@ -162,7 +162,7 @@ class Handlers:
         if not listing.matches_nothing(call.query):
             query = listing.service_query(call.query)
             found, total = await services.page(
-                self._platform, query, call.query.get("ServiceStatus", "")
+                self._platform, query, call.query.get("ServiceStatus", ""), call.principal
             )
         shown = [self._listed.show(service, seen) for service, seen in found]
         return {"Services": shown, "PageNumber": number, "PageSize": size, "TotalCount": total}
@@ -194,7 +194,7 @@ class Handlers:
     async def list_service_instances(self, call: Call) -> Answer:
         """Replicas: address, state, restarts, node."""
         number, size = listing.page(call.query)
-        _service, seen = await services.find(self._platform, _name(call))
+        _service, seen = await services.find(self._platform, _name(call), call.principal)
         matching = listing.instances(seen.replicas, call.query)
         shown = [
             present.instance(self._view, replica)
@@ -210,13 +210,14 @@ class Handlers:
     async def describe_service_log(self, call: Call) -> Answer:
         """What the replicas wrote; page 1 is the newest."""
         number, size = listing.page(call.query, "PageNum")
-        service, seen = await services.find(self._platform, _name(call))
+        service, seen = await services.find(self._platform, _name(call), call.principal)
         instance = self._instance(call, seen)
         found = await reports.logs(
             self._platform,
-            service.name,
+            _name(call),
             replica=instance,
             previous=bool(call.query.get("Previous")),
+            actor=call.principal,
         )
         hosts = {replica.id: replica.host for replica in seen.replicas}
         wanted_host, container = call.query.get("Ip"), call.query.get("ContainerName", service.name)
@@ -250,7 +251,7 @@ class Handlers:
             offset=(number - 1) * size,
             limit=size,
         )
-        found, total = await reports.events(self._platform, _name(call), query)
+        found, total = await reports.events(self._platform, _name(call), query, call.principal)
         return {
             "Events": [present.event(item) for item in found],
             "PageNum": number,
@@ -260,7 +261,7 @@ class Handlers:
 
     async def describe_service_endpoints(self, call: Call) -> Answer:
         """URLs and token."""
-        service, _seen = await services.find(self._platform, _name(call))
+        service, _seen = await services.find(self._platform, _name(call), call.principal)
         url = self._view.endpoint(service)
         endpoint = {
             "BackendId": "",

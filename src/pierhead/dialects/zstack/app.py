@@ -16,7 +16,9 @@ from pierhead.core.errors import PierheadError, Unsupported
 from pierhead.core.ids import object_id
 from pierhead.core.jobs import JobState
 from pierhead.dialects.bodies import Gone, Receive
-from pierhead.dialects.zstack import answers, rest, rpc
+from pierhead.dialects.circumstances import circumstances
+from pierhead.dialects.watch import source_of
+from pierhead.dialects.zstack import answers, rest, rpc, trail
 from pierhead.dialects.zstack.answers import TEXT, encoded
 from pierhead.dialects.zstack.calls import Call, Doors, Handler, Options, Signed
 from pierhead.dialects.zstack.catalog import Api, load
@@ -64,6 +66,8 @@ class ZStackApp:
         """One HTTP request."""
         clock = perf_counter()
         exchange = exchange_of(scope, receive, self._doors.clock())
+        exchange.source = source_of(scope, exchange.header("x-job-uuid"))
+        exchange.known = circumstances(scope, exchange.began)
         try:
             code, reply = await self._answer(exchange)
         except Gone:
@@ -71,7 +75,8 @@ class ZStackApp:
         except TextRefusal as error:
             code, reply = str(error.status), text(error)
         except PierheadError as error:
-            code, reply = code_of(error), refusal(error, exchange)
+            reply = refusal(error, exchange)
+            code = code_of(error) if reply.status == 503 else str(reply.status)
         except Exception:  # noqa: BLE001 - process edge: whatever a handler meets, the client gets an answer
             _log.exception("request failed", api=exchange.api.name if exchange.api else "")
             code, reply = "500", Reply(500, b"an internal error happened", TEXT)
@@ -86,6 +91,10 @@ class ZStackApp:
         note = _log.debug if quiet else _log.info
         caller, ms = exchange.principal.id, round(seconds * 1000, 1)
         note("call", api=name, code=code, caller=caller, ms=ms)
+        api, watch = exchange.api, self._doors.watch
+        if api is not None and not exchange.told and watch.counts(code, reading=trail.looks(api)):
+            act = trail.refused(api, code, exchange.headers, exchange.principal)
+            watch.note(act, exchange.principal, exchange.source)
 
     async def _answer(self, exchange: Exchange) -> tuple[str, Reply]:
         if exchange.method == "OPTIONS" and allowed_origin(exchange, self._options.cors_origins):
@@ -104,13 +113,16 @@ class ZStackApp:
             login=exchange.login,
             base_url=exchange.base_url,
             language=exchange.language,
+            source=exchange.source,
+            known=exchange.known,
         )
-        exchange.asked = ask.asked
+        exchange.asked, exchange.told = ask.asked, True
         return ask
 
     async def _log_in(self, exchange: Exchange, uuid: str) -> None:
         exchange.login = await self._doors.find_login(uuid)
         exchange.principal = exchange.login.principal
+        self._doors.watch.pace.take(exchange.principal.id)
 
     # ---- REST
 
@@ -182,7 +194,10 @@ class ZStackApp:
         elif given.startswith("ZStack"):
             raw = exchange.path.partition("zstack")[2]  # its first part: a route was found
             signed = Signed(exchange.method, raw, unquote(raw), exchange.headers)
-            exchange.principal = await self._doors.judge_signature(signed)
+            exchange.principal = await trail.judge(
+                self._doors.watch, exchange.source, signed, self._doors.judge_signature
+            )
+            self._doors.watch.pace.take(exchange.principal.id)
         else:
             raise TextRefusal(400, "Authorization type must be 'OAuth'")
 

@@ -8,10 +8,12 @@ from sqlalchemy import Connection
 
 from pierhead.core.ids import Clock, Entropy
 from pierhead.core.jobs import Job, JobState
+from pierhead.core.permits import Deed
 from pierhead.core.principals import LoginSession, Principal
 from pierhead.core.query import Query
 from pierhead.core.registry import Extras
 from pierhead.dialects.bodies import BodyLimits
+from pierhead.dialects.watch import Watch
 from pierhead.dialects.zstack.catalog import Api
 from pierhead.operations.platform import Also, nothing
 
@@ -82,9 +84,8 @@ class Doors:
     find_login: Callable[[str], Awaitable[LoginSession]]
     #: Raises WrongLogin, or TextRefusal where the date is at fault.
     judge_signature: Callable[[Signed], Awaitable[Principal]]
-    #: (principal, actions, resources). The actions are `zstack:<Api>` and, where there is one, its
-    #: twin of the other dialect: a Deny on either denies, an Allow on either allows. Raises Forbidden.
-    authorize: Callable[[Principal, tuple[str, ...], tuple[str, ...]], Awaitable[None]]
+    #: What a call is about to do; gives the principal with what it may touch. Raises Forbidden.
+    authorize: Callable[[Principal, Deed], Awaitable[Principal]]
     jobs: Jobs
     #: Raises Invalid when a webhook may not be told, as long as no place is allowed always.
     check_webhook: Callable[[str], Awaitable[None]]
@@ -92,6 +93,7 @@ class Doors:
     entropy: Entropy
     #: (API name, `OK` or the error's code or the HTTP status, seconds), for the figures.
     answered: Callable[[str, str, float], None] = lambda _api, _code, _seconds: None
+    watch: Watch = field(default_factory=Watch)
 
 
 @dataclass(frozen=True, slots=True)

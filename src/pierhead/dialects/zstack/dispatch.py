@@ -12,12 +12,14 @@ from typing import Any, cast
 import structlog
 from sqlalchemy import Connection
 
+from pierhead.core.audit import Source
+from pierhead.core.conditions import Context
 from pierhead.core.errors import Invalid, PierheadError, Taken
 from pierhead.core.ids import object_id
 from pierhead.core.jobs import JobState
 from pierhead.core.principals import LoginSession, Principal
 from pierhead.core.query import Query
-from pierhead.dialects.zstack import query_language, reading
+from pierhead.dialects.zstack import asking, query_language, reading, trail
 from pierhead.dialects.zstack.answers import TOLD_ONCE, kept
 from pierhead.dialects.zstack.calls import NOBODY, Call, Doors, Handler, Options
 from pierhead.dialects.zstack.catalog import Api
@@ -41,6 +43,8 @@ class Ask:
     webhook: str = ""
     base_url: str = ""
     language: str = "en"
+    source: Source = field(default_factory=Source)
+    known: Context = field(default_factory=dict[str, str])  #: what policies may ask about the request
 
     @property
     def asked(self) -> Asked:
@@ -88,7 +92,9 @@ class _Read:
 
     values: reading.Values = field(default_factory=lambda: reading.Values({}))
     query: Query | None = None
-    error: PierheadError | None = None
+    error: PierheadError | None = None  #: it may be told by a job
+    refusal: PierheadError | None = None  #: it is told at once
+    legal: reading.Values | None = None  #: the same values, once they are known to be legal
 
 
 class Dispatcher:
@@ -120,40 +126,85 @@ class Dispatcher:
             TextRefusal: a wrong type, a job id that was used, a webhook that is not allowed.
             PierheadError: nothing was begun, and never will be.
         """
-        if ask.api.authenticated:
-            await self._doors.authorize(ask.principal, _actions(ask.api), _resources(ask))
+        try:
+            task, plan = await self._start(ask)
+        except Exception as error:
+            self._tell(ask, None, error)
+            raise
+        return await self._outcome(task, plan) if isinstance(task, asyncio.Task) else task
+
+    async def _start(self, ask: Ask) -> tuple["asyncio.Task[Outcome] | Outcome", _Plan]:
+        """What is done at once is done; the rest is begun."""
         read = self._read(ask)
+        about = asking.deed(ask.api, ask.given, read.legal, ask.known)
+        if about is not None:
+            ask = replace(ask, principal=await self._doors.authorize(ask.principal, about))
+        if read.refusal is not None:
+            raise read.refusal
         plan = self._plan(ask)
         if read.error is not None and not plan.failure_by_job:
             raise read.error
         if not plan.job:
-            answer = await self._handlers[ask.api.name](self._call(ask, read, nothing))
-            return Outcome(answer, query=read.query, no_effect=read.values.no_effect)
+            answer = await self._answer(ask, read)
+            return Outcome(answer, query=read.query, no_effect=read.values.no_effect), plan
         await self._begin(ask, plan)
         task = asyncio.create_task(self._work(ask, read, plan.job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await self._outcome(task, plan)
+        return task, plan
+
+    async def _answer(self, ask: Ask, read: _Read) -> dict[str, Any]:
+        call, handler = self._call(ask, read, nothing), self._handlers[ask.api.name]
+        doors, name, who = self._doors, ask.api.name, ask.principal
+        if name == trail.LOGOUT:
+            who = await trail.owner(str(call.params.get("sessionUuid", "")), doors.find_login)
+        if name in trail.LOGINS:
+            answer = await trail.log_in(doors.watch, ask.source, call.params, lambda: handler(call))
+            who = await trail.owner(answer["inventory"]["uuid"], doors.find_login)
+        else:
+            answer = await handler(call)
+        self._tell(replace(ask, principal=who), answer, None)
+        return answer
+
+    def _tell(self, ask: Ask, answer: Mapping[str, Any] | None, error: Exception | None) -> None:
+        """Tell the audit trail what became of a call."""
+        watch = self._doors.watch
+        if not watch.counts("OK" if error is None else "", reading=trail.looks(ask.api)):
+            return
+        sent = {**ask.given.query, **ask.given.body, **ask.given.path}
+        act = trail.done(ask.api, sent, _resources(ask), answer, error)
+        watch.note(act, ask.principal, replace(ask.source, request_id=ask.job))
 
     def _read(self, ask: Ask) -> _Read:
-        typed = reading.types(ask.api, ask.given)
+        """The values; what is wrong with them is told later: who may not call does not learn it."""
+        read = _Read()
         try:
-            values = reading.judge(ask.api, typed)
+            typed = reading.types(ask.api, ask.given)
+            try:
+                read.values = read.legal = reading.judge(ask.api, typed)
+            except PierheadError as error:
+                read.error = error
+                return read
+            self._ask_for(ask, read)
         except PierheadError as error:
-            return _Read(error=error)
-        query = None
+            read.refusal = error
+        return read
+
+    def _ask_for(self, ask: Ask, read: _Read) -> None:
+        """Take the question out of a call that asks one."""
         if ask.item:
             uuid = ask.given.path["uuid"]
-            values = replace(values, params={**values.params, "uuid": uuid})
-            query = query_language.of_item(uuid)
+            read.values = read.legal = replace(
+                read.values, params={**read.values.params, "uuid": uuid}
+            )
+            read.query = query_language.of_item(uuid)
         elif ask.api.query:
             rest = query_language.of_rest
-            query = (
+            read.query = (
                 query_language.of_rpc(ask.api, ask.given.body)
                 if ask.rpc
                 else rest(ask.api, ask.given.query)
             )
-        return _Read(values, query)
 
     def _plan(self, ask: Ask) -> _Plan:
         if ask.api.sync:
@@ -196,12 +247,15 @@ class Dispatcher:
             call = self._call(ask, read, self._commits(job))
             answer = await self._handlers[ask.api.name](call)
             await self._end(job, JobState.DONE, kept(ask.api, answer))
+            self._tell(replace(ask, job=job), answer, None)
             return replace(outcome, answer=answer)
         except PierheadError as error:
+            self._tell(replace(ask, job=job), None, error)
             await self._fail(ask, job, error)
             return replace(outcome, error=error)
         except Exception as error:  # noqa: BLE001 - process edge: the job must not stay without an end
             _log.exception("call failed", api=ask.api.name, job=job)
+            self._tell(replace(ask, job=job), None, error)
             await self._fail(ask, job, PierheadError())
             return replace(outcome, error=error)
 
@@ -235,11 +289,6 @@ class Dispatcher:
             language=ask.language,
             no_effect=read.values.no_effect,
         )
-
-
-def _actions(api: Api) -> tuple[str, ...]:
-    own = f"zstack:{api.name}"
-    return (own, api.twin) if api.twin else (own,)
 
 
 def _resources(ask: Ask) -> tuple[str, ...]:

@@ -76,6 +76,7 @@ _BY_CLASS: tuple[tuple[type[errors.PierheadError], str], ...] = (
     (errors.Forbidden, "ID.1002"),
     (errors.OverQuota, "ID.1003"),
     (errors.TooManyLogins, "ID.1006"),
+    (errors.Throttled, "SYS.1006"),  # in RPC results; REST answers 429
 )
 
 

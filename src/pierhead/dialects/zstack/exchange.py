@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from pierhead.core.errors import PierheadError
+from pierhead.core.audit import Source
+from pierhead.core.conditions import Context
+from pierhead.core.errors import PierheadError, Throttled
 from pierhead.core.principals import LoginSession, Principal
 from pierhead.dialects.bodies import BodyLimits, Receive, TooLarge, TooSlow, read_body
 from pierhead.dialects.zstack.answers import JSON, TEXT, encoded, failure
@@ -46,6 +48,9 @@ class Exchange:
     asked: Asked = field(default_factory=Asked)
     api: Api | None = None
     close: bool = False  #: the body was not read to its end
+    source: Source = field(default_factory=Source)
+    known: Context = field(default_factory=dict[str, str])  #: what policies may ask about it
+    told: bool = False  #: the audit trail knows of it, or will
 
     def header(self, name: str) -> str:
         """A header's value without white space around it; "" when absent."""
@@ -135,7 +140,10 @@ def text(error: TextRefusal) -> Reply:
 
 
 def refusal(error: PierheadError, exchange: Exchange) -> Reply:
-    """Every failure that has a code is a 503 on this wire."""
+    """Every failure that has a code is a 503 on this wire; a limit of tries or calls has none."""
+    if isinstance(error, Throttled):
+        wait = (b"retry-after", str(error.seconds).encode())
+        return Reply(429, error.message.encode(), TEXT, [wait])
     body = body_of(error, exchange.asked, exchange.language)
     reply = Reply(503, encoded(failure(body)))
     if code_of(error) == "SYS.1010":

@@ -48,6 +48,7 @@ class Judge:
 
     find_key: Callable[[str], Awaitable[AccessKey | None]]
     clock: Clock
+    used: Callable[[str], None] = lambda _key: None  #: takes the id of a key that signed something
 
     async def __call__(self, signed: Signed) -> Principal:
         """The principal whose key signed the request.
@@ -60,7 +61,9 @@ class Judge:
         now = self.clock()
         check_date(signed.headers.get("date", ""), now)
         claim = read(signed.headers.get("authorization", ""))
-        return verify(signed, claim, await self.find_key(claim.key), now)
+        principal = verify(signed, claim, await self.find_key(claim.key), now)
+        self.used(claim.key)
+        return principal
 
 
 def read(authorization: str) -> Claim:

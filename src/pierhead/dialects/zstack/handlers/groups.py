@@ -110,8 +110,9 @@ class Groups:
         return None if pair is None else dict(Group(self._view(principal), *pair))
 
     async def _one(self, call: Call, uuid: str) -> Answer:
-        shown = await self.show(call.principal, uuid)
-        return {"inventory": shown}
+        pair = await overview.service(self._platform, call.principal, uuid, done=True)
+        view = self._view(call.principal)
+        return {"inventory": None if pair is None else dict(Group(view, *pair))}
 
     async def _delete(self, call: Call, uuid: str) -> None:
         await deployments.delete(self._platform, call.principal, uuid, mode(call), call.also)

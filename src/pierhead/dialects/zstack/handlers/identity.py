@@ -13,16 +13,15 @@ from pierhead.dialects.zstack.kinds import kinds
 from pierhead.dialects.zstack.times import time_text
 from pierhead.operations import access_keys, accounts
 from pierhead.operations.access_keys import KeyChange, KeyWish
-from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.logins import Logins
 from pierhead.operations.platform import Platform
 
 
 class Identity:
-    """Handlers of who asks. `ring` is the one that both dialects find their keys on."""
+    """Handlers of who asks."""
 
-    def __init__(self, platform: Platform, logins: Logins, ring: KeyRing) -> None:
-        self._platform, self._logins, self._ring = platform, logins, ring
+    def __init__(self, platform: Platform, logins: Logins) -> None:
+        self._platform, self._logins = platform, logins
 
     def table(self) -> Mapping[str, Handler]:
         """API name -> handler."""
@@ -90,17 +89,13 @@ class Identity:
 
     async def delete_key(self, call: Call) -> Answer:
         """A key is gone, for both dialects."""
-        await access_keys.remove(
-            self._platform, call.principal, call.params["uuid"], self._ring.forget, call.also
-        )
+        await access_keys.remove(self._platform, call.principal, call.params["uuid"], call.also)
         return {}
 
     async def change_key(self, call: Call) -> Answer:
         """A key is on or off, for both dialects."""
         change = KeyChange(call.params["uuid"], call.params["stateEvent"] == "enable")
-        key = await access_keys.switch(
-            self._platform, call.principal, change, self._ring.forget, call.also
-        )
+        key = await access_keys.switch(self._platform, call.principal, change, call.also)
         return {"inventory": self._key(key)}
 
     async def query_accounts(self, call: Call) -> Answer:

@@ -78,7 +78,7 @@ class Registry:
             call.extras,
             call.also,
         )
-        return await self._model(made)
+        return await self._model(call, made)
 
     async def query_models(self, call: Call) -> Answer:
         """Models that the caller sees."""
@@ -97,7 +97,7 @@ class Registry:
             translate.ties(call.params),
             call.also,
         )
-        return await self._model(changed)
+        return await self._model(call, changed)
 
     async def delete_model(self, call: Call) -> Answer:
         """Remove a model; success when there is none."""
@@ -119,7 +119,9 @@ class Registry:
             call.params.get("modelUuids", ()),
             call.also,
         )
-        bound = await bindings.of_models(self._platform, [model.uuid for model in found])
+        bound = await bindings.of_models(
+            self._platform, [model.uuid for model in found], call.principal
+        )
         return {"inventories": [registry.model(model, bound[model.uuid]) for model in found]}
 
     async def create_dataset(self, call: Call) -> Answer:
@@ -153,8 +155,8 @@ class Registry:
     async def _delete_model(self, call: Call, uuid: str) -> None:
         await models.delete(self._platform, call.principal, uuid, mode(call), call.also)
 
-    async def _model(self, model: Model) -> dict[str, Any]:
-        bound = await bindings.of_models(self._platform, [model.uuid])
+    async def _model(self, call: Call, model: Model) -> dict[str, Any]:
+        bound = await bindings.of_models(self._platform, [model.uuid], call.principal)
         return {"inventory": registry.model(model, bound[model.uuid])}
 
 

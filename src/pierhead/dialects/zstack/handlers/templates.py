@@ -47,7 +47,7 @@ class Templates:
             call.extras,
             call.also,
         )
-        return await self._one(made)
+        return await self._one(call, made)
 
     async def query(self, call: Call) -> Answer:
         """Templates that the caller sees."""
@@ -66,7 +66,7 @@ class Templates:
             translate.template_changes(call.params, self._architecture),
             call.also,
         )
-        return await self._one(changed)
+        return await self._one(call, changed)
 
     async def clone(self, call: Call) -> Answer:
         """Copy a template with changes."""
@@ -78,7 +78,7 @@ class Templates:
             call.extras,
             call.also,
         )
-        return await self._one(made)
+        return await self._one(call, made)
 
     async def delete(self, call: Call) -> Answer:
         """Remove a template; success when there is none."""
@@ -106,7 +106,7 @@ class Templates:
         found = await templates.in_centers(
             self._platform, call.principal, call.params.get("modelCenterUuids", ())
         )
-        return await self._all(found)
+        return await self._all(call, found)
 
     async def match(self, call: Call) -> Answer:
         """Which of the templates could serve all of the models, so many times, here and now."""
@@ -117,17 +117,19 @@ class Templates:
             replicas=params["instanceNumber"],
             wish=translate.wish(params),
         )
-        return await self._all(await matching.fitting(self._platform, call.principal, need))
+        return await self._all(call, await matching.fitting(self._platform, call.principal, need))
 
     async def _delete(self, call: Call, uuid: str) -> None:
         await templates.delete(self._platform, call.principal, uuid, mode(call), call.also)
 
-    async def _one(self, template: RegisteredTemplate) -> Answer:
-        shown = await self._all([template])
+    async def _one(self, call: Call, template: RegisteredTemplate) -> Answer:
+        shown = await self._all(call, [template])
         return {"inventory": shown["inventories"][0]}
 
-    async def _all(self, found: Sequence[RegisteredTemplate]) -> Answer:
-        bound = await bindings.of_templates(self._platform, [each.uuid for each in found])
+    async def _all(self, call: Call, found: Sequence[RegisteredTemplate]) -> Answer:
+        bound = await bindings.of_templates(
+            self._platform, [each.uuid for each in found], call.principal
+        )
         shipped = await self._versions(found)
         return {
             "inventories": [registry.template(each, bound[each.uuid], shipped) for each in found]

@@ -18,6 +18,7 @@ from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Seen, Service, Wanted
 from pierhead.core.status import HOPELESS, Status, Verdict, verdict
 from pierhead.dialects.zstack.times import time_text
+from pierhead.operations import rights
 
 #: Statuses under which the service may serve on while something changes.
 _SERVES_ON = {Status.UPDATING, Status.SCALING}
@@ -82,8 +83,8 @@ class View:
     time: Callable[[float], Any] = time_text
 
     def may_read(self, service: Service) -> bool:
-        """May the reader know token and inner addresses? The account and the owner may."""
-        return self.reader.admin or self.reader.id == service.caller
+        """May the reader know token and inner addresses?"""
+        return rights.reads_service(self.reader, service)
 
 
 class Group(Mapping[str, Any]):

@@ -1,20 +1,21 @@
 """ROA HMAC-SHA1, `acs AK:signature`: what older clients know; it covers no Host, and no body by itself."""
 
 import base64
-import hashlib
 import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from pierhead.dialects.eas.signed_request import (
+from pierhead.dialects.signing.signed_request import (
     ISO,
     Claim,
     Options,
     SignedRequest,
     SignError,
+    check_body_md5,
     covered,
+    header_token,
     mismatch,
     nonce_of,
     parse_iso,
@@ -75,15 +76,11 @@ class _RoaClaim:
         date = request.one("x-acs-date")
         return parse_iso(date) if ISO.fullmatch(date) else parse_rfc1123(date)
 
+    def token(self, request: SignedRequest) -> str:
+        return header_token(request)
+
     def check(self, request: SignedRequest, secret: str, options: Options) -> None:
-        digest = request.one("content-md5")
-        actual = hashlib.md5(request.body, usedforsecurity=False).digest()
-        if digest and not same(digest, base64.b64encode(actual).decode()):
-            raise SignError(
-                "ContentMD5NotMatched",
-                f"The header Content-MD5 is not the MD5 of the body that arrived "
-                f"({len(request.body)} bytes).",
-            )
+        check_body_md5(request)
         strings = _roa_strings(request)
         if not any(same(self.signature, _roa_signature(secret, text)) for text in strings):
             told = strings[0].decode("utf-8", "replace") if options.debug else ""

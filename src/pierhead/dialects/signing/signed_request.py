@@ -1,5 +1,6 @@
-"""A request as it stood on the wire, and what both signature schemes read from it."""
+"""A request as it stood on the wire, and what all signature schemes read from it."""
 
+import base64
 import hashlib
 import hmac
 import re
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
-from pierhead.dialects.eas.errors import WireError
+from pierhead.dialects.signing.codes import SignError
 
 ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
 _RFC1123 = re.compile(
@@ -17,10 +18,6 @@ _RFC1123 = re.compile(
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NONCE_LIMIT = 256
-
-
-class SignError(WireError):
-    """The request is not one that its key's owner signed just now; `code` says in which way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,7 @@ class Options:
     roa_enabled: bool = True
     roa_require_nonce: bool = False
     roa_require_md5: bool = False
+    rpc_enabled: bool = True  #: HMAC-SHA1 over the parameters of a call in RPC style
     debug: bool = False  #: tell the string that we signed when a signature does not match
 
 
@@ -73,7 +71,12 @@ class SignedRequest:
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """The query's pairs, decoded to bytes; nothing is dropped."""
         query = self.raw_target.partition("?")[2]
-        return [_pair(part) for part in query.split("&")] if query else []
+        return split_pairs(query)
+
+
+def split_pairs(text: str) -> list[tuple[bytes, bytes]]:
+    """The pairs of a query string or a form (its bytes read as Latin-1), decoded."""
+    return [_pair(part) for part in text.split("&")] if text else []
 
 
 def _pair(part: str) -> tuple[bytes, bytes]:
@@ -96,11 +99,15 @@ class Claim(Protocol):
 
     @property
     def scheme(self) -> str:
-        """V3 or ROA."""
+        """V3, ROA or RPC."""
         ...
 
     def moment(self, request: SignedRequest) -> float:
         """When it was signed, epoch seconds."""
+        ...
+
+    def token(self, request: SignedRequest) -> str:
+        """The security token of a temporary key; "" when there is none."""
         ...
 
     def check(self, request: SignedRequest, secret: str, options: Options) -> None:
@@ -118,6 +125,23 @@ def nonce_of(request: SignedRequest) -> str:
     if len(nonce) > NONCE_LIMIT:
         raise SignError("IncompleteSignature", "The header x-acs-signature-nonce is too long.")
     return nonce
+
+
+def check_body_md5(request: SignedRequest) -> None:
+    """Raise unless Content-MD5, if there is one, is the MD5 of the body."""
+    digest = request.one("content-md5")
+    actual = hashlib.md5(request.body, usedforsecurity=False).digest()
+    if digest and not same(digest, base64.b64encode(actual).decode()):
+        raise SignError(
+            "ContentMD5NotMatched",
+            f"The header Content-MD5 is not the MD5 of the body that arrived "
+            f"({len(request.body)} bytes).",
+        )
+
+
+def header_token(request: SignedRequest) -> str:
+    """The security token, where the headers bring it."""
+    return request.one("x-acs-security-token")
 
 
 def check_body_hash(request: SignedRequest) -> None:

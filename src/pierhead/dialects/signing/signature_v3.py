@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import quote_from_bytes
 
 from pierhead.core.principals import AccessKey
-from pierhead.dialects.eas.signed_request import (
+from pierhead.dialects.signing.signed_request import (
     Claim,
     Options,
     SignedRequest,
     SignError,
     check_body_hash,
     covered,
+    header_token,
     iso,
     mismatch,
     nonce_of,
@@ -64,6 +65,9 @@ class _V3Claim:
 
     def moment(self, request: SignedRequest) -> float:
         return parse_iso(request.one("x-acs-date"))
+
+    def token(self, request: SignedRequest) -> str:
+        return header_token(request)
 
     def check(self, request: SignedRequest, secret: str, options: Options) -> None:
         check_body_hash(request)

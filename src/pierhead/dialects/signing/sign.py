@@ -1,9 +1,10 @@
 """Who signed a request, and is it the one that was signed? Pure: request, key, clock in; verdict out.
 
-Two schemes: V3 (`ACS3-HMAC-SHA256`) covers target, headers and body; ROA (`acs AK:signature`,
-HMAC-SHA1) is what older clients know. Both are computed from the raw request-target and the raw
-header list, never from a decoded path or a parsed query. Order of the checks: header syntax,
-method, key, date, security token, body, signature; the nonce is the caller's, after all of these.
+Three schemes: V3 (`ACS3-HMAC-SHA256`) covers target, headers and body; ROA (`acs AK:signature`,
+HMAC-SHA1) and RPC (HMAC-SHA1 over the parameters) are what older clients know. All are computed from
+the raw request-target, header list and body, never from what another reader made of them. Order of
+the checks: syntax, method, key, date, security token, body, signature; the nonce is the caller's,
+after all of these.
 """
 
 import re
@@ -11,13 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pierhead.core.principals import AccessKey
-from pierhead.dialects.eas.signature_roa import ROA, read_roa
-from pierhead.dialects.eas.signature_v3 import V3, encode, read_v3, sign_v3
-from pierhead.dialects.eas.signed_request import (
+from pierhead.dialects.signing.codes import SignError
+from pierhead.dialects.signing.signature_roa import ROA, read_roa
+from pierhead.dialects.signing.signature_rpc import RPC, parameters, read_rpc, sign_rpc
+from pierhead.dialects.signing.signature_v3 import V3, encode, read_v3, sign_v3
+from pierhead.dialects.signing.signed_request import (
     Claim,
     Options,
     SignedRequest,
-    SignError,
     check_body_hash,
     iso,
     parse_iso,
@@ -26,6 +28,7 @@ from pierhead.dialects.eas.signed_request import (
 
 __all__ = [
     "ROA",
+    "RPC",
     "V3",
     "Claim",
     "Options",
@@ -36,7 +39,10 @@ __all__ = [
     "check_bearer",
     "encode",
     "judge",
+    "parameters",
     "read",
+    "read_rpc_style",
+    "sign_rpc",
     "sign_v3",
     "verify",
 ]
@@ -107,6 +113,24 @@ def read(request: SignedRequest, options: Options) -> Claim:
     return reader(request, authorization, options)
 
 
+def read_rpc_style(request: SignedRequest, options: Options) -> Claim:
+    """As `read`, of a call in RPC style: V3 by its headers, or HMAC-SHA1 over its parameters.
+
+    Raises:
+        SignError: header or parameter malformed, missing, doubled or unsigned; or another scheme.
+    """
+    if request.values("authorization"):
+        claim = read(request, options)
+        if claim.scheme == ROA:
+            raise SignError(
+                "InvalidSignatureMethod",
+                f"A call in RPC style is signed with {V3}, or with {RPC} over its parameters.",
+            )
+        return claim
+    _single(request)
+    return read_rpc(request, options)
+
+
 def _single(request: SignedRequest) -> None:
     for name in _SINGLE:
         if len(request.values(name)) > 1:
@@ -144,7 +168,8 @@ def judge(
     if not key.active or (not key.session_token and _expired(key, now)):
         raise SignError("InvalidAccessKeyId.Inactive", "Specified access key is disabled.")
     _in_time(claim.moment(request), now, options)
-    _security_token(request, key, now)
+    _named_key(request, key)
+    _security_token(claim.token(request), key, now)
     claim.check(request, key.secret, options)
     return Verified(key, claim.nonce, claim.scheme)
 
@@ -165,19 +190,22 @@ def _in_time(moment: float, now: float, options: Options) -> None:
         )
 
 
-def _security_token(request: SignedRequest, key: AccessKey, now: float) -> None:
+def _named_key(request: SignedRequest, key: AccessKey) -> None:
     named = request.one("x-acs-accesskey-id")
     if named and not same(named, key.id):
         raise SignError(
             "InvalidSecurityToken.MismatchWithAccessKey",
             "The header x-acs-accesskey-id names another access key than the credential.",
         )
-    token = request.one("x-acs-security-token")
+
+
+def _security_token(token: str, key: AccessKey, now: float) -> None:
     if not token:
         if key.session_token:
             raise SignError(
                 "MissingSecurityToken",
-                "This access key is temporary; send its token in x-acs-security-token.",
+                "This access key is temporary; send its token in x-acs-security-token, or in RPC style as "
+                "SecurityToken.",
             )
         return
     if _TOKEN_SHAPE.fullmatch(token) is None:

@@ -1,0 +1,22 @@
+"""One handler per operation: it reads the call, asks for one use case, shows what came of it."""
+
+from collections.abc import Mapping
+
+from pierhead.dialects.ram.calls import Handler
+from pierhead.dialects.ram.handlers.groups import Groups
+from pierhead.dialects.ram.handlers.policies import Policies
+from pierhead.dialects.ram.handlers.roles import Roles
+from pierhead.dialects.ram.handlers.users import Users
+from pierhead.operations.accounts import Hashing
+from pierhead.operations.authority import Authority
+from pierhead.operations.platform import Platform
+
+
+def table(platform: Platform, authority: Authority, hashing: Hashing) -> Mapping[str, Handler]:
+    """Operation id -> handler."""
+    return {
+        **Users(platform, hashing).table(),
+        **Groups(platform).table(),
+        **Policies(platform).table(),
+        **Roles(platform, authority).table(),
+    }

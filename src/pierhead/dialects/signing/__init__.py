@@ -1,0 +1,1 @@
+"""Signatures of Alibaba Cloud's OpenAPI, which several dialects speak: V3, ROA and RPC."""

@@ -1,6 +1,6 @@
 # Every target is a line or two; what is longer lives in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help install test-deps demo up test test-unit test-fault check fix bench docs clean
+.PHONY: help install test-deps demo up test test-unit test-fault check audit fix bench docs clean
 
 help: ## show this list
 	@echo "Pierhead: self-hosted model serving that speaks PAI-EAS and ZStack AIOS on the wire"
@@ -32,8 +32,11 @@ test-unit: install ## run the unit tests only (seconds)
 test-fault: test-deps ## run the tests that kill things
 	@.venv/bin/pytest -q tests/fault $(ARGS)
 
-check: install ## lint, types, layers, generated pages, change fragments
+check: install ## lint, types, layers, generated pages, change fragments, dependencies (lock, licences)
 	@sh scripts/check.sh
+
+audit: install ## ask the OSV database about known vulnerabilities of the locked packages (needs the internet)
+	@.venv/bin/uv audit --frozen --preview-features audit-command $(ARGS)
 
 fix: install ## mend format, simple lint and the generated pages
 	@.venv/bin/ruff check --fix --quiet . || true

@@ -25,6 +25,7 @@ step "basedpyright" .venv/bin/basedpyright
 step "import-linter" .venv/bin/lint-imports
 step "reference pages" .venv/bin/python scripts/generate_docs.py --check
 step "change fragments" .venv/bin/python scripts/check_changes.py
+step "dependencies" .venv/bin/python scripts/check_dependencies.py
 step "words" .venv/bin/python scripts/check_words.py
 
 if [ -n "$failed" ]; then

@@ -218,7 +218,9 @@ def metrics() -> str:
     return "\n".join(
         [
             "# Metrics\n",
-            "`GET /metrics` on either port answers in Prometheus' text format. Durations are seconds.\n",
+            "`GET /metrics` on either port answers in Prometheus' text format. Durations are seconds.",
+            "The gateway tells services and replicas apart only to who shows what stands in",
+            "`run/metrics.token` in the data folder as a bearer token.\n",
             "## Hub\n",
             "Also `process_...`: memory, CPU time and open files of the process.\n",
             table(_METRIC_HEAD, _figures(hub, hub.registry)),

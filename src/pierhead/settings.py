@@ -11,7 +11,8 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-from pierhead.core.errors import Refused
+from pierhead.setting_sources import BadSetting as BadSetting
+from pierhead.setting_sources import from_file, nearest
 from pierhead.setting_values import CHECKS, PARSERS, shown
 from pierhead.setting_values import masked_url as masked_url
 from pierhead.setting_values import split_address as split_address
@@ -35,10 +36,6 @@ FLAGS = frozenset(
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
 AsyncMode = Literal["auto", "always", "never"]
-
-
-class BadSetting(Refused):
-    """A setting is unknown or its value is not legal; the message says where it came from."""
 
 
 class Explained(NamedTuple):
@@ -360,7 +357,7 @@ class Settings:
         given = {name: value for name, value in flags.items() if value is not None}
         folder = _data_dir(given, environ)
         layers = [
-            *_from_file(folder / FILE),
+            *from_file(folder / FILE),
             *_from_environment(environ),
             *((_key(name), value, _flag(name)) for name, value in given.items()),
         ]
@@ -370,7 +367,7 @@ class Settings:
         for key, raw, source in layers:
             part = by_key.get(key)
             if part is None:
-                raise BadSetting(f"{source}: there is no setting {key}{_nearest(key, by_key)}.")
+                raise BadSetting(f"{source}: there is no setting {key}{nearest(key, by_key)}.")
             if key != "data_dir":
                 values[part.name] = _parse(key, part, raw, source)
             sources[key] = source
@@ -447,48 +444,11 @@ def _data_dir(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Path:
     return folder.expanduser().absolute()
 
 
-def _from_file(path: Path) -> Iterator[tuple[str, object, str]]:
-    if not path.is_file():
-        return
-    # Only a host that has such a file pays for the parser.
-    import tomllib
-
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as problem:
-        raise BadSetting(f"{path} cannot be read: {problem}.") from problem
-    if "data_dir" in document:
-        raise BadSetting(
-            f"{path}: data_dir cannot be set here, it says where this file lies; "
-            "use --data-dir or PIERHEAD_DATA_DIR."
-        )
-    for key, value in _flat(document, ""):
-        yield key, value, str(path)
-
-
-def _flat(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
-    """Nested tables as dotted keys; the one setting that is a table by nature stays whole."""
-    for name, value in table.items():
-        key = prefix + name
-        if isinstance(value, dict) and key != "weights":
-            yield from _flat(typing.cast("dict[str, Any]", value), key + ".")
-        else:
-            yield key, value
-
-
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
     for part in _parts():
         name = environment_name(_key_of(part))
         if environ.get(name):
             yield _key_of(part), environ[name], f"environment {name}"
-
-
-def _nearest(key: str, known: Mapping[str, object]) -> str:
-    # Needed once in a life, when somebody mistyped a name.
-    import difflib
-
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else "; `pierhead settings` lists all"
 
 
 def _parse(key: str, part: Field[Any], raw: object, source: str) -> object:

@@ -129,6 +129,8 @@ def _quieten(level: str) -> None:
         logging.getLogger(name).propagate = True
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    if level == "debug":  # statements; below that it shows rows, which hold secrets
+        logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

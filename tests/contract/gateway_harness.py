@@ -20,6 +20,7 @@ from pierhead.core.routes import Route, RouteTable, Target, dump, table
 
 HERE = Path(__file__).parent
 INTERNAL_KEY = "internal-key-1"
+METRICS_TOKEN = "metrics-token-of-the-tests"
 TOKEN = "svc-token-1"
 
 
@@ -252,6 +253,7 @@ async def gateway(data_dir: Path, hub: Hub, **settings: Any) -> AsyncIterator[Ga
         "port": 0,
         "hub_url": f"http://127.0.0.1:{hub.port}",
         "internal_key": INTERNAL_KEY,
+        "metrics_token": METRICS_TOKEN,
         **settings,
     }
     source = os.pathsep.join(path for path in sys.path if path)
@@ -320,8 +322,9 @@ class Bench:
     async def publish(self, *routes: Route, draining: frozenset[str] = frozenset()) -> None:
         await self.served(self.hub.publish(*routes, draining=draining))
 
-    async def metrics(self, key: str = INTERNAL_KEY) -> str:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async def metrics(self, token: str | None = None) -> str:
+        token = METRICS_TOKEN if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with self.client.get(f"{self.gateway.url}/metrics", headers=headers) as answer:
             return await answer.text()
 

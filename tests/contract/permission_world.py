@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from registry_world import World
+
 from builders import ACCOUNT, ROOT, a_service
 from pierhead.bootstrap.dialects import twins
 from pierhead.core.errors import LoginExpired
@@ -35,7 +37,6 @@ from pierhead.runtimes.fake import FakeRuntime
 from pierhead.store import grants, policies, roles, users
 from pierhead.store import seen as seen_rows
 from pierhead.store import services as service_rows
-from registry_world import World
 
 Json = dict[str, Any]
 FULL = "AdministratorAccess"
@@ -193,8 +194,8 @@ class House:
             answer = json.loads(raw)
         except ValueError:
             return Said(status, {"text": raw.decode()}, str(status))
-        error = answer.get("error") or {}
-        return Said(status, answer, error.get("code", "OK"))
+        error: Json | None = answer.get("error")
+        return Said(status, answer, error["code"] if error else "OK")
 
     async def _send(
         self, app: Any, method: str, target: str, headers: Mapping[str, str], body: bytes
@@ -282,7 +283,12 @@ class House:
             if name not in load().apis:
                 return {}
             response = load().apis[name].response
-            empty: Json = {"inventories": [], "results": [], "inventory": {"uuid": "x"}, "valid": True}
+            empty: Json = {
+                "inventories": [],
+                "results": [],
+                "inventory": {"uuid": "x"},
+                "valid": True,
+            }
             return {key: value for key, value in empty.items() if key in response}
 
         return reached

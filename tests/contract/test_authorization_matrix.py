@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from permission_world import FULL, Grant, House, Json, allow, deny, play_house, policy, shipped
+from test_eas_app import needed_body, needed_query
 
 from builders import ACCOUNT
-from permission_world import FULL, Grant, House, Json, allow, deny, play_house, policy, shipped
 from pierhead.core.permits import QUERIES
 from pierhead.dialects.eas import catalog as eas_catalog
 from pierhead.dialects.zstack import catalog as zstack_catalog
 from pierhead.store import db, policies
-from test_eas_app import needed_body, needed_query
 
 HERE, ELSEWHERE = "here", "elsewhere"
 SERVICE, OTHER = "svc_here", "none_such"
@@ -194,9 +194,7 @@ def zstack_entries(house: House, t: Things) -> dict[str, Entry]:
     def listed(kind: str, action: str, *more: str) -> Object:
         return of(kind, lists=frozenset({f"zstack:{action}", *more}))
 
-    groups = Object(
-        (f"{ZSTACK}{GROUP}/*", f"{EAS}service/*"), lists=frozenset({QUERY, LIST, LOOK})
-    )
+    groups = Object((f"{ZSTACK}{GROUP}/*", f"{EAS}service/*"), lists=frozenset({QUERY, LIST, LOOK}))
     yaml = {"yaml": "", "requestCpu": 1, "requestMemory": 1, "startCommand": "x"}
     place = {"url": "x", "managementIp": "x", "managementPort": 1}
     match = {"modelUuids": [t.model], "modelServiceUuids": [t.template], "instanceNumber": 1}
@@ -484,9 +482,7 @@ def test_the_matrix(tmp_path: Path) -> None:
             everybody = {**FIXED, "role": (shipped(FULL),), **given}
             for who in ("root", *everybody):
                 free = who == "root" or not entry.objects
-                good = free or expected(
-                    rules_of(everybody[who]), sessions.get(who), action, entry
-                )
+                good = free or expected(rules_of(everybody[who]), sessions.get(who), action, entry)
                 usual = "reached" if entry.outcome == "open" else entry.outcome
                 wanted = usual if good else "refused"
                 found = await outcome(house, who, door, name, entry)
@@ -522,7 +518,9 @@ def test_the_matrix_is_complete(tmp_path: Path) -> None:
 
 
 def test_the_twins_are_those_of_the_catalog() -> None:
-    known = {(f"zstack:{api.name}", api.twin) for api in zstack_catalog.load().apis.values() if api.twin}
+    known = {
+        (f"zstack:{api.name}", api.twin) for api in zstack_catalog.load().apis.values() if api.twin
+    }
     assert all(any({one, other} <= same for same in TWINS) for one, other in known)
     assert {name for pair in known for name in pair} == {name for same in TWINS for name in same}
 

@@ -86,3 +86,29 @@ def test_open_and_private_survive_the_table_on_disk(tmp_path: Path) -> None:
             assert (await models(b)) == (200, [])
 
     asyncio.run(scenario())
+
+
+def test_strangers_are_told_no_names(tmp_path: Path) -> None:
+    """Law: who may not list services learns none of their names from figures or health."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            (engine,) = b.engines
+            await b.publish(route("zebra", engine), route("other", engine))
+            for path in ("zebra", "other", "none"):
+                await send(b, "GET", f"/api/predict/{path}/x", Authorization=TOKEN)
+            named = await b.metrics()
+            assert 'pierhead_gateway_requests_total{code="200",service="zebra"} 1.0' in named
+            for token in ("", "wrong", TOKEN):
+                told = await b.metrics(token)
+                assert "zebra" not in told
+                assert "service=" not in told
+                assert engine.target().replica not in told
+                assert 'pierhead_gateway_requests_total{code="200"} 2.0' in told
+                assert 'pierhead_gateway_requests_total{code="404"} 1.0' in told
+                assert "pierhead_gateway_request_seconds_count 3.0" in told
+                assert 'pierhead_gateway_request_seconds_bucket{le="+Inf"} 3.0' in told
+                assert "pierhead_gateway_table_revision" in told
+            assert "zebra" not in json.dumps(await b.health())
+
+    asyncio.run(scenario())

@@ -1,14 +1,14 @@
 """Who may do what, through the real doors over a real store: aliases, workspaces, lists, both walls."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from builders import ACCOUNT, T0
 from permission_world import (
     FULL,
+    Grant,
     House,
     Said,
     Scene,
@@ -18,11 +18,20 @@ from permission_world import (
     policy,
     shipped,
 )
+
+from builders import ACCOUNT, T0, a_template
 from pierhead.core.aliases import Realm
+from pierhead.core.errors import Forbidden, Invalid, NotFound
 from pierhead.core.events import Event
 from pierhead.core.identities import Attachment
+from pierhead.core.permits import Deed, Target
+from pierhead.core.registry import DeleteMode
+from pierhead.operations import deployments, services
+from pierhead.operations.services import Draft
+from pierhead.operations.simulate import Question, simulate
 from pierhead.store import db, grants
 from pierhead.store import events as event_rows
+from pierhead.store import services as service_rows
 
 SERVICES = "/api/v2/services"
 LOCAL = f"{SERVICES}/local"
@@ -246,7 +255,7 @@ def test_a_list_shows_what_its_reader_may_see(play: Callable[[Scene], None]) -> 
             await house.service(f"svc_{number}", created=T0 + number, **fields)
         everything = [f"svc_{number}" for number in range(6)]
         red = {"StringEquals": {"acs:ResourceTag/team": "red"}}
-        readers = {
+        readers: dict[str, tuple[tuple[Grant, ...], list[str]]] = {
             "all": ((shipped("AliyunPAIEASReadOnlyAccess"),), everything),
             "other_door": ((shipped("PierheadZStackReadOnlyAccess"),), everything),
             "some": ((policy(allow("eas:ListServices", on=f"{EAS}:service/svc_[0]*")),), []),
@@ -330,7 +339,7 @@ def test_what_is_made_must_be_allowed_where_it_goes(play: Callable[[Scene], None
 
     async def scene(house: House) -> None:
         await house.user("anna", policy(allow("*"), workspace="wa"))
-        app = f"/api/v2/app_services?WorkspaceId="
+        app = "/api/v2/app_services?WorkspaceId="
         made = await house.eas("anna", "POST", f"{app}wa", {**APP, "ServiceName": "chat_app"})
         assert made.code == "OK", made.body
         for target in (f"{app}wb", "/api/v2/app_services"):
@@ -482,7 +491,7 @@ def test_a_denial_at_one_door_is_a_denial_at_the_other(play: Callable[[Scene], N
             made = await house.service(f"svc_{number}")
             params = {"uuid": made.id, "uuids": [made.id], "name": "x"}
             method, tail = calls[action]
-            body = {} if action == "eas:UpdateService" else None
+            body: dict[str, Any] | None = {} if action == "eas:UpdateService" else None
             for denied in (action, f"zstack:{api}"):
                 who = denied.replace(":", "_")
                 await house.user(who, shipped(FULL), policy(deny(denied)))
@@ -542,6 +551,64 @@ def test_a_batch_is_allowed_only_if_each_of_it_is(play: Callable[[Scene], None])
         assert (
             await house.rpc("anna", "DeleteModelServiceInstanceGroups", {"uuids": [mine.id]})
         ).code == "OK"
+
+    play(scene)
+
+
+def test_tags_are_listed_of_what_one_sees(play: Callable[[Scene], None]) -> None:
+    async def scene(house: House) -> None:
+        shown = await house.service("shown")
+        hidden = await house.service("hidden")
+        await house.user(
+            "anna", shipped(FULL), policy(deny("eas:ListServices", on=f"{EAS}:service/hidden"))
+        )
+        for made in (shown, hidden):
+            tag = {"resourceType": GROUP, "resourceUuid": made.id, "tag": f"{made.name}=1"}
+            assert (await house.rpc("root", "CreateUserTag", tag)).code == "OK"
+        rows = (await house.rpc("anna", "QueryUserTag")).body["inventories"]
+        assert [row["tag"] for row in rows] == ["shown=1"]
+        assert (await house.rpc("anna", "QueryUserTag", {"count": True})).body["total"] == 1
+        names = await house.rpc("anna", "GetResourceNames", {"uuids": [shown.id, hidden.id]})
+        assert [row["uuid"] for row in names.body["inventories"]] == [shown.id]
+
+    play(scene)
+
+
+def test_what_changed_hands_meanwhile_is_not_touched(play: Callable[[Scene], None]) -> None:
+    """Law: what counts is the object at the moment of the deed, not at the moment of the question."""
+
+    async def scene(house: House) -> None:
+        platform = house.platform
+        anna = await house.user("anna", policy(allow("*"), workspace="wa"))
+        for action, kind in (("eas:StopService", "name"), ("eas:DeleteService", "uuid")):
+            made = await house.service(f"svc_{kind}", workspace="wa")
+            told = ("eas", f"service/{made.name}")
+            actor = await house.permission.ask(
+                anna, Deed((action,), (Target(told, service=made.name),))
+            )
+            moved = replace(made, workspace="wb", revision=made.revision + 1)
+            await house.world.db.write(service_rows.change, moved)
+            with pytest.raises(Forbidden):
+                await services.stop(platform, actor, made.name)
+            with pytest.raises(Forbidden):
+                await deployments.replicas(platform, actor, made.id, 3)
+            assert await deployments.delete(platform, actor, made.id, DeleteMode.ENFORCING) is None
+            assert await house.world.now(made) == moved
+
+    play(scene)
+
+
+def test_what_is_made_is_asked_again_as_it_is_written(play: Callable[[Scene], None]) -> None:
+    """Law: the workspace of what is written counts, whatever the door took it for."""
+
+    async def scene(house: House) -> None:
+        anna = await house.user("anna", policy(allow("*"), workspace="wa"))
+        made = Target(("eas", "*"), workspace="wa", makes=True)
+        actor = await house.permission.ask(anna, Deed(("eas:CreateService",), (made,)))
+        draft = Draft("new_one", "eas.service", a_template(), 1, {}, workspace="wb")
+        with pytest.raises(Forbidden):
+            await services.create(house.platform, actor, draft)
+        assert await services.create(house.platform, actor, replace(draft, workspace="wa"))
 
     play(scene)
 
@@ -835,5 +902,83 @@ def test_a_job_is_told_to_who_knows_its_id_without_secrets(play: Callable[[Scene
         groups = (await house.rpc("root", QUERY_GROUPS)).body["inventories"]
         assert [row["name"] for row in groups] == ["one"]
         assert center
+
+    play(scene)
+
+
+# --- what would be said -------------------------------------------------------------------------------
+
+
+def test_a_simulation_says_what_the_door_would_and_who_said_it(
+    play: Callable[[Scene], None],
+) -> None:
+    async def scene(house: House) -> None:
+        made = await house.service("chat_one", workspace="wa", labels={"team": "red"})
+        red = {"StringEquals": {"acs:ResourceTag/team": "red"}}
+        blue = {"StringEquals": {"acs:ResourceTag/team": "blue"}}
+        await house.user(
+            "anna",
+            policy(allow("eas:*", on=f"{EAS}:service/chat_*")),
+            policy(allow("eas:Describe*", Condition=blue), deny("eas:Stop*", Condition=red)),
+            policy(deny("eas:Start*"), workspace="wb"),
+        )
+        short = f"eas-m-{made.id[:18]}"
+        for resource in (
+            "service/chat_one",
+            f"service/{short}",
+            f"acs:eas:local:{ACCOUNT}:service/{made.id}",
+            f"acs:zstack:local:{ACCOUNT}:{GROUP}/{made.id}",
+        ):
+            for action, allowed in (
+                ("eas:DescribeService", True),
+                ("eas:StopService", False),
+                ("eas:StartService", True),
+                ("eas:DeleteService", True),
+            ):
+                found = await simulate(house.permission, Question("anna", action, resource))
+                assert found.decision.allowed is allowed, (resource, action)
+                assert found.workspace == "wa"
+                assert found.context == {"acs:ResourceTag/team": "red"}
+        found = await simulate(
+            house.permission, Question("user/anna", "eas:StopService", "service/chat_one")
+        )
+        assert (found.decision.policy, found.decision.statement) == ("p2", 2)
+        assert [(one.policy, one.statement, one.effect, one.applies) for one in found.spoken] == [
+            ("p1", 1, "Allow", True),
+            ("p2", 2, "Deny", True),
+        ]
+        looked = await simulate(
+            house.permission, Question("anna", "eas:DescribeService", "service/chat_one")
+        )
+        assert [(one.policy, one.object, one.held) for one in looked.spoken] == [
+            ("p1", True, True),
+            ("p2", True, False),
+        ]
+        wb = Question("anna", "eas:StartService", "service/chat_new", workspace="wb")
+        assert not (await simulate(house.permission, wb)).decision.allowed
+        for who in ("root", ACCOUNT, f"acs:ram::{ACCOUNT}:root"):
+            assert (
+                await simulate(house.permission, Question(who, "eas:StopService", "*"))
+            ).decision.allowed
+        await house.role("ops", policy(allow("eas:Stop*")))
+        for who in ("role/ops", f"acs:ram::{ACCOUNT}:role/ops"):
+            found = await simulate(
+                house.permission, Question(who, "eas:StopService", "service/none")
+            )
+            assert found.decision.allowed
+        from_home = {"IpAddress": {"acs:SourceIp": "10.0.0.0/8"}}
+        await house.user("ben", policy(allow("*", Condition=from_home)))
+        for address, allowed in (("10.1.1.1", True), ("9.9.9.9", False)):
+            asked = Question("ben", "eas:ListServices", "service/*", {"acs:SourceIp": address})
+            assert (await simulate(house.permission, asked)).decision.allowed is allowed
+        with pytest.raises(NotFound):
+            await simulate(house.permission, Question("carl", "eas:StopService", "*"))
+        for bad in (
+            Question("anna", "eas:*", "*"),
+            Question("anna", "Stop", "*"),
+            Question("anna", "eas:X", "acs:x"),
+        ):
+            with pytest.raises(Invalid):
+                await simulate(house.permission, bad)
 
     play(scene)

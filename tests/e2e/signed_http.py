@@ -59,8 +59,9 @@ def signed(
     }
     names = sorted(name for name in headers if name != leave_unsigned)
     path, _, query = request.target.partition("?")
-    pairs = [part.partition("=")[::2] for part in query.split("&") if part]
-    canonical_query = "&".join(sorted(f"{_encoded(k)}={_encoded(v)}" for k, v in pairs))
+    split = [part.partition("=")[::2] for part in query.split("&") if part]
+    pairs = sorted((_decoded(name), _decoded(value)) for name, value in split)
+    canonical_query = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in pairs)
     lines = "".join(f"{name}:{headers[name].strip()}\n" for name in names)
     text = "\n".join(
         (
@@ -135,5 +136,9 @@ def _hmac(secret: str, text: str, digest: str) -> bytes:
     return hmac.new(secret.encode(), text.encode("latin-1"), digest).digest()
 
 
-def _encoded(text: str) -> str:
-    return quote(unquote_to_bytes(text.replace("+", " ")), safe="-_.~")
+def _decoded(text: str) -> bytes:
+    return unquote_to_bytes(text.replace("+", " "))
+
+
+def _encoded(text: bytes) -> str:
+    return quote(text, safe="-_.~")

@@ -6,7 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from pierhead.bootstrap import serving, tls
-from pierhead.bootstrap.secret_files import internal_key
+from pierhead.bootstrap.secret_files import internal_key, metrics_token
 from pierhead.core.errors import Unavailable
 from pierhead.gateway import main
 from pierhead.gateway.settings import GatewaySettings
@@ -28,6 +28,7 @@ async def serve(settings: Settings) -> None:
         port=port,
         hub_url=settings.hub_endpoint,
         internal_key=internal_key(settings.data_dir),
+        metrics_token=metrics_token(settings.data_dir),
         advertise=urlsplit(settings.gateway_endpoint).netloc if settings.advertise else "",
         head_seconds=settings.request_timeout,
         stop_seconds=int(settings.drain_seconds),

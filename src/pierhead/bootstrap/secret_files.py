@@ -26,12 +26,17 @@ def storage_key(data_dir: Path) -> bytes:
     return _secret(data_dir / "run" / "storage.key")
 
 
-def _secret(path: Path) -> bytes:
-    """32 secret bytes that live in `path`; made once, whoever comes first."""
+def metrics_token(data_dir: Path) -> str:
+    """What a scraper shows to have the gateway's figures by name; the file holds it as text."""
+    return _secret(data_dir / "run" / "metrics.token", secrets.token_hex(24).encode()).decode()
+
+
+def _secret(path: Path, fresh: bytes = b"") -> bytes:
+    """What lives in `path`, 32 secret bytes unless `fresh` is given; made once, whoever comes first."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         part = path.with_name(f"{path.name}.{os.getpid()}")
-        write_private(part, secrets.token_bytes(32))
+        write_private(part, fresh or secrets.token_bytes(32))
         try:
             os.link(part, path)  # fails when another process was first: then its secret counts
         except FileExistsError:

@@ -264,6 +264,11 @@ def exchange(
             "look at its log, and at `pierhead doctor`."
         ) from None
     except (OSError, http.client.HTTPException) as problem:
+        if "CERTIFICATE_VERIFY_FAILED" in str(problem):
+            raise NoAccess(
+                f"{endpoint} shows a certificate that is not trusted here ({problem}); name the "
+                "authority that signed it with `pierhead --ca-file FILE ...`."
+            ) from problem
         raise NoAnswer(f"{endpoint} cannot be reached ({problem}).") from problem
     finally:
         connection.close()

@@ -149,8 +149,8 @@ def _platform(settings: Settings) -> Iterator[Finding]:
         yield Finding("platform", "warn", problem.message, "Wait for `up` to be ready.")
         return
     for name in ("eas", "gateway"):
-        address = urlsplit(str(endpoints[name])).netloc
-        well = answers(address)
+        scheme, address, *_ = urlsplit(str(endpoints[name]))
+        well = answers(address, secure=scheme == "https")
         yield Finding(
             {"eas": "hub"}.get(name, name),
             "ok" if well else "fail",

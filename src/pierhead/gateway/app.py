@@ -86,9 +86,10 @@ class Gateway:
             raise answers.no_path(path)
 
     def _is_ours(self, exchange: Exchange) -> bool:
-        """Does the caller know the internal key? Whose services there are is no stranger's business."""
+        """Is it the operator's scraper? Whose services there are is no stranger's business."""
         given = exchange.headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
-        return hmac.compare_digest(given, self._settings.internal_key.encode())
+        token = self._settings.metrics_token.encode()
+        return bool(token) and hmac.compare_digest(given, token)
 
     async def _predict(self, exchange: Exchange) -> None:
         """`/api/predict/<service>[/sub]`: the prefix is cut, the rest goes on as it is."""

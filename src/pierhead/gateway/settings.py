@@ -16,6 +16,8 @@ class GatewaySettings:
     port: int  #: 0 = any free port
     hub_url: str  #: e.g. `http://127.0.0.1:8080`
     internal_key: str = field(repr=False)
+    #: Who shows it gets the figures of each service by name; "" = nobody.
+    metrics_token: str = field(default="", repr=False)
     #: `host:port` told to clients that look for endpoints; "" = the address they reached us at.
     advertise: str = ""
 

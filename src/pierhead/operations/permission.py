@@ -15,7 +15,7 @@ from pierhead.core.aliases import Realm, tags
 from pierhead.core.errors import Forbidden
 from pierhead.core.names import by_id
 from pierhead.core.permits import ANY, Deed, Permit, Powers, Target, refusal
-from pierhead.core.policy import Request
+from pierhead.core.policy import Decision, Request, Spoken
 from pierhead.core.principals import Principal
 from pierhead.core.registry import ResourceType
 from pierhead.core.services import Seen, Service
@@ -47,6 +47,16 @@ class _Looked:
     things: tuple[tuple[str, str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What policies were asked of one object, and what each said."""
+
+    request: Request
+    workspace: str
+    decision: Decision
+    spoken: tuple[Spoken, ...]
+
+
 @dataclass(slots=True)
 class Permission:
     """Asks for calls of every door."""
@@ -76,6 +86,26 @@ class Permission:
         for one in looked:
             self._judge(powers, deed, one)
         return replace(principal, permit=self._permit(powers, deed, looked))
+
+    async def explain(self, principal: Principal, deed: Deed) -> list[Explained]:
+        """What policies say of each object of a deed of somebody who is not the account, and why.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        powers, looked = await self.authority.powers(
+            principal, lambda tx: [_look(tx, target) for target in deed.targets]
+        )
+        asked = [self._request(deed, one) for one in looked]
+        return [
+            Explained(
+                request,
+                workspace,
+                powers.decide(request, workspace),
+                tuple(powers.spoken(request, workspace)),
+            )
+            for request, workspace in asked
+        ]
 
     def _judge(self, powers: Powers, deed: Deed, looked: _Looked) -> None:
         request, workspace = self._request(deed, looked)

@@ -108,7 +108,9 @@ async def resolve(platform: Platform, actor: Principal, spec: str, service: str)
 async def known(platform: Platform, actor: Principal) -> list[str]:
     """Names to offer to somebody who named none that is there: the built-in ones, then the newest."""
     newest = Query(limit=_NAMED, sort="createDate", descending=True)
-    found = await platform.db.read(template_rows.page, newest, rights.scope(actor, ResourceType.TEMPLATE))
+    found = await platform.db.read(
+        template_rows.page, newest, rights.scope(actor, ResourceType.TEMPLATE)
+    )
     names = [*sorted(platform.templates), *(template.name for template in found.rows)]
     return list(dict.fromkeys(name[:80] for name in names))
 

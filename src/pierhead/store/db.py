@@ -143,6 +143,7 @@ def connect(url: str, *, writing: bool) -> Engine:
         pool_size=1 if writing else READERS,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,  # in errors and logs: they hold secrets
         connect_args={"connect_timeout": CONNECT_SECONDS},
     )
 
@@ -153,7 +154,9 @@ def sqlite_url(file: Path) -> str:
 
 
 def _sqlite(url: str, *, writing: bool) -> Engine:
-    engine = create_engine(url, pool_size=1 if writing else READERS, max_overflow=0)
+    engine = create_engine(
+        url, pool_size=1 if writing else READERS, max_overflow=0, hide_parameters=True
+    )
     begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
 
     @event.listens_for(engine, "connect")

@@ -68,13 +68,13 @@ def _service(operation: Operation, name: str) -> tuple[Target, ...]:
 def _made(values: Reading) -> Target:
     """A service to be made, in the workspace and with the labels that are asked for."""
     metadata: Any = values.body.get("metadata")
-    table = cast("Mapping[str, Any]", metadata) if isinstance(metadata, dict) else {}
-    inner: Any = table.get("workspace_id")
-    workspace = values.query.get("WorkspaceId") or (inner if isinstance(inner, str) else "")
-    labels = values.query.get("Labels") or {}
+    inner: Any = (
+        cast("dict[str, Any]", metadata).get("workspace_id") if isinstance(metadata, dict) else None
+    )
+    labels = cast("Mapping[str, Any]", values.query.get("Labels") or {})
     return Target(
         WHOLE,
-        workspace=workspace,
+        workspace=values.query.get("WorkspaceId") or (inner if isinstance(inner, str) else ""),
         labels={key: value for key, value in labels.items() if isinstance(value, str)},
         makes=True,
     )

@@ -44,7 +44,9 @@ class Ask:
     base_url: str = ""
     language: str = "en"
     source: Source = field(default_factory=Source)
-    known: Context = field(default_factory=dict[str, str])  #: what policies may ask about the request
+    known: Context = field(
+        default_factory=dict[str, str]
+    )  #: what policies may ask about the request
 
     @property
     def asked(self) -> Asked:

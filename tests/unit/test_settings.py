@@ -60,6 +60,25 @@ def test_weights_by_name(tmp_path: Path):
     assert dict(from_env.weights) == {"a": "/x", "b": "/y"}
 
 
+def test_engines_and_which_of_them_serves_what(tmp_path: Path):
+    toml = """
+    [engines]
+    vllm = "~/vllm/bin/vllm"
+    [engines.choice]
+    llama_7b_fp16 = "vllm"
+    "my.model" = "transformers"
+    """
+    settings = load(tmp_path, toml, {"PIERHEAD_ENGINES_LLAMA_SERVER": "/opt/llama-server"})
+    assert settings.engines_vllm == str(Path("~/vllm/bin/vllm").expanduser())
+    assert settings.engines_llama_server == "/opt/llama-server"
+    assert settings.engines_transformers == ""
+    choice = {"llama_7b_fp16": "vllm", "my.model": "transformers"}
+    assert dict(settings.engines_choice) == choice
+    text = "llama_7b_fp16=vllm, my.model=transformers"
+    from_env = load(tmp_path, "", {"PIERHEAD_ENGINES_CHOICE": text})
+    assert dict(from_env.engines_choice) == choice
+
+
 def test_lists_are_lists_in_the_file_and_commas_elsewhere(tmp_path: Path):
     places = ("https://hooks.example/a", "http://10.1.2.3:8080/")
     from_file = load(tmp_path, f"[zstack]\nwebhooks = {list(places)}\nasync = 'ALWAYS'\n")
@@ -86,7 +105,10 @@ def test_lists_are_lists_in_the_file_and_commas_elsewhere(tmp_path: Path):
         ("port_range = '5-9'", ["port_range", "1024-65535"]),
         ("advertise = 'ftp://x'", ["advertise", "http://"]),
         ("nonce_minutes = 1", ["nonce_minutes", "at least 30"]),
-        ("weights = 'x'", ["weights", "name=path"]),
+        ("[engines.choice]\na = 'vlm'", ["engines.choice", "llama_cpp, vllm", "[vlm]"]),
+        ("engines.choice = 'vllm'", ["engines.choice", "name=value"]),
+        ("[engines]\nvlm = '/x'", ["engines.vlm", "did you mean engines.vllm?"]),
+        ("weights = 'x'", ["weights", "name=value"]),
         ("roa_enabled = true", ["roa_enabled", "eas.roa.enabled"]),
         ("[zstack]\nasync = 'sometimes'", ["zstack.async", "auto, always, never"]),
         ("[zstack]\nsession_timeout = 0", ["zstack.session_timeout", "at least 1"]),

@@ -193,6 +193,11 @@ def test_gpus_count_where_they_are_asked_for() -> None:
     assert rooms([node], 0) == (Room("n", 64 * GIB, 60 * GIB),)
     assert rooms([node], 2) == (Room("n", 40 * GIB, 40 * GIB),)
     assert rooms([node], 4) == ()
+    used = replace(node, accelerators=(replace(gpus[1], memory_free=3 * GIB), *gpus[::2]))
+    assert rooms([used], 1) == (Room("n", 24 * GIB, 3 * GIB),)
+    assert rooms([used], 0, part=8 * GIB) == (Room("n", 8 * GIB, 8 * GIB),)
+    assert rooms([used], 0, part=20 * GIB) == (Room("n", 20 * GIB, 3 * GIB),)
+    assert rooms([used], 0, part=25 * GIB) == ()
 
 
 def test_a_refusal_has_both_numbers_and_what_would_fit() -> None:
@@ -250,9 +255,13 @@ def test_of_what_says_nothing_nothing_is_said() -> None:
     assert mismatch("my_own", LLAMA_7B) == ""
 
 
-def test_int8_is_made_of_fp16_and_of_nothing_else() -> None:
+def test_other_weights_are_made_to_have_the_precision_of_the_spec() -> None:
     whole = replace(LLAMA_7B, weights={"F16": 13 * GIB, "F32": MIB})
     assert served(whole, "int8").weights == {}
     assert served(whole, "fp16") is whole
     small = replace(LLAMA_7B, weights={"Q4_K": 4 * GIB, "F32": MIB})
-    assert served(small, "int8") is small
+    assert served(small, "q4") is small
+    assert served(small, "int8").weights == {}
+    assert served(replace(LLAMA_7B, weights={"unknown": 9}), "int8").weights == {"unknown": 9}
+    far = replace(LLAMA_7B, parameters=0, weights={"float16": 13 * 10**9})
+    assert served(far, "int8").parameters == 65 * 10**8

@@ -1,34 +1,44 @@
-"""What a service would need, and whether it fits: asked before anything is created or fetched."""
+"""What a service would need, which engine serves it, whether it fits: asked before anything is there.
+
+The names of registered templates are looked up in the platform's database, when there is one; nothing
+is written.
+"""
 
 import asyncio
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from pierhead.bootstrap.storage import accounts
+from pierhead.bootstrap.engines import engines
+from pierhead.bootstrap.storage import accounts, unconnected
+from pierhead.core.choice import Choice, Offer, choose, precision_of
 from pierhead.core.connections import Account
 from pierhead.core.errors import NotFound
 from pierhead.core.families import described
 from pierhead.core.mounts import Source
+from pierhead.core.principals import Principal
 from pierhead.core.replicas import Node
 from pierhead.core.services import Hold
 from pierhead.core.sizing import Fit, Load, Shape
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.templates import Template
 from pierhead.dialects.eas import catalog, reading
+from pierhead.dialects.eas.containers import named
 from pierhead.dialects.eas.messages import app_request
 from pierhead.dialects.eas.service_document import translate
-from pierhead.reconciler.preflight import fit_of, judge
+from pierhead.operations import resolving
+from pierhead.reconciler.preflight import as_served, fit_of, judge, mistaken
+from pierhead.reconciler.selection import loaded_shape
 from pierhead.runtimes.process import hardware
 from pierhead.settings import Settings
 from pierhead.sources.header_window import BadHeader
-from pierhead.sources.model_shapes import ModelShapes, Where, connected_place, local_place
+from pierhead.sources.model_shapes import ModelShapes, Where, connected_place
 from pierhead.sources.weights import Places
 from pierhead.store.db import Database
 
@@ -53,6 +63,12 @@ class Answer:
     fit: Fit | None  #: None: its memory cannot be told
     reason: str  #: "" = it can be served; else one word
     message: str
+    choice: Choice | None = None  #: None: a command of one's own, or no engine serves it
+
+    @property
+    def precision(self) -> str:
+        """Of the weights as they lie; "" = not known."""
+        return "" if self.shape is None else precision_of(self.shape)
 
     @property
     def ok(self) -> bool:
@@ -65,49 +81,109 @@ _USUAL = {"ServiceName": "planned", "AppType": "LLM", "Replicas": 1}
 _JSON = "application/json"
 
 
-def asked(text: str) -> Asked:
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The built-in templates, and those in a database."""
+
+    db: Database
+    account: str = "operator"
+
+    def template(self, name: str) -> Template | None:
+        """A built-in one."""
+        return BUILT_IN.get(name)
+
+
+def asked(text: str, settings: Settings) -> Asked:
     """A service JSON, or the body of CreateAppService, in the domain's words.
 
     Raises:
         Missing, Invalid, Unsupported: it is neither, or not legal.
-        NotFound: its spec is not built in.
+        NotFound: its spec is neither built in nor registered.
+        Unavailable: the database does not answer.
     """
     document = reading.parse_body(_JSON, text.encode("utf-8", "surrogateescape"))
     if "ServiceSpec" not in document:
-        spec = translate(document, BUILT_IN.get)
+        found = _templates(named(document), settings)
+        spec = translate(document, found.get)
         return Asked(spec.name, spec.instance or 1, spec.template, spec.source)
     body = json.dumps(_USUAL | document).encode()
     operation = replace(catalog.load().by_id["CreateAppService"], query=())
     wish = app_request(reading.read(operation, b"", _JSON, body).body)
-    template = BUILT_IN.get(wish.spec or "")
+    name = wish.spec or ""
+    template = _templates((name,), settings).get(name)
     if template is None:
-        raise NotFound("The service spec", str(wish.spec)[:80], f"Built in: {', '.join(BUILT_IN)}.")
+        raise NotFound("The service spec", name[:80], f"Built in: {', '.join(BUILT_IN)}.")
     return Asked(wish.name or "", wish.replicas or 1, template, wish.source)
 
 
+def _templates(names: tuple[str, ...], settings: Settings) -> Mapping[str, Template]:
+    """The first of these names that a template has, with the template, as a deployment makes it."""
+    for name in names:
+        if name in BUILT_IN:
+            return {name: BUILT_IN[name]}
+        found = asyncio.run(_registered(name, settings)) if _was_started(settings) else None
+        if found is not None:
+            return {name: found}
+    return {}
+
+
+async def _registered(name: str, settings: Settings) -> Template | None:
+    db = Database(settings.database)
+    try:
+        # Whoever can read the data folder sees all that is registered, as the account does.
+        operator = Principal(account="operator", id="operator")
+        found = await resolving.resolve(_Shelf(db), operator, name, "planned")
+        return None if found is None else found.template
+    finally:
+        db.close()
+
+
 def answer(wanted: Asked, settings: Settings) -> Answer:
-    """Read headers, ask this machine, do the maths.
+    """Read headers, choose an engine, ask this machine, do the maths.
 
     Raises:
         Unavailable: the weights' storage does not answer.
     """
     nodes = [this_machine()]
+    here = engines(settings)
+    own = here.offers.get(wanted.template.engine)
     try:
         shape = asyncio.run(_shape(wanted, settings, known=_was_started(settings)))
     except BadHeader as problem:
         load, _ = fit_of(Shape(), wanted.template, nodes)
         return Answer(wanted, None, load, None, "ModelFileBroken", str(problem))
-    load, fit = fit_of(shape or Shape(), wanted.template, nodes)
-    found = judge(shape, wanted.template, nodes) if shape is not None else ()
+    if own is not None and own.capabilities.needs_command:
+        load, _ = fit_of(Shape(), wanted.template, nodes)
+        return Answer(wanted, shape, load, None, "", _said(wanted, shape, None, ()))
+    return _chosen(wanted, shape, nodes, here.offers, here.wishes)
+
+
+def _chosen(
+    wanted: Asked,
+    shape: Shape | None,
+    nodes: list[Node],
+    offers: Mapping[str, Offer],
+    wishes: Mapping[str, str],
+) -> Answer:
+    template, seen = wanted.template, shape or Shape()
+    wish = wishes.get(template.name, "")
+    choice = mistaken(seen, template) or choose(template, seen, offers, wish=wish)
+    if isinstance(choice, Hold):
+        load, fit = fit_of(seen, template, nodes)
+        return Answer(wanted, shape, load, fit, choice.reason, choice.message)
+    served = as_served(template, choice.engine, offers[choice.engine].capabilities)
+    loaded = loaded_shape(seen, template)
+    load, fit = fit_of(loaded, served, nodes)
+    found = judge(loaded, served, nodes) if shape is not None else ()
     if isinstance(found, Hold):
-        return Answer(wanted, shape, load, fit, found.reason, found.message)
-    return Answer(wanted, shape, load, fit, "", _said(wanted, shape, fit, found))
+        return Answer(wanted, shape, load, fit, found.reason, found.message, choice)
+    return Answer(wanted, shape, load, fit, "", _said(wanted, shape, fit, found), choice)
 
 
 def this_machine() -> Node:
     """The node that replicas would run on."""
     memory = psutil.virtual_memory()
-    gpus = hardware.accelerators()
+    gpus = hardware.look().accelerators
     return Node(
         name=os.uname().nodename,
         cpu=os.cpu_count() or 1,
@@ -127,13 +203,13 @@ def _was_started(settings: Settings) -> bool:
 
 async def _shape(wanted: Asked, settings: Settings, *, known: bool) -> Shape | None:
     """Headers are read in a thread, while the loop serves the database's answers to it."""
-    here = local_place(Places(settings.cache_dir, settings.models_dir, dict(settings.weights), ""))
+    places = Places(settings.cache_dir, settings.models_dir, dict(settings.weights), "")
     if not known:
-        return await _read(wanted, here)
+        return await _read(wanted, connected_place(places, unconnected(settings), time.time))
     db = Database(settings.database)
     try:
         find: Callable[[Source], Account | None] = accounts(db, settings)
-        return await _read(wanted, connected_place(here, find, time.time))
+        return await _read(wanted, connected_place(places, find, time.time))
     finally:
         db.close()
 

@@ -1,4 +1,4 @@
-"""`pierhead cache ...`: what was fetched over storage connections, checked, mended and cleared away.
+"""`pierhead cache ...`: what was fetched or converted for services, checked, mended and cleared away.
 
 The verbs work on the cache's folder itself; locks keep them and the platform apart.
 """
@@ -23,11 +23,14 @@ if TYPE_CHECKING:  # every verb would pay for these
 
     from pierhead.core.connections import Account
     from pierhead.core.mounts import Source
+    from pierhead.core.services import Version
     from pierhead.sources.openers import Opened
     from pierhead.sources.progress import Progress
     from pierhead.sources.snapshots import Snapshot, Snapshots
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Fetched weights.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Fetched and converted weights."
+)
 
 Ids = Annotated[
     list[str] | None, typer.Argument(help="Snapshots as `cache ls` names them; none: all.")
@@ -93,7 +96,7 @@ def verify(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) -
 
 @app.command()
 def repair(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Fetch again what is damaged, and only that.
+    """Fetch again what is damaged, and only that; a damaged conversion is made anew at the next start.
 
     \b
     Examples:
@@ -105,8 +108,15 @@ def repair(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) -
     cache = snapshots(settings)
     report: list[dict[str, Any]] = []
     for each in _chosen(cache, ids):
-        with closing(_remote(settings, each)) as remote:
-            mended = cache.repair(each, remote, _shown, _never)
+        if each.converted and not each.ready:
+            continue  # the next start makes it
+        if each.converted:
+            mended = cache.verify(each, _shown, _never)
+            if mended:
+                cache.remove(each, even_used=True)
+        else:
+            with closing(_remote(settings, each)) as remote:
+                mended = cache.repair(each, remote, _shown, _never)
         report.append({"snapshot": each.id, "damaged": [_damage(one) for one in mended]})
     _tell(report, as_json, "was whole")
 
@@ -130,7 +140,7 @@ def prune(
 
     settings = Settings.load({"data_dir": data_dir})
     cache = snapshots(settings)
-    cache.release_others(_named(settings))
+    cache.release_others(_named(settings, cache))
     removed = cache.prune(_bytes(limit), unfinished_before=time.time() - _DAY)
     if as_json:
         emit([_document(each) for each in removed])
@@ -143,15 +153,20 @@ def _chosen(cache: "Snapshots", ids: list[str] | None) -> "Iterator[Snapshot]":
     yield from [cache.find(each) for each in ids] if ids else cache.all()
 
 
-def _named(settings: Settings) -> list[str]:
-    """The sources of all services, as snapshots name those that they are kept for."""
+def _named(settings: Settings, cache: "Snapshots") -> list[str]:
+    """Those that the services of this platform keep snapshots for."""
+    from pierhead.sources.kept import users_of
+    from pierhead.sources.model_shapes import local_place
+    from pierhead.sources.weights import Places, named
     from pierhead.store import services
 
-    def sources(tx: "Transaction") -> list[str]:
-        found = [service.current.weights for service, _seen in services.everything(tx)]
-        return [str(source) for source in found if source is not None]
+    def versions(tx: "Transaction") -> "list[Version]":
+        return [service.current for service, _seen in services.everything(tx)]
 
-    return _read(settings, sources)
+    served = [(each.template, each.source) for each in _read(settings, versions)]
+    places = Places(settings.cache_dir, settings.models_dir, dict(settings.weights))
+    configured = [str(named(places, spec)) for spec in places.specs]
+    return [*users_of(cache.all(), served, local_place(places)), *configured]
 
 
 def _remote(settings: Settings, snapshot: "Snapshot") -> "Opened":
@@ -166,12 +181,16 @@ def _remote(settings: Settings, snapshot: "Snapshot") -> "Opened":
     from pierhead.sources.openers import opened
 
     source = source_of(snapshot.name)
-    account = source and _read(settings, lambda tx: connections.account(tx, box(settings), source))
-    if source is None or account is None:
-        raise Unavailable(f"The origin of {snapshot.id}", f"no connection serves {snapshot.name}")
 
     def find(wanted: "Source") -> "Account | None":
-        return _read(settings, lambda tx: connections.account(tx, box(settings), wanted))
+        online = settings.hubs_online
+        return _read(
+            settings, lambda tx: connections.account(tx, box(settings), wanted, online=online)
+        )
+
+    account = source and find(source)
+    if source is None or account is None:
+        raise Unavailable(f"The origin of {snapshot.id}", f"no connection serves {snapshot.name}")
 
     return opened(source, account, find, time.time)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
-from pierhead.core.replicas import Node
+from pierhead.core.replicas import Accelerator, Node
 from pierhead.core.resources import GIB, MIB, human_bytes
 from pierhead.core.templates import Precision
 
@@ -208,16 +208,31 @@ class Fit:
         return bool(self.node)
 
 
-def rooms(nodes: Sequence[Node], gpus: int) -> tuple[Room, ...]:
-    """What nodes have for one replica that asks for so many GPUs: GPU memory, without any the node's own."""
+def rooms(nodes: Sequence[Node], gpus: int, part: int | None = None) -> tuple[Room, ...]:
+    """What nodes have for one replica that asks for so many GPUs: GPU memory, without any the node's own.
+
+    `part`: bytes of one GPU, which is then all that it may use, in place of whole ones.
+    """
+    if part is not None:
+        return tuple(room for node in nodes if (room := _part_of_one(node, part)) is not None)
     if gpus <= 0:
         return tuple(Room(node.name, node.memory, node.memory_free) for node in nodes)
     found: list[Room] = []
     for node in nodes:
-        sizes = sorted((gpu.memory for gpu in node.accelerators), reverse=True)[:gpus]
-        if len(sizes) == gpus:
-            found.append(Room(node.name, sum(sizes), sum(sizes)))
+        largest = sorted(node.accelerators, key=lambda gpu: gpu.memory, reverse=True)[:gpus]
+        if len(largest) == gpus:
+            most = sum(gpu.memory for gpu in largest)
+            found.append(Room(node.name, most, sum(map(_free, largest))))
     return tuple(found)
+
+
+def _part_of_one(node: Node, part: int) -> Room | None:
+    able = [gpu for gpu in node.accelerators if gpu.memory >= part]
+    return Room(node.name, part, min(part, max(map(_free, able)))) if able else None
+
+
+def _free(gpu: Accelerator) -> int:
+    return gpu.memory if gpu.memory_free is None else gpu.memory_free
 
 
 def fits(shape: Shape, load: Load, places: Sequence[Room], limit: int | None = None) -> Fit | None:

@@ -1,17 +1,18 @@
-"""Asked before weights are fetched and before a start: is it the right model, and can it fit at all?"""
+"""Asked before weights are fetched and before a start: what model is it, the right one, can it fit at all?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pierhead.core.errors import PierheadError
 from pierhead.core.events import Notice
-from pierhead.core.families import mismatch, served
+from pierhead.core.families import mismatch
 from pierhead.core.ids import Clock
+from pierhead.core.launch import Capabilities
 from pierhead.core.mounts import Source
 from pierhead.core.replicas import Node
 from pierhead.core.services import Hold, Version
-from pierhead.core.sizing import ENGINES, Fit, Load, Shape, fits, refusal, rooms
+from pierhead.core.sizing import Fit, Load, Shape, fits, refusal, rooms
 from pierhead.core.templates import Template
 from pierhead.reconciler.aside import Aside, Busy
 from pierhead.sources.header_window import BadHeader
@@ -48,7 +49,7 @@ class _Looked:
 
 
 class Preflight:
-    """Holds what can never run; tells what may not go well."""
+    """Reads the headers of models, and remembers them for a while."""
 
     def __init__(
         self,
@@ -62,25 +63,20 @@ class Preflight:
         self._aside = aside or Aside()
         self._looked: dict[tuple[str, str], _Looked] = {}
 
-    async def check(
-        self, version: Version, nodes: Sequence[Node], *, fresh: bool, model: str = ""
-    ) -> tuple[Notice, ...] | Hold:
-        """Nothing, what its owner should know, or why it cannot be started.
+    async def look(self, version: Version, *, fresh: bool, model: str = "") -> Shape | Hold:
+        """The model's shape, empty when nothing is known of it; or why it cannot be started.
 
         `fresh`: what was read before does not count. `model`: the file or folder that an engine will
         load, once it is there; "" = where its weights come from.
         """
-        template = version.template
-        if template.engine not in ENGINES:
-            return ()  # a user's own command: what it makes of its files is not known
         try:
-            found = await self._look(template, version.source, model, fresh=fresh)
+            found = await self._look(version.template, version.source, model, fresh=fresh)
         except Busy:
             text = "The headers of the weights are being read."
             return Hold("ReadingHeaders", text, progressing=True)
         if found.broken:
             return Hold("ModelFileBroken", _mend(found.broken), permanent=True)
-        return () if found.shape is None else judge(found.shape, template, nodes)
+        return found.shape or Shape()
 
     async def _look(
         self, template: Template, source: Source | None, model: str, *, fresh: bool
@@ -112,11 +108,14 @@ def _read(
         return None, ""
 
 
-def judge(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Notice, ...] | Hold:
-    """Is it the family's model, and is there a node and a limit that it fits?"""
+def mistaken(shape: Shape, template: Template) -> Hold | None:
+    """Is it another model than the template's family?"""
     wrong = mismatch(template.family, shape)
-    if wrong:
-        return Hold("WeightsMismatch", wrong, permanent=True)
+    return Hold("WeightsMismatch", wrong, permanent=True) if wrong else None
+
+
+def judge(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Notice, ...] | Hold:
+    """Is there a node and a limit that the model fits? `template` as `as_served` gives it."""
     load, fit = fit_of(shape, template, nodes)
     if fit is None or fit.fits:
         return ()
@@ -125,15 +124,22 @@ def judge(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Noti
     return Hold("ModelDoesNotFit", refusal(fit, load), permanent=True, placement=True)
 
 
+def as_served(template: Template, engine: str, able: Capabilities) -> Template:
+    """The template with the engine that was chosen; one that computes on the CPU uses no device."""
+    resources = template.resources
+    if not able.on_gpu:
+        resources = replace(resources, gpu=0, gpu_memory=None)
+    return replace(template, engine=engine, resources=resources)
+
+
 def fit_of(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Load, Fit | None]:
     """The template's load, and the answer to it."""
     resources = template.resources
-    # llama.cpp's embedded build computes on the CPU, whatever devices are asked for.
-    gpus = 0 if template.engine == "llama_cpp" else resources.gpu
-    limit = resources.memory if gpus <= 0 else None
+    limit = resources.memory if resources.devices <= 0 else None
     load = Load(template.engine, template.context, template.slots, template.precision)
-    places = rooms(nodes, gpus)
-    return load, fits(served(shape, template.precision), load, places, limit)
+    places = rooms(nodes, resources.gpu, resources.gpu_memory)
+    places = rooms(nodes, resources.gpu, resources.gpu_memory)
+    return load, fits(shape, load, places, limit)
 
 
 def _only_tight(fit: Fit, nodes: Sequence[Node]) -> bool:

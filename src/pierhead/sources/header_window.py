@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pierhead.sources import regular
+
 #: (start, length) -> the bytes there; fewer only where the file ends.
 Read = Callable[[int, int], bytes]
 
@@ -32,6 +34,12 @@ class HeaderFile:
     budget: int = _MOST  #: bytes that may be read; a small one for files far away
 
     @property
+    def shown(self) -> str:
+        """Its name as it may stand in a message: short, on one line."""
+        name = self.name[:200]
+        return name if name.isprintable() else ascii(name)
+
+    @property
     def far(self) -> bool:
         """Does every byte cost?"""
         return self.budget < _MOST
@@ -41,7 +49,7 @@ def local_file(path: Path, name: str = "") -> HeaderFile:
     """A file on this machine. Raises OSError when there is none; so does reading it."""
 
     def read(start: int, length: int) -> bytes:
-        with path.open("rb") as stream:
+        with regular.opened(path) as stream:
             stream.seek(start)
             return stream.read(length)
 
@@ -102,7 +110,7 @@ class Window:
 
     def bad(self, problem: str) -> BadHeader:
         """The error of this file."""
-        return BadHeader(f"The header of {self.file.name[:200]} cannot be true: it {problem}.")
+        return BadHeader(f"The header of {self.file.shown} cannot be true: it {problem}.")
 
     def _fetch(self, count: int) -> None:
         left = self.file.size - self.at

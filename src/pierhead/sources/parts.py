@@ -15,10 +15,11 @@ from threading import Lock
 from typing import Any, cast
 
 from pierhead.core.manifest import Entry
-from pierhead.sources import cache
+from pierhead.sources import cache, sums
 from pierhead.sources.crc64 import combined, crc64
 
 _BLOCK = 1 << 20
+_AT_STAKE = 8 << 20  #: bytes that an end at any moment may cost
 _VERSION = 1
 
 
@@ -64,6 +65,10 @@ class PartFile:
         self._part_bytes = part_bytes
         self._turn = Lock()
         self._unsaved = 0
+        self._check = ""
+        self._sum: sums.Sum | None = None
+        self._summed = 0  #: bytes from the start of the file that the sum has seen
+        self._summing = Lock()
         folder.mkdir(parents=True, exist_ok=True)
         self.parts = self._resumed() or plan(entry.size, part_bytes)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -91,6 +96,57 @@ class PartFile:
     def crc(self) -> int:
         """CRC-64 of the whole."""
         return combined((part.here[1], part.length) for part in self.parts)
+
+    def follow(self, check: str) -> None:
+        """From now on, sum up what comes: the whole file is to be `check`, see `Entry.check`."""
+        self._check = check
+        self._restart()
+
+    @property
+    def sum_kind(self) -> str:
+        """`sha256`, or another kind of sum that the whole file is to have."""
+        return self._check.partition(":")[0]
+
+    def sum_up(self, stopped: Callable[[], bool]) -> None:
+        """Sum up the parts that are here without a gap before them; returns at once if that is going on.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        # They were written a moment ago: this reads memory, while other parts travel.
+        if self._sum is None or not self._summing.acquire(blocking=False):
+            return
+        try:
+            for part in self.parts:
+                if not (part.whole and part.checked) or stopped():
+                    return
+                self._sum_to(part.start + part.length, stopped)
+        finally:
+            self._summing.release()
+
+    def fits(self, stopped: Callable[[], bool]) -> bool:
+        """Is the whole file what it is to be? True when nobody knows, or `stopped()` is.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if self._sum is None:
+            return True
+        self.sum_up(stopped)
+        return stopped() or self._sum.hexdigest() == self._check.partition(":")[2]
+
+    def _restart(self) -> None:
+        kind = self.sum_kind
+        self._sum = sums.begun(kind, self.entry.size) if kind else None
+        self._summed = 0
+
+    def _sum_to(self, end: int, stopped: Callable[[], bool]) -> None:
+        while self._sum is not None and self._summed < end and not stopped():
+            block = os.pread(self._descriptor, min(_BLOCK, end - self._summed), self._summed)
+            if not block:
+                return
+            self._sum.update(block)
+            self._summed += len(block)
 
     def check(self, part: Part, stopped: Callable[[], bool]) -> None:
         """Believe of a resumed part what is really on the disk; no more than all or nothing.
@@ -127,14 +183,16 @@ class PartFile:
         part.here = (done + len(piece), crc64(piece, crc))
         with self._turn:
             self._unsaved += len(piece)
-            due = self._unsaved >= self._part_bytes // 2 and len(self.parts) > 1
-        # Often enough that an end at any moment costs less than one part.
+            at_stake = min(_AT_STAKE, self._part_bytes)
+            due = self._unsaved >= at_stake and len(self.parts) > 1
+        # Not for each piece: it would take a tenth of the time.
         if due:
             self.save()
 
     def again(self, part: Part) -> None:
         """Forget what is here of a part."""
         part.here = (0, 0)
+        self._restart()
         self.save()
 
     def save(self, *, whole: bool = False) -> None:

@@ -1,0 +1,131 @@
+"""Storage connections in this platform's own database, for the verbs that keep and try them."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pierhead.cli.screen import emit
+from pierhead.core.connections import HUBS, Account, Connection, named, source_of
+from pierhead.core.errors import Invalid, Missing, Unavailable
+from pierhead.core.mounts import NasSource, Remote, parse_source
+from pierhead.settings import Settings
+
+if TYPE_CHECKING:  # every verb would pay for the import
+    from sqlalchemy import Connection as Transaction
+
+T = TypeVar("T")
+
+
+def content(file: str, option: str) -> str:
+    """The one line in a file; "" when none is named.
+
+    Raises:
+        Unavailable: it cannot be read. Invalid: it holds no line of text.
+    """
+    if not file:
+        return ""
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        text = raw.decode().strip()
+    except OSError as error:
+        raise Unavailable(f"The file {file}", f"{error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise Invalid(option, f"{file} holds no text") from error
+    if not text:
+        raise Invalid(option, f"{file} is empty")
+    return text
+
+
+def store(account: Account, replace: bool, data_dir: Path | None, as_json: bool) -> None:
+    """Keep a connection, and say so."""
+    from pierhead.bootstrap.storage import box
+    from pierhead.operations import connections
+
+    def put(tx: "Transaction", settings: Settings) -> Connection:
+        return connections.add(tx, box(settings), account, replace=replace)
+
+    added = write(data_dir, put)
+    if as_json:
+        emit(document(added))
+    else:
+        print(f"{added.serves} is served by the storage connection {added.name} now.")
+
+
+def read(data_dir: Path | None, fn: "Callable[[Transaction], T]") -> T:
+    """What `fn` finds in the database."""
+    return _run(Settings.load({"data_dir": data_dir}), fn, writing=False)
+
+
+def write(data_dir: Path | None, fn: "Callable[[Transaction, Settings], T]") -> T:
+    """Let `fn` change the database."""
+    settings = Settings.load({"data_dir": data_dir})
+    return _run(settings, lambda tx: fn(tx, settings), writing=True)
+
+
+def _run(settings: Settings, fn: "Callable[[Transaction], T]", *, writing: bool) -> T:
+    from pierhead.bootstrap.database import migrate
+    from pierhead.store import db
+
+    migrate(settings)  # a platform that was never started has no tables yet
+    engine = db.connect(settings.database, writing=writing)
+    try:
+        return db.run(engine, fn)
+    finally:
+        engine.dispose()
+
+
+def document(connection: Connection) -> dict[str, Any]:
+    """A connection as JSON, without what is empty."""
+    shown = {name: value for name, value in asdict(connection).items() if value != ""}
+    return {
+        **shown,
+        "serves": connection.serves,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(connection.created)),
+    }
+
+
+def listed(name: str, text: str, data_dir: Path | None) -> tuple[str, list[tuple[str, int]]]:
+    """(what is listed, its files with their sizes) behind the connection of that name.
+
+    Raises:
+        NotFound: there is no such connection. Missing, Invalid: `text` names nothing that it serves.
+        Unavailable, OSError: it cannot be listed.
+    """
+    from pierhead.bootstrap.storage import box
+    from pierhead.operations import connections
+    from pierhead.sources import nas
+    from pierhead.sources.openers import opened
+
+    settings = Settings.load({"data_dir": data_dir})
+
+    def look(tx: "Transaction") -> Account:
+        return connections.opener(tx, box(settings), name)
+
+    account = _run(settings, look, writing=False)
+    source = _served(account.connection, text)
+    if isinstance(source, NasSource) and account.connection.local_path:
+        return str(source), _here(nas.folder(Path(account.connection.local_path), source))
+    with closing(opened(source, account, lambda _: account, time.time)) as remote:
+        return str(source), [(each.key, each.size) for each in remote.listing().entries]
+
+
+def _served(connection: Connection, text: str) -> Remote:
+    """What is to be listed; all of it, where no more is said."""
+    if not text and connection.kind in HUBS:
+        raise Missing("source", f"a repository of the hub, such as {connection.serves}org/name")
+    source = parse_source(text) if text else source_of(f"{connection.serves}/")
+    if source is None or named(source) != connection.serves:
+        served = f"[{text[:200]}] is not served by it"
+        raise Invalid("source", served, f"what begins with {connection.serves}")
+    return cast("Remote", source)
+
+
+def _here(folder: Path) -> list[tuple[str, int]]:
+    """The files right in a folder, or the file."""
+    if folder.is_file():
+        return [(folder.name, folder.stat().st_size)]
+    return [(each.name, each.stat().st_size) for each in sorted(folder.iterdir()) if each.is_file()]

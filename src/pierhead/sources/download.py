@@ -38,8 +38,7 @@ class Options:
     """How it is done."""
 
     connections: int = 6
-    #: Twice of it for files above 4 GiB. Each part is a request, which costs the store most with small ones.
-    part_bytes: int = 16 * MIB
+    part_bytes: int = 8 * MIB  #: up to four times of it for large files
     tries: int = 8  #: of one part, in a row that bring nothing
     pause: float = 0.2  #: seconds before the second try; doubles
     deadline: float = 60.0  #: seconds for a part, and one more for each 64 KiB of it
@@ -48,8 +47,10 @@ class Options:
     chance: random.Random = field(default_factory=random.Random, compare=False)
 
     def part_of(self, size: int) -> int:
-        """Bytes of a part of a file of `size` bytes."""
-        return self.part_bytes * (2 if size > 4 * GIB else 1)
+        """Bytes of a part of a file of `size` bytes; at least two parts for each connection."""
+        # Each part is a request and a checkpoint: few large ones cost both sides less.
+        most = size // (2 * self.connections * self.part_bytes)
+        return self.part_bytes * (4 if most >= 4 else 2 if most >= 2 else 1)
 
 
 class Download:

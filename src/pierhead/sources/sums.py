@@ -10,6 +10,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Protocol, cast
 
+from pierhead.sources.crc64 import Data
+
 _NVME = 0x1AD93D23594C93659  #: polynomial of CRC-64/NVME
 _MASK = (1 << 64) - 1
 
@@ -17,17 +19,17 @@ _MASK = (1 << 64) - 1
 class Sum(Protocol):
     """A digest under way."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: Data, /) -> None: ...
     def hexdigest(self) -> str: ...
 
 
 class Crc:
     """A CRC of 64 bits that is used as other digests are."""
 
-    def __init__(self, compute: Callable[[bytes, int], int]) -> None:
+    def __init__(self, compute: Callable[[Data, int], int]) -> None:
         self._compute, self._sum = compute, 0
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: Data, /) -> None:
         self._sum = self._compute(data, self._sum)
 
     def hexdigest(self) -> str:
@@ -53,9 +55,9 @@ def _crc64nvme(_size: int) -> Sum:
 
 
 @lru_cache(maxsize=1)
-def _nvme() -> Callable[[bytes, int], int]:
+def _nvme() -> Callable[[Data, int], int]:
     made = import_module("crcmod.crcmod").mkCrcFun(_NVME, initCrc=0, rev=True, xorOut=_MASK)
-    return cast("Callable[[bytes, int], int]", made)
+    return cast("Callable[[Data, int], int]", made)
 
 
 #: Kind of a check -> what it is made with, for a file of so many bytes.

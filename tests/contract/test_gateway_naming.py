@@ -365,3 +365,34 @@ def test_each_replica_is_asked_by_its_own_name_also_when_another_failed_before(
             assert {r.body for r in plainly.requests} == {asks("foo")}
 
     asyncio.run(scenario())
+
+
+# ---- paths ----------------------------------------------------------------------------------------
+
+
+def test_an_engine_without_a_key_is_called_at_its_paths_alone(tmp_path: Path) -> None:
+    """Law: whoever may call a service may not let its engine load another folder of the machine."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            (engine,) = b.engines
+            engine.play = tells()
+            await named(b, OWN, paths=("/health", "/v1/chat/completions", "/v1/models"))
+            for path in ("/v1/chat/completions", "/api/predict/foo/v1/chat/completions"):
+                status, _, _ = await send(b, "POST", path, asks("foo"), **AUTH)
+                assert status == 200
+            before = len(engine.requests)
+            for path in (
+                "/api/predict/foo",
+                "/api/predict/foo/load_model",
+                "/api/predict/foo/v1/audio/transcriptions",
+                "/api/predict/foo//v1/chat/completions",
+                "/api/predict/foo/v1/../load_model",
+                "/api/predict/foo/v1%2Fchat/completions",
+                "/v1/audio/transcriptions",
+            ):
+                status, said, _ = await send(b, "POST", path, asks("foo"), **AUTH)
+                assert (status, error_of(said)["code"]) == (404, "path_not_served")
+            assert len(engine.requests) == before
+
+    asyncio.run(scenario())

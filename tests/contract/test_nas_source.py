@@ -438,7 +438,11 @@ def test_an_end_that_nobody_foresaw_is_told_and_tried_again(
         raise ZeroDivisionError
 
     logged: list[object] = []
-    monkeypatch.setattr(threading, "excepthook", lambda found: logged.append(found.exc_type))
+
+    def log(found: threading.ExceptHookArgs) -> None:
+        logged.append(found.exc_type)
+
+    monkeypatch.setattr(threading, "excepthook", log)
 
     async def go() -> None:
         harness = Harness(tmp_path, mounted_at(root))

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -314,12 +315,11 @@ def a_pipe(path: Path) -> None:
 
 
 def a_listener(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(path))
+    os.mknod(path, 0o600 | stat.S_IFSOCK)
 
 
 def a_device(path: Path) -> None:
-    os.mknod(path, 0o600 | 0o020000, os.makedev(1, 5))  # zeros without end
+    os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))  # zeros without end
 
 
 def absolute(path: Path) -> None:

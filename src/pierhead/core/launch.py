@@ -76,6 +76,8 @@ class Capabilities:
     #: Precisions that it makes of whole-precision weights by itself, while it loads them.
     makes: frozenset[Precision] = frozenset()
     makes_on_gpu: frozenset[Precision] = frozenset()  #: further ones, where it computes on a GPU
+    #: Paths that clients may call; empty = all. For engines that others can be told to do more with.
+    paths: frozenset[str] = frozenset()
     on_cpu: bool = True
     on_gpu: bool = True
     needs_command: bool = False  #: True: the template must say what is to be run

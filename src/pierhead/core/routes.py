@@ -33,6 +33,7 @@ class Route:
     created: float = 0.0
     timeout: float | None = None  #: seconds a request may take; None = the gateway's limit
     open: bool = False  #: it asks for no token
+    paths: tuple[str, ...] = ()  #: what may be called of it; empty = everything
     listed: bool = True  #: False: /v1/models does not show it, and no model name leads to it
 
 
@@ -81,8 +82,8 @@ def load(text: str | bytes) -> RouteTable:
 def _route(entry: dict[str, Any]) -> Route:
     known = {name: entry[name] for name in Route.__dataclass_fields__ if name in entry}
     known["targets"] = tuple(_target(target) for target in entry["targets"])
-    for name in ("aliases", "tokens", "models"):
-        known[name] = tuple(entry[name])
+    for name in ("aliases", "tokens", "models", "paths"):
+        known[name] = tuple(entry.get(name, ()))
     return Route(**known)
 
 

@@ -17,6 +17,10 @@ CAPABILITIES = Capabilities(
     formats=frozenset({"safetensors"}),
     refuses=dict.fromkeys(("chatglm", "chatglm-v1", "baichuan"), _OLD_CODE),
     makes_on_gpu=frozenset({"int8"}),
+    # It has no key, and others of its paths load a folder that the caller names, or let go of the model.
+    paths=frozenset(
+        {"/health", "/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/responses"}
+    ),
 )
 #: The working folder, at the revision that it adds to every name: asked and told are then the same,
 #: and no path of this machine is in any answer.

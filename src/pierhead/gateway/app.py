@@ -101,6 +101,7 @@ class Gateway:
             # Its engine would list a name of its own, or none at all.
             await exchange.answer(json_answer(200, self._models([gate], sub)))
             return
+        _demand_path(gate, sub)
         if exchange.openai and gate.route.models:
             model = _model(exchange, body)
             if model is not None and model not in gate.route.models:
@@ -133,6 +134,7 @@ class Gateway:
         if gate is None or gate not in opened:
             raise answers.no_model(model)
         exchange.service = gate.route.name
+        _demand_path(gate, path)
         self._require_upstream(gate)
         await self._relay.serve(Call(exchange, gate.route, path, body))
 
@@ -181,6 +183,18 @@ def _refuse_unsupported(exchange: Exchange) -> None:
         raise Refusal(501, "queue_service", "Queue services are not supported: call the service.")
     if exchange.headers.get("upgrade", "").lower() == "websocket":
         raise Refusal(501, "websocket", "WebSocket is not supported.", close=True)
+
+
+def _demand_path(gate: Gate, path: bytes) -> None:
+    """Refuse what clients have no business with in this engine.
+
+    Raises:
+        Refusal: it is no path for them.
+    """
+    allowed = gate.route.paths
+    if allowed and path.decode("latin-1") not in allowed:
+        message = f"The engine of [{gate.route.name}] is called at {', '.join(allowed)}."
+        raise Refusal(404, "path_not_served", message)
 
 
 def _lists_models(exchange: Exchange, path: bytes) -> bool:

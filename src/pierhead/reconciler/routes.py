@@ -214,6 +214,7 @@ class RouteBook:
             created=service.created,
             timeout=service.current.request_timeout,
             open=service.registration.open,
+            paths=tuple(sorted(frozenset[str]().union(*(engine.paths for engine in usual)))),
             listed=service.current.template.routed == "openai",
         )
 

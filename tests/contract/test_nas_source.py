@@ -15,15 +15,17 @@ from builders import FakeClock
 from nfs_server import NfsServer, nfs_server
 from pierhead.core.connections import Account, Connection, Keys
 from pierhead.core.launch import Files
+from pierhead.core.manifest import Entry
 from pierhead.core.mounts import FolderSource, NasSource
 from pierhead.core.services import Hold
 from pierhead.core.templates import Template
 from pierhead.sources import connected, nas
 from pierhead.sources.connected import HANGS, QUIET, RETRY_AFTER, SILENT, Connected, Ways
 from pierhead.sources.download import Options
+from pierhead.sources.fetching import Deaf, Heard
 from pierhead.sources.glances import Glances
 from pierhead.sources.nfs import WHOLE_FILES, NfsRemote
-from pierhead.sources.remote import Denied, Flaky, Missing, Rejected
+from pierhead.sources.remote import Changed, Denied, Flaky, Missing, Rejected
 from pierhead.sources.snapshots import Snapshots
 from pierhead.sources.weights import Places, Weights
 
@@ -152,7 +154,14 @@ def test_a_mount_that_fails_tells_why(tmp_path: Path, monkeypatch: pytest.Monkey
 class Harness:
     """Weights over connections, with a clock of their own."""
 
-    def __init__(self, folder: Path, account: Account | None, *, mount: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        account: Account | None,
+        *,
+        mount: bool = False,
+        heard: Heard | None = None,
+    ) -> None:
         self.clock = FakeClock()
         self.account = account
         self.woken = asyncio.Event()
@@ -164,6 +173,7 @@ class Harness:
             whole_files=Snapshots(cache, self.clock, options),
             mounts=folder / "mounts",
             mount=mount,
+            heard=heard or Deaf(),
         )
         remote = Connected(ways, self.clock, self.woken.set)
         places = Places(folder / "cache", folder / "models", {})
@@ -458,3 +468,46 @@ def test_an_end_that_nobody_foresaw_is_told_and_tried_again(
 
     asyncio.run(go())
     wait_until(lambda: logged == [ZeroDivisionError], "it is logged")
+
+
+def test_a_fetch_says_its_size_when_it_begins_and_what_came_when_it_ends(
+    server: NfsServer, tmp_path: Path
+) -> None:
+    class Ears:
+        def __init__(self) -> None:
+            self.bytes, self.ends = 0, list[tuple[str, bool]]()
+
+        def fetching(self, kind: str, count: int) -> None:
+            assert kind == "nas"
+            self.bytes += count
+
+        def fetched(self, kind: str, seconds: float, *, failed: bool) -> None:
+            assert seconds >= 0
+            self.ends.append((kind, failed))
+
+    async def go() -> None:
+        ears = Ears()
+        harness = Harness(tmp_path, account_of(server), heard=ears)
+        files = await harness.files()
+        (note,) = files.notices
+        assert note.reason == "WeightsFetched"
+        assert not note.warning
+        assert note.message.startswith(f"{source('/models/llama')}: 2.9 MiB came in 0.0 s")
+        assert (ears.bytes, ears.ends) == (files.bytes + len("odd"), [("nas", False)])
+        again = Harness(tmp_path, account_of(server), heard=ears)
+        assert (await again.files()).notices == (), "all was there"
+        assert len(ears.ends) == 1
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("more", [1, 4, 100_000, 2_000_000])
+def test_what_grows_while_it_is_read_is_not_taken(server: NfsServer, more: int) -> None:
+    remote = NfsRemote(account_of(server).connection, source("/models/llama"))
+    listed = Entry("model.gguf", len(BIG) - more)  # as it was when it was listed
+    assert b"".join(remote.read(listed, 0, 100)) == BIG[:100], "a header is read all the same"
+    got = 0
+    with pytest.raises(Changed, match="grows while it is read"):
+        for piece in remote.read(listed, 0, listed.size):
+            got += len(piece)
+    assert got < listed.size, "so that it never counts as whole"

@@ -213,6 +213,14 @@ def test_an_engine_that_makes_the_precision_itself_gets_the_weights_as_they_lie(
     assert "makes int8 of the weights, which are fp16" in found.why
 
 
+@pytest.mark.parametrize("resources", [GPU, Resources(gpu_memory=GIB)])
+def test_a_part_of_a_gpu_is_a_gpu_to_the_engine_that_makes_int8_there(resources: Resources) -> None:
+    here = {"transformers": ALL["transformers"]}
+    found = chosen(choose(spec(precision="int8", resources=resources), tensors("F16"), BARE | here))
+    assert found.engine == "transformers"
+    assert "makes int8 of the weights" in found.why
+
+
 def test_what_an_older_release_stored_runs_on_as_it_did() -> None:
     """It named llama.cpp itself, converted nothing, and computed on the CPU whatever was asked for."""
     stored = spec("llama_cpp", "int8", resources=GPU)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pierhead.setting_values import amount
 from pierhead.settings import BadSetting, Settings, environment_name, split_address, url_of
 
 
@@ -163,3 +164,29 @@ def test_addresses():
     settings = Settings(gateway_listen="0.0.0.0:1", advertise="https://llm.example.com/")
     assert settings.gateway_endpoint == "https://llm.example.com"
     assert (settings.ports.start, settings.ports[-1]) == (21000, 28999)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("200GiB", 200 << 30),
+        ("1.5Ti", 3 << 39),
+        ("500M", 500 << 20),
+        ("20 gb", 20 << 30),
+        ("1000000", 1000000),
+        ("0", 0),
+    ],
+)
+def test_amounts_are_written_as_people_do(tmp_path: Path, text: str, count: int):
+    settings = load(tmp_path, f'[cache]\nlimit = "{text}"\n')
+    assert settings.cache_limit == count
+    shown = {row.name: row.value for row in settings.explain()}
+    assert amount(shown["cache.limit"]) == count
+
+
+def test_an_amount_may_be_a_number_and_nothing_else(tmp_path: Path):
+    assert load(tmp_path, "[cache]\nkeep_free = 4096\n").cache_keep_free == 4096
+    assert {row.name: row.value for row in load(tmp_path).explain()}["cache.keep_free"] == "10GiB"
+    for wrong in ('"much"', '"-1"', "true"):
+        with pytest.raises(BadSetting, match="amount such as 200GiB"):
+            load(tmp_path, f"[cache]\nlimit = {wrong}\n")

@@ -44,6 +44,7 @@ loads = st.builds(
     context=st.integers(1, 1 << 18),
     slots=st.integers(1, 256),
     precision=st.sampled_from(["fp16", "int8", "q4", ""]),
+    on_cpu=st.booleans(),
 )
 places = st.lists(
     st.builds(
@@ -90,6 +91,26 @@ def test_the_cache_is_exact() -> None:
     found = estimate(uneven, Load("llama_cpp", 256, 2))
     assert found is not None
     assert found.kv_cache == 2 * 256 * 2 * 12 * 256
+
+
+@pytest.mark.parametrize(
+    ("shape", "factor"),
+    [
+        (LLAMA_7B, 2),
+        (replace(LLAMA_7B, weights={"BF16": 13 * GIB}), 2),
+        (replace(LLAMA_7B, weights={"F32": 26 * GIB}), 1),
+        (replace(LLAMA_7B, weights={"I8": 7 * GIB}), 1),
+    ],
+)
+def test_on_a_cpu_transformers_widens_what_has_two_bytes(shape: Shape, factor: int) -> None:
+    load = replace(LOAD, engine="transformers")
+    there, here = estimate(shape, load), estimate(shape, replace(load, on_cpu=True))
+    assert there is not None
+    assert here is not None
+    assert (here.weights, here.kv_cache) == (there.weights * factor, there.kv_cache * 2)
+    for engine in ("llama_cpp", "vllm"):
+        load = replace(LOAD, engine=engine)
+        assert estimate(shape, replace(load, on_cpu=True)) == estimate(shape, load)
 
 
 @given(shapes, loads, st.integers(1, 1 << 18), st.integers(1, 64))

@@ -51,6 +51,7 @@ from pierhead.sources.conversions import Conversions
 from pierhead.sources.environments import Environments, Options
 from pierhead.sources.folders import Folders
 from pierhead.sources.model_shapes import ModelShapes, Where, connected_place
+from pierhead.sources.snapshot import states
 from pierhead.sources.weights import Places, Weights
 from pierhead.store import keys
 from pierhead.store import services as rows
@@ -299,8 +300,8 @@ def _inside(hub: Hub) -> Inside:
     async def metrics() -> tuple[bytes, str]:
         now = time.time()
         found = await hub.db.read(rows.everything)
-        cache = snapshots(hub.settings)
-        hub.figures.weights.show(hub.weights.running(), await asyncio.to_thread(cache.states))
+        held = states(await asyncio.to_thread(snapshots(hub.settings).all))
+        hub.figures.weights.show(hub.weights.running(), held)
         hub.figures.show(
             services=Counter(verdict(service, seen, now).status for service, seen in found),
             replicas=Counter(replica.state for replica in hub.runtime.observe()),

@@ -163,7 +163,7 @@ def _precision_problem(template: Template, shape: Shape, able: Capabilities) -> 
         return ""
     if shape.format == "gguf" and template.precision in _CONVERSIONS:
         return ""
-    if found == "fp16" and template.precision in able.made(gpu=template.resources.gpu > 0):
+    if found == "fp16" and template.precision in able.made(gpu=_on_gpu(template)):
         return ""
     return f"it cannot make {template.precision} of weights that are {found}"
 
@@ -239,7 +239,7 @@ def _made(template: Template, shape: Shape, convert: Conversion, offer: Offer) -
         return (
             f" The weights are {found} and are converted to {template.precision} ({convert}) first."
         )
-    makes = offer.capabilities.made(gpu=template.resources.gpu > 0)
+    makes = offer.capabilities.made(gpu=_on_gpu(template))
     if template.engine == AUTO and differs(template, shape) and makes:
         return (
             f" It makes {template.precision} of the weights, which are {found}, as it loads them."

@@ -29,7 +29,7 @@ def renamed(body: bytes, known: Collection[str], name: str) -> bytes:
     try:
         coding = json.detect_encoding(body)
         text = body.decode(coding, "surrogatepass")
-        found = [span for span in _models(text) if span[0] in known]
+        found = [span for span in _models(text) if span[0] in known and span[0] != name]
     except (ValueError, RecursionError, IndexError):
         return body  # what is wrong with it is the engine's to say
     for _asked, start, end in reversed(found):

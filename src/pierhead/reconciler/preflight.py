@@ -135,9 +135,9 @@ def as_served(template: Template, engine: str, able: Capabilities) -> Template:
 def fit_of(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Load, Fit | None]:
     """The template's load, and the answer to it."""
     resources = template.resources
-    limit = resources.memory if resources.devices <= 0 else None
-    load = Load(template.engine, template.context, template.slots, template.precision)
-    places = rooms(nodes, resources.gpu, resources.gpu_memory)
+    on_cpu = resources.devices <= 0
+    limit = resources.memory if on_cpu else None
+    load = Load(template.engine, template.context, template.slots, template.precision, on_cpu)
     places = rooms(nodes, resources.gpu, resources.gpu_memory)
     return load, fits(shape, load, places, limit)
 

@@ -47,9 +47,9 @@ class Options:
     chance: random.Random = field(default_factory=random.Random, compare=False)
 
     def part_of(self, size: int) -> int:
-        """Bytes of a part of a file of `size` bytes; at least two parts for each connection."""
+        """Bytes of a part of a file of `size` bytes; at least a dozen parts."""
         # Each part is a request and a checkpoint: few large ones cost both sides less.
-        most = size // (2 * self.connections * self.part_bytes)
+        most = size // (12 * self.part_bytes)
         return self.part_bytes * (4 if most >= 4 else 2 if most >= 2 else 1)
 
 

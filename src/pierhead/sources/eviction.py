@@ -111,11 +111,11 @@ class Eviction:
             self._snapshots.release_others(self._users(), before=before)
 
     def _evict(self, wanted: int) -> None:
-        found = sorted(self._snapshots.all(), key=lambda each: each.used)
-        left = list(found)
-        for each in found:
-            if each.users or not each.ready:
-                continue
+        left = self._snapshots.all()
+        unused = sorted((e for e in left if e.ready and not e.users), key=lambda each: each.used)
+        if wanted > self._free() + sum(each.bytes for each in unused):
+            return  # it will not fit, whatever goes: nothing is given up for it
+        for each in unused:
             lacking, why = self._lacking(left, wanted)
             if not lacking:
                 return
@@ -124,8 +124,10 @@ class Eviction:
 
     def _lacking(self, found: Sequence[Snapshot], wanted: int) -> tuple[int, str]:
         # The disk is asked each time: snapshots may share files.
-        free = self._room.free(_existing(self._folder))
-        return self._room.lacking(sum(each.bytes for each in found), wanted, free)
+        return self._room.lacking(sum(each.bytes for each in found), wanted, self._free())
+
+    def _free(self) -> int:
+        return self._room.free(_existing(self._folder))
 
     def _remove(self, each: Snapshot, why: str) -> bool:
         try:

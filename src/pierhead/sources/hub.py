@@ -25,7 +25,8 @@ from pierhead.sources.remote import Changed, Denied, Flaky, Missing, Rejected, R
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _GOOD = frozenset({200, 206})
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)")
+_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.A)
+_SIZE = re.compile(r"\d{1,19}", re.A)
 #: Bytes of a file that may come whole where a part was asked for: small ones are not kept in ranges.
 _SMALL = 16 * 1024 * 1024
 
@@ -159,7 +160,7 @@ class HubFolder:
         told = _RANGE.fullmatch(answer.headers.get("content-range", ""))
         whole = answer.status == 200
         size = answer.headers.get("content-length", "") if whole else told and told[2]
-        if size and size.isdigit() and int(size) != file.size:
+        if size and _SIZE.fullmatch(size) and int(size) != file.size:
             raise Changed(self.name, f"{file.key} has another size than was listed")
         if whole and (file.size <= _SMALL or start == 0):
             return start

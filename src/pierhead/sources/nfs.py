@@ -72,18 +72,19 @@ class NfsRemote:
             raise Rejected(self.name, "a file's name has a question mark: libnfs cannot read it")
         url = self._export.url(f"{self._path}{entry.key}")
         skip, left = start, length
-        for piece in self._output([_tool("nfs-cat"), url]):
+        pieces = self._output([_tool("nfs-cat"), url])
+        for piece in pieces:
             dropped = min(skip, len(piece))
-            useful = piece[skip : skip + left]
-            skip = max(0, skip - len(piece))
-            left -= len(useful)
+            useful = piece[dropped : dropped + left]
+            skip, left = skip - dropped, left - len(useful)
+            # What ends where the file does is only given when nothing follows.
+            last = not left and start + length >= entry.size
+            if last and (len(piece) > dropped + len(useful) or next(pieces, b"")):
+                raise Changed(self.name, f"{entry.key} grows while it is read")
             if useful:
                 yield useful
-            if not left and start + length < entry.size:
+            if not left:
                 return
-            # The last range is read to the file's end, to see that this is where it was.
-            if len(piece) > len(useful) + dropped:
-                raise Changed(self.name, f"{entry.key} grows while it is read")
 
     def crc64(self, entry: Entry) -> int | None:
         """NFS tells none."""

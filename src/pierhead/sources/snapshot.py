@@ -1,7 +1,7 @@
 """One snapshot of the cache as it lies on the disk: what it is of, whether it is whole, who keeps it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,3 +100,12 @@ def below(origin: Path) -> Iterator[Snapshot]:
         found = read(folder)
         if found is not None:
             yield found
+
+
+def states(found: Iterable[Snapshot]) -> dict[str, int]:
+    """Bytes of those that are `used`, `unused` and `unfinished`."""
+    total = {"used": 0, "unused": 0, "unfinished": 0}
+    for each in found:
+        state = "unfinished" if not each.ready else "used" if each.users else "unused"
+        total[state] += each.bytes
+    return total

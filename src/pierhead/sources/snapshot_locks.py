@@ -87,6 +87,15 @@ class Noted:
         self._tell(progress)
 
 
+def progress_of(folder: Path) -> tuple[Progress, bool]:
+    """(how far a snapshot was told to be last, whether somebody works on it at the moment)."""
+    try:
+        with at_once(folder):
+            return _noted(folder), False
+    except Busy:
+        return _noted(folder), True
+
+
 def _noted(folder: Path) -> Progress:
     """What the one that fetches told last."""
     try:

@@ -31,10 +31,6 @@ from pierhead.sources.snapshot_care import Damage
 from pierhead.sources.snapshot_locks import Busy, Noted, at_once, disk, locked
 
 
-def no_room(_bytes: int) -> None:
-    """Makes no room."""
-
-
 class Snapshots:
     """All snapshots below one folder; everything blocks."""
 
@@ -44,7 +40,7 @@ class Snapshots:
         clock: Clock,
         options: Options | None = None,
         converted: Path | None = None,
-        make_room: Callable[[int], None] = no_room,
+        make_room: Callable[[int], None] = lambda _bytes: None,
     ) -> None:
         """`converted`: the folder of conversions, which are cared for in the same way.
 
@@ -193,14 +189,6 @@ class Snapshots:
             origins.append(self._converted)
         return [found for origin in origins for found in below(origin)]
 
-    def states(self) -> dict[str, int]:
-        """Bytes of those that are `used`, `unused` and `unfinished`."""
-        found = {"used": 0, "unused": 0, "unfinished": 0}
-        for each in self.all():
-            state = "unfinished" if not each.ready else "used" if each.users else "unused"
-            found[state] += each.bytes
-        return found
-
     def at(self, folder: Path) -> Snapshot | None:
         """The one in this folder; None when there is none."""
         return read(folder)
@@ -259,10 +247,13 @@ class Snapshots:
                 self._make(folder, remote, snapshot.manifest, (tell, stopped))
         return bad
 
-    def prune(self, limit: int, *, unfinished_before: float = 0.0) -> list[Snapshot]:
+    def prune(
+        self, limit: int, *, unfinished_before: float = 0.0, dry_run: bool = False
+    ) -> list[Snapshot]:
         """Remove unused snapshots, longest unused first, until all take `limit` bytes at most.
 
         Fetches that did not end are removed, too, where nothing was written since `unfinished_before`.
+        With `dry_run`, nothing is: what would be is given.
         """
         found = sorted(self.all(), key=lambda each: each.used)
         total = sum(each.bytes for each in found)
@@ -271,8 +262,11 @@ class Snapshots:
             stale = not each.ready and each.used < unfinished_before
             if not stale and (total <= limit or not each.ready):
                 continue
+            if dry_run and each.users:
+                continue
             with suppress(InUse):
-                self.remove(each)
+                if not dry_run:
+                    self.remove(each)
                 total -= each.bytes
                 removed.append(each)
         return removed

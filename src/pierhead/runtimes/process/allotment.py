@@ -50,7 +50,8 @@ class Allotment:
             now = self._clock()
             if self._looked is None or not 0.0 <= now - self._looked < fresh:
                 self._found = await asyncio.to_thread(self._look)
-                self._looked = now
+                # Now, not before: a driver that hangs would be asked anew by all who waited.
+                self._looked = self._clock()
             return self._found
 
     async def get_ready(self, workload: Workload) -> None:
@@ -64,6 +65,8 @@ class Allotment:
         Raises:
             Occupied: too few are free now; who waits is hinted when some are released.
         """
+        if workload.template.resources.devices <= 0:
+            return Devices()
         replicas = list(everyone)
         kept = next((one.last_devices for one in replicas if one.intent.id == asking), None)
         taken = {name: one for name, one in _taken(replicas).items() if name != asking}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builders import FakeClock, a_service, a_version
-from pierhead.bootstrap.upkeep import users, versions
+from pierhead.bootstrap.upkeep import users
 from pierhead.core.errors import Unavailable
 from pierhead.core.mounts import S3Source
 from pierhead.core.services import Service, Wanted
@@ -121,6 +121,20 @@ def test_without_a_database_marks_count(world: World) -> None:
     world.eviction(limit=1).make_room(0)
     assert world.gone() == [free.id]
     assert world.cache().find(kept.id).users
+
+
+def test_a_disk_that_fails_is_one_sentence_and_ends_no_task_of_the_hub(world: World) -> None:
+    made = world.fetched(1, "s3://b/gone/")
+    lock = made.folder.with_name(f"{made.folder.name}.lock")
+    lock.unlink()
+    lock.mkdir()
+    eviction = world.eviction(limit=1)
+    with pytest.raises(Unavailable, match="Is a directory"):
+        eviction.make_room(0)
+    world.clock.advance(HOUR + 1)
+    with pytest.raises(Unavailable, match="Is a directory"):
+        eviction.tidy()
+    assert world.gone() == []
 
 
 def test_a_user_that_comes_while_users_are_read_stays(world: World) -> None:

@@ -20,7 +20,7 @@ from pierhead.bootstrap.database import migrate
 from pierhead.bootstrap.dialects import dialects
 from pierhead.bootstrap.engines import engines
 from pierhead.bootstrap.memory import give_back_large_blocks
-from pierhead.bootstrap.storage import accounts, connected, snapshots
+from pierhead.bootstrap.storage import accounts, connected, ready_for_oss, snapshots
 from pierhead.bootstrap.supervisor import only_one
 from pierhead.bootstrap.upkeep import eviction
 from pierhead.core.errors import Unavailable
@@ -118,12 +118,14 @@ async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[H
     try:
         await db.write(keys.put_filed, credentials.key, time.time())
         hub = await _assemble(settings, credentials, db, figures)
+        warming = asyncio.create_task(ready_for_oss(db, settings.resync_seconds))
         try:
             await _first_start(hub)
             await hub.reconciler.start()
             await hub.survey.start()
             yield hub
         finally:
+            warming.cancel()
             await hub.survey.close()
             hub.environments.close()
             await hub.reconciler.close()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from pierhead.bootstrap.secret_files import storage_key
 from pierhead.core.connections import Account, public
@@ -14,7 +15,9 @@ from pierhead.settings import Settings
 from pierhead.sources.connected import Connected, Heard, Ways
 from pierhead.sources.download import Options
 from pierhead.sources.nfs import WHOLE_FILES
+from pierhead.sources.oss import sdk
 from pierhead.sources.snapshots import CONVERTED, Snapshots
+from pierhead.store import connections as rows
 from pierhead.store.db import Database
 
 _PATIENCE = 30.0  #: seconds that the database gets
@@ -74,6 +77,21 @@ def connected(
         heard=heard,
     )
     return Connected(ways, time.time, came)
+
+
+async def ready_for_oss(db: Database, pause: float) -> None:
+    """Load the vendor's SDK (a second) as soon as a connection to OSS is kept, while nobody waits for it.
+
+    `pause`: seconds between two looks for such a connection.
+    """
+    while True:
+        with suppress(Unavailable):  # the next look finds it
+            kept = await db.read(rows.everything)
+            if any(connection.kind == "oss" for connection in kept):
+                break
+        await asyncio.sleep(pause)
+    with suppress(Unavailable):  # it is not installed: whoever needs it is told so
+        await asyncio.to_thread(sdk)
 
 
 def snapshots(settings: Settings) -> Snapshots:

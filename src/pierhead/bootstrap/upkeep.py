@@ -4,8 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from sqlalchemy import Connection
-
 from pierhead import telemetry
 from pierhead.bootstrap.storage import REMOTE, snapshots
 from pierhead.core.errors import Unavailable
@@ -22,18 +20,6 @@ from pierhead.store.db import Database
 log = telemetry.logger("pierhead.weights")
 
 _PATIENCE = 30.0  #: seconds that the database gets
-
-
-def versions(tx: Connection) -> list[Version]:
-    """What services serve or want to serve: each one's current version, and older ones that still run."""
-    found: list[Version] = []
-    for service, seen in rows.everything(tx):
-        found.append(service.current)
-        for rollout in {replica.rollout for replica in seen.replicas} - {service.rollout}:
-            older = rows.version(tx, service.id, int(rollout.partition(".")[0]))
-            if older is not None:
-                found.append(older)
-    return found
 
 
 def users(settings: Settings, cache: Snapshots, wanted: Iterable[Version]) -> list[str]:
@@ -57,7 +43,7 @@ def eviction(
     cache, loop = snapshots(settings), asyncio.get_running_loop()
 
     def now() -> Sequence[str]:
-        reading = asyncio.run_coroutine_threadsafe(db.read(versions), loop)
+        reading = asyncio.run_coroutine_threadsafe(db.read(rows.versions), loop)
         try:
             wanted = reading.result(_PATIENCE)
         except TimeoutError as error:

@@ -157,9 +157,9 @@ def prune(
 
     settings = Settings.load({"data_dir": data_dir})
     cache = snapshots(settings)
-    most = _bytes(limit)
-    cache.release_others(_named(settings, cache), before=time.time())
-    removed = cache.prune(most, unfinished_before=time.time() - _DAY, dry_run=dry_run)
+    most, now = _bytes(limit), time.time()  # before it is read who uses what: see release_others
+    cache.release_others(_named(settings, cache), before=now)
+    removed = cache.prune(most, unfinished_before=now - _DAY, dry_run=dry_run)
     if as_json:
         emit([_document(each) for each in removed])
         return
@@ -176,9 +176,10 @@ def _chosen(cache: "Snapshots", ids: list[str] | None) -> "Iterator[Snapshot]":
 
 def _named(settings: Settings, cache: "Snapshots") -> list[str]:
     """Those that the services of this platform keep snapshots for."""
-    from pierhead.bootstrap.upkeep import users, versions
+    from pierhead.bootstrap.upkeep import users
+    from pierhead.store import services
 
-    return users(settings, cache, _read(settings, versions))
+    return users(settings, cache, _read(settings, services.versions))
 
 
 def _remote(settings: Settings, snapshot: "Snapshot") -> "Opened":

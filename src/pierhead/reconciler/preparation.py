@@ -282,11 +282,5 @@ def _variable(name: str) -> str:
 
 
 def _environments_in_use(tx: Connection) -> frozenset[Environment]:
-    """Of every service's current version, and of older ones that still run."""
-    found: set[Environment | None] = set()
-    for service, seen in rows.everything(tx):
-        found.add(service.current.template.environment)
-        for rollout in {replica.rollout for replica in seen.replicas} - {service.rollout}:
-            older = rows.version(tx, service.id, int(rollout.partition(".")[0]))
-            found.add(older.template.environment if older is not None else None)
+    found = (version.template.environment for version in rows.versions(tx))
     return frozenset(environment for environment in found if environment is not None)

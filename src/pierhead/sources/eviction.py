@@ -14,6 +14,7 @@ from pierhead.core.errors import InUse, Unavailable
 from pierhead.core.ids import Clock
 from pierhead.core.resources import human_bytes
 from pierhead.sources.snapshot import Snapshot
+from pierhead.sources.snapshot_locks import disk
 from pierhead.sources.snapshots import Snapshots
 
 _DAY = 86400.0
@@ -84,9 +85,10 @@ class Eviction:
         Raises:
             Unavailable: the cache cannot be read or written.
         """
-        if self._lacking(self._snapshots.all(), wanted)[0]:
-            self._release()
-            self._evict(wanted)
+        with disk(self._folder):
+            if self._lacking(self._snapshots.all(), wanted)[0]:
+                self._release()
+                self._evict(wanted)
 
     def tidy(self) -> None:
         """The same without a cause, and fetches that did not end go a day later; once an hour.
@@ -98,11 +100,12 @@ class Eviction:
         if now - self._tidied < _TIDY:
             return
         self._tidied = now
-        self._release()
-        for each in self._snapshots.all():
-            if not each.ready and each.used < now - _DAY:
-                self._remove(each, "its fetch did not end within a day")
-        self._evict(0)
+        with disk(self._folder):
+            self._release()
+            for each in self._snapshots.all():
+                if not each.ready and each.used < now - _DAY:
+                    self._remove(each, "its fetch did not end within a day")
+            self._evict(0)
 
     def _release(self) -> None:
         before = self._clock()

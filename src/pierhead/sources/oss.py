@@ -116,7 +116,7 @@ class OssFolder:
         self._http = Http(egress)
         self._clock = clock
         self._signer = _Signer(keys)
-        self._sdk = _sdk()
+        self._sdk = sdk()
         self._client = self._connected()
         self._sums: dict[str, int | None] = {}
 
@@ -367,7 +367,12 @@ class _Reply:
         self._answer.close()
 
 
-def _sdk() -> Any:
+def sdk() -> Any:
+    """The vendor's SDK; its first import takes a second.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
     try:
         return import_module("alibabacloud_oss_v2")
     except ModuleNotFoundError as error:

@@ -22,6 +22,7 @@ from bench.figures import Figure, figure
 from bench.platforms import free_address, stop
 from bench.processes import MB, until
 from bench.rounds import rounds
+from pierhead.bootstrap.memory import give_back_large_blocks
 from pierhead.core.connections import Account, Connection, Keys
 from pierhead.core.mounts import S3Source
 from pierhead.sources.openers import opened
@@ -46,6 +47,7 @@ class _Spent:
 
 def measure(folder: Path) -> list[Figure]:
     """One fetch of each client per round; ours first in every second one."""
+    give_back_large_blocks()  # as the hub does at its start
     programs = _installed(folder)
     with _serving(programs / "weed", folder) as endpoint:
         rclone = _Rclone(programs / "rclone", folder, endpoint)

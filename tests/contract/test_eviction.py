@@ -217,7 +217,7 @@ def test_a_snapshot_is_kept_as_long_as_a_service_names_its_source(
     found: Service | None = change(a_service(current=a_version(source=SOURCE)))
     if found is not None:
         db.run(engine, services.add, found)
-    wanted = db.run(engine, versions)
+    wanted = db.run(engine, services.versions)
     engine.dispose()
     cache = Snapshots(tmp_path / "remote", FakeClock(1.0), options())
     assert {user for user in users(settings, cache, wanted) if "s3" in user} == named

@@ -34,6 +34,7 @@ from pierhead.sources import nas
 from pierhead.sources.gguf_header import gguf_header
 from pierhead.sources.header_window import BadHeader, HeaderFile, local_file
 from pierhead.sources.headers import describe
+from pierhead.sources.model_files import lying
 from pierhead.sources.model_shapes import FAR
 from pierhead.sources.package import PackageFetch
 from pierhead.sources.remote import Denied
@@ -279,6 +280,22 @@ def test_words_of_a_config_that_are_something_else_do_no_harm(field: str, tmp_pa
         assert describe(tmp_path) is not None
 
 
+HALF_A_CHARACTER = "\ud800\n\x1b[31m" * 30
+
+
+@pytest.mark.parametrize("field", ["architectures", "model_type"])
+def test_the_name_of_an_architecture_can_be_stored_and_shown(field: str, tmp_path: Path) -> None:
+    """It goes into events and rows: what no database holds would fail each pass over its service."""
+    value = [HALF_A_CHARACTER] if field == "architectures" else HALF_A_CHARACTER
+    (tmp_path / "config.json").write_text(json.dumps({field: value, "num_hidden_layers": 1}))
+    shape, told = shape_at(tmp_path), describe(tmp_path)
+    assert shape is not None
+    assert told is not None
+    for name, most in ((shape.architecture, 64), (told.architecture or "", 255)):
+        assert 0 < len(name) <= most
+        assert name.isprintable(), ascii(name)
+
+
 # ---- what lies in a folder besides files -------------------------------------------------------------
 
 
@@ -300,6 +317,30 @@ def looped(path: Path) -> None:
 
 def folder(path: Path) -> None:
     path.mkdir()
+
+
+@pytest.mark.parametrize("raw", [b"m\xff.gguf", b"m\xff\n-00001-of-00002.gguf"])
+def test_the_name_of_a_model_that_is_no_text_is_told_in_text(raw: bytes, tmp_path: Path) -> None:
+    """What no database holds would fail each pass over its service."""
+    file = tmp_path / os.fsdecode(raw)
+    file.write_bytes(b"GGUF")
+    weights = Weights(Places(tmp_path / "cache", tmp_path / "models", {}), time.time, print)
+    for path in (tmp_path, file):
+        held = weights.ensure(Template(name="bare", engine="llama_cpp"), FolderSource(str(path)))
+        assert isinstance(held, Hold), held
+        assert held.reason == "WeightsUnreadable"
+        if path == tmp_path:  # nobody can name the file itself through an API
+            held.message.encode()
+            assert held.message.isprintable(), ascii(held.message)
+
+
+def test_names_that_speak_of_very_many_parts_cost_no_time(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    for number in range(300):
+        (tmp_path / f"m{number}-00001-of-99999.safetensors").touch()
+    hold = soon(lambda: lying(tmp_path, any_content=False), within=5.0)
+    assert isinstance(hold, Hold)
+    assert hold.reason == "WeightsIncomplete"
 
 
 ODD = [pipe, listener, zeros, looped, folder]

@@ -274,7 +274,11 @@ def test_a_hub_is_added_and_tried(hub: HubDouble, tmp_path: Path) -> None:
     hub.token = "hf_secret"
     where = ("--endpoint", f"{hub.url}/", "--allow-private")
     code, output = cli(tmp_path, "add", "hf", "mine", *where, "--token-stdin", given="hf_secret\n")
-    assert (code, output) == (0, "hf:// is served by the storage connection mine now.\n")
+    assert code == 0, output
+    assert output.splitlines() == [
+        "hf:// is served by the storage connection mine now.",
+        "Try it: pierhead storage test mine hf://ORG/NAME",
+    ]
     code, output = cli(tmp_path, "test", "mine", URI)
     assert code == 0, output
     assert "model.gguf" in output and f"{URI}: 2 files" in output

@@ -150,6 +150,32 @@ def test_pickled_weights_are_refused_with_what_to_do(tmp_path: Path) -> None:
     assert "convert them to safetensors" in said.out
 
 
+def test_without_the_weights_it_says_whose_figures_these_are(tmp_path: Path) -> None:
+    said = plan(tmp_path, app("llama_7b_int8"))
+    assert "int8 wanted, the weights are not seen yet" in said.out
+    assert "so these are the figures of the family [llama_7b]" in said.out
+    operators(tmp_path, "llama_7b_int8", "llama_7b_int8")
+    said = plan(tmp_path, app("llama_7b_int8"))
+    assert "figures of the family" not in said.out
+    assert not plan(tmp_path, app("llama_7b_int8"), "--json").document["guessed"]
+
+
+@pytest.mark.parametrize("metadata", [{"gpu": 99}, {"memory": 999_999_999}])
+def test_what_no_machine_has_is_said_with_exit_code_1(
+    tmp_path: Path, metadata: dict[str, int]
+) -> None:
+    """Law: what would be held as a service is held here."""
+    document = {
+        "metadata": {"name": "chat", "instance": 1, "cpu": 1, "memory": 100, **metadata},
+        "containers": [{"script": "python -m http.server"}],
+    }
+    said = plan(tmp_path, document)
+    assert said.code == 1
+    reason = "Unschedulable" if "gpu" in metadata else "InsufficientResources"
+    assert f"{reason}: No node" in said.out
+    assert "wanted, " in said.out
+
+
 # ---- registered templates ------------------------------------------------------------------------
 
 

@@ -216,7 +216,9 @@ def test_an_engine_that_makes_the_precision_itself_gets_the_weights_as_they_lie(
 @pytest.mark.parametrize("resources", [GPU, Resources(gpu_memory=GIB)])
 def test_a_part_of_a_gpu_is_a_gpu_to_the_engine_that_makes_int8_there(resources: Resources) -> None:
     here = {"transformers": ALL["transformers"]}
-    found = chosen(choose(spec(precision="int8", resources=resources), tensors("F16"), BARE | here))
+    found = chosen(
+        choose(spec(precision="int8", resources=resources), tensors("F16"), {**BARE, **here})
+    )
     assert found.engine == "transformers"
     assert "makes int8 of the weights" in found.why
 
@@ -227,3 +229,12 @@ def test_what_an_older_release_stored_runs_on_as_it_did() -> None:
     found = chosen(choose(stored, gguf("F16"), BARE))
     assert (found.engine, found.convert) == ("llama_cpp", "")
     assert chosen(choose(spec("llama_cpp", "q4"), gguf("F16"), BARE)).engine == "llama_cpp"
+
+
+def test_a_setting_that_names_no_program_is_what_has_to_be_mended() -> None:
+    programs = Programs(llama_server="/no/such")
+    here = offers(registry("py", programs), programs, lambda _program: None)
+    found = held(choose(spec(), gguf("F16"), here))
+    assert found.message.endswith(
+        "what works: correct the setting engines.llama_server, or leave it out for the embedded engine."
+    )

@@ -39,6 +39,10 @@ def test_a_path_is_taken(text: str, path: str) -> None:
             "/a/../b",
             "/a/.",
             "/a\0b",
+            "/a\nb",
+            "/a\x1b[2Jb",
+            "/a\u202eb",
+            "/a\ud800b",
             "/x" * 600,
         ),
     ],
@@ -48,7 +52,7 @@ def test_a_path_is_refused_by_the_fields_name(text: str) -> None:
         mount_path(text, "storage[0].mount_path")
 
 
-@given(st.text(st.sampled_from("/.ab\0 "), max_size=12))
+@given(st.text(st.sampled_from("/.ab\0\n "), max_size=12))
 def test_what_is_taken_stays_as_it_is(text: str) -> None:
     try:
         path = mount_path(text, "x")

@@ -304,6 +304,11 @@ REPORTED: dict[str, dict[str, Any]] = {
 }
 
 
+def test_an_empty_folder_in_its_usual_form_is_reported_too() -> None:
+    given = document(storage=[{"mount_path": "/m", "empty_dir": {}}])
+    assert "storage[0].empty_dir" in reasons(translate(given))
+
+
 @pytest.mark.parametrize("key", REPORTED)
 def test_keys_without_effect_are_reported_by_name(key: str) -> None:
     assert key in reasons(translate(REPORTED[key]))

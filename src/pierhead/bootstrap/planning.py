@@ -15,13 +15,14 @@ from typing import Any
 
 import psutil
 
-from pierhead.bootstrap.engines import engines
+from pierhead.bootstrap.engines import Engines, engines
 from pierhead.bootstrap.storage import accounts, unconnected
-from pierhead.core.choice import Choice, Offer, choose, precision_of
+from pierhead.core.choice import Choice, choose, precision_of
 from pierhead.core.connections import Account
 from pierhead.core.errors import NotFound
-from pierhead.core.families import described
+from pierhead.core.families import FAMILIES, described
 from pierhead.core.mounts import Source
+from pierhead.core.placement import unplaceable
 from pierhead.core.principals import Principal
 from pierhead.core.replicas import Node
 from pierhead.core.services import Hold
@@ -38,6 +39,7 @@ from pierhead.reconciler.selection import loaded_shape
 from pierhead.runtimes.process import hardware
 from pierhead.settings import Settings
 from pierhead.sources.header_window import BadHeader
+from pierhead.sources.listings import NoModel
 from pierhead.sources.model_shapes import ModelShapes, Where, connected_place
 from pierhead.sources.weights import Places
 from pierhead.store.db import Database
@@ -64,6 +66,7 @@ class Answer:
     reason: str  #: "" = it can be served; else one word
     message: str
     choice: Choice | None = None  #: None: a command of one's own, or no engine serves it
+    guessed: bool = False  #: is the shape the family's, since the weights cannot be seen yet?
 
     @property
     def precision(self) -> str:
@@ -144,29 +147,35 @@ def answer(wanted: Asked, settings: Settings) -> Answer:
     Raises:
         Unavailable: the weights' storage does not answer.
     """
-    nodes = [this_machine()]
+    nodes, template = [this_machine()], wanted.template
+    load, _ = fit_of(Shape(), template, nodes)
+    nowhere = unplaceable(template.resources, nodes, template.constraints)
+    if nowhere is not None:
+        return Answer(wanted, None, load, None, nowhere.reason, nowhere.message)
     here = engines(settings)
-    own = here.offers.get(wanted.template.engine)
-    try:
-        shape = asyncio.run(_shape(wanted, settings, known=_was_started(settings)))
-    except BadHeader as problem:
-        load, _ = fit_of(Shape(), wanted.template, nodes)
-        return Answer(wanted, None, load, None, "ModelFileBroken", str(problem))
+    own = here.offers.get(template.engine)
     if own is not None and own.capabilities.needs_command:
-        load, _ = fit_of(Shape(), wanted.template, nodes)
-        return Answer(wanted, shape, load, None, "", _said(wanted, shape, None, ()))
-    return _chosen(wanted, shape, nodes, here.offers, here.wishes)
+        return Answer(wanted, None, load, None, "", _UNKNOWN)
+    try:
+        seen = asyncio.run(_shape(wanted, settings, known=_was_started(settings)))
+    except BadHeader as problem:
+        return Answer(wanted, None, load, None, "ModelFileBroken", str(problem))
+    except NoModel as problem:
+        return Answer(wanted, None, load, None, problem.hold.reason, problem.message)
+    family = FAMILIES.get(template.family)
+    if seen is not None or family is None:
+        return _chosen(wanted, seen, nodes, here)
+    found = _chosen(wanted, family.shape, nodes, here)
+    told = (
+        f"{found.message} The weights cannot be seen from here yet, so these are the figures of the "
+        f"family [{family.name}]; a service waits for weights, and is judged by them."
+    )
+    return replace(found, message=told, guessed=True)
 
 
-def _chosen(
-    wanted: Asked,
-    shape: Shape | None,
-    nodes: list[Node],
-    offers: Mapping[str, Offer],
-    wishes: Mapping[str, str],
-) -> Answer:
-    template, seen = wanted.template, shape or Shape()
-    wish = wishes.get(template.name, "")
+def _chosen(wanted: Asked, shape: Shape | None, nodes: list[Node], here: Engines) -> Answer:
+    template, seen, offers = wanted.template, shape or Shape(), here.offers
+    wish = here.wishes.get(template.name, "")
     choice = mistaken(seen, template) or choose(template, seen, offers, wish=wish)
     if isinstance(choice, Hold):
         load, fit = fit_of(seen, template, nodes)
@@ -215,21 +224,21 @@ async def _shape(wanted: Asked, settings: Settings, *, known: bool) -> Shape | N
 
 
 async def _read(wanted: Asked, where: Where) -> Shape | None:
-    return await asyncio.to_thread(
-        ModelShapes(where, guess=True).shape, wanted.template, wanted.source
-    )
+    return await asyncio.to_thread(ModelShapes(where).shape, wanted.template, wanted.source)
+
+
+#: What is said where there is nothing to reckon with.
+_UNKNOWN = (
+    "Nothing is known of this model's memory: its weights cannot be seen yet, or a command of "
+    "your own serves it. It is started as it is."
+)
 
 
 def _said(wanted: Asked, shape: Shape | None, fit: Fit | None, notices: tuple[Any, ...]) -> str:
     if shape is None or fit is None:
-        return (
-            "Nothing is known of this model's memory: its weights cannot be seen yet, or a command of "
-            "your own serves it. It is started as it is."
-        )
+        return _UNKNOWN
     tail = " ".join(notice.message for notice in notices)
-    now = (
-        f"free memory is enough for {fit.replicas} of {wanted.replicas} replicas now"
-        if fit.replicas < wanted.replicas
-        else f"free memory is enough for all {wanted.replicas} replicas now"
-    )
+    some = f"{fit.replicas} of {wanted.replicas} replicas"
+    every = f"all {wanted.replicas} replicas" if wanted.replicas > 1 else "it"
+    now = f"free memory is enough for {some if fit.replicas < wanted.replicas else every} now"
     return f"It fits on [{fit.node or '-'}]: {described(shape)}; {now}. {tail}".strip()

@@ -126,6 +126,9 @@ def repair(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) -
                 mended = cache.repair(each, remote, _shown, _never)
         report.append({"snapshot": each.id, "damaged": [_damage(one) for one in mended]})
     _tell(report, as_json, "was whole")
+    mended = [row["snapshot"] for row in report if row["damaged"]]
+    if mended and not as_json:
+        print(f"Mended: {', '.join(mended)}.")
 
 
 @app.command()

@@ -19,7 +19,6 @@ import typer
 
 from pierhead.bootstrap.supervisor import answers
 from pierhead.cli.client import NoAccess, read_credentials
-from pierhead.cli.doctor_engines import engine_rows
 from pierhead.cli.options import AsJson, DataDir
 from pierhead.cli.screen import emit, table
 from pierhead.core.resources import GIB, MIB, human_bytes
@@ -71,6 +70,9 @@ def _python(_settings: Settings) -> Iterator[Finding]:
 
 
 def _engines(settings: Settings) -> Iterator[Finding]:
+    # Every verb would pay for the import.
+    from pierhead.cli.doctor_engines import engine_rows
+
     yield from (Finding(*row) for row in engine_rows(settings))
 
 

@@ -89,10 +89,9 @@ def _engine_rows(found: "Answer") -> list[tuple[str, str]]:
     if found.choice is not None:
         rows = [("Engine", found.choice.engine), ("Why", found.choice.why)]
     wanted, there = found.asked.template.precision, found.precision
+    unseen = "not seen yet" if found.guessed else "not known"
     if wanted or there:
-        rows.append(
-            ("Precision", f"{wanted or 'any'} wanted, the weights are {there or 'not known'}")
-        )
+        rows.append(("Precision", f"{wanted or 'any'} wanted, the weights are {there or unseen}"))
     if found.choice is not None and found.choice.convert:
         rows.append(("Conversion", f"to {found.choice.convert}, once, on this machine"))
     return rows
@@ -110,6 +109,7 @@ def _json(found: "Answer") -> dict[str, Any]:
         "engine": found.choice.engine if found.choice is not None else "",
         "why": found.choice.why if found.choice is not None else "",
         "precision": {"wanted": asked.template.precision, "found": found.precision},
+        "guessed": found.guessed,
         "conversion": found.choice.convert if found.choice is not None else "",
         "context": found.load.context,
         "slots": found.load.slots,

@@ -249,7 +249,8 @@ def test(
         return
     table(("FILE", "SIZE"), [(file, human_bytes(size)) for file, size in found[:_SHOWN]])
     more = f", of which the first {_SHOWN} are shown" if len(found) > _SHOWN else ""
-    print(f"{where}: {len(found)} files, {human_bytes(total)}{more}.")
+    count = f"{len(found)} file{'s' * (len(found) != 1)}"
+    print(f"{where}: {count}, {human_bytes(total)}{more}.")
 
 
 @app.command()

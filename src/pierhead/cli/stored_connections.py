@@ -5,11 +5,14 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
-from pierhead.cli.screen import emit
+from pierhead.cli.screen import emit, note
 from pierhead.core.connections import HUBS, Account, Connection, named, source_of
+from pierhead.core.egress import refusal
 from pierhead.core.errors import Invalid, Missing, Unavailable
 from pierhead.core.mounts import NasSource, Remote, parse_source
 from pierhead.settings import Settings
@@ -45,14 +48,39 @@ def store(account: Account, replace: bool, data_dir: Path | None, as_json: bool)
     from pierhead.bootstrap.storage import box
     from pierhead.operations import connections
 
-    def put(tx: "Transaction", settings: Settings) -> Connection:
-        return connections.add(tx, box(settings), account, replace=replace)
+    def put(tx: "Transaction", settings: Settings) -> tuple[Connection, Connection | None]:
+        added = connections.add(tx, box(settings), account, replace=replace)
+        return added, connections.instead(tx, added)
 
-    added = write(data_dir, put)
+    added, other = write(data_dir, put)
     if as_json:
         emit(document(added))
+    elif other is not None:
+        print(f"The storage connection {added.name} is kept.", flush=True)
     else:
-        print(f"{added.serves} is served by the storage connection {added.name} now.")
+        print(f"{added.serves} is served by the storage connection {added.name} now.", flush=True)
+    if other is not None:
+        note(f"{added.serves} is served by the older one of them still: {other.name}.")
+    if (why := _unreachable(added)) is not None:
+        note(why)
+    elif not as_json:
+        source = f" {added.serves}ORG/NAME" if added.kind in HUBS else ""
+        note(f"Try it: pierhead storage test {added.name}{source}")
+
+
+def _unreachable(connection: Connection) -> str | None:
+    """What is said of an address that this platform will not connect to; of names it is seen later."""
+    host = urlsplit(connection.endpoint).hostname or ""
+    try:
+        why = refusal(str(ip_address(host)), private=connection.allow_private)
+    except ValueError:  # a name
+        return None
+    if why is None:
+        return None
+    told = f"Nothing will be read over it: {host} is {why}"
+    if refusal(host, private=True) is not None:
+        return f"{told}, where no connection may lead."
+    return f"{told}. If it is meant, add it again with --replace and --allow-private."
 
 
 def read(data_dir: Path | None, fn: "Callable[[Transaction], T]") -> T:

@@ -26,6 +26,8 @@ _PRECISIONS: Mapping[str, Precision] = {
 _CONVERSIONS: Mapping[Precision, "Conversion"] = {"fp16": "f16", "int8": "q8_0"}
 
 Conversion = Literal["", "f16", "q8_0"]
+#: Reason of a hold: there is no engine here for the model's architecture, whatever is mounted.
+UNSERVED = "ArchitectureNotSupported"
 
 #: What is said of weights that are Python pickles.
 PICKLED = (
@@ -59,6 +61,7 @@ class _Passed:
     engine: str
     why: str  #: a clause
     architecture: bool = False  #: is it the model's architecture that it cannot run?
+    missing: bool = False  #: is it the engine alone that is missing?
 
     def __str__(self) -> str:
         return f"{self.engine} ({self.why})"
@@ -131,12 +134,10 @@ def _problem(
     refused = able.refuses.get(shape.architecture, "")
     if refused:
         return _Passed(engine, refused, architecture=True)
-    why = (
-        _format_problem(shape, able)
-        or _device_problem(template, able, named=named)
-        or offer.missing
-        or _precision_problem(template, shape, able)
-    )
+    why = _format_problem(shape, able) or _device_problem(template, able, named=named)
+    if not why and offer.missing:
+        return _Passed(engine, offer.missing, missing=True)
+    why = why or _precision_problem(template, shape, able)
     return _Passed(engine, why) if why else None
 
 
@@ -171,7 +172,7 @@ def _precision_problem(template: Template, shape: Shape, able: Capabilities) -> 
 def _none(template: Template, shape: Shape, passed: Sequence[_Passed]) -> Hold:
     tried = ", ".join(map(str, passed))
     if all(each.architecture for each in passed):
-        reason = "ArchitectureNotSupported"
+        reason = UNSERVED
         what = f"the architecture [{shape.architecture}]"
     elif pickled(shape):
         text = f"The spec [{template.name}] cannot be served: {PICKLED}"
@@ -199,6 +200,8 @@ def _advice(template: Template, shape: Shape, passed: Sequence[_Passed]) -> str:
         settings = " or ".join(f"engines.{name}" for name in others)
         install = f", or install {' or '.join(others)} (the setting {settings})"
         return f"mount a GGUF file of the model{install if others else ''}"
+    if embedded is not None and embedded.missing:
+        return "correct the setting engines.llama_server, or leave it out for the embedded engine"
     if embedded is not None and _on_gpu(template):
         return "ask for no GPU, or name a llama-server for GPUs (the setting engines.llama_server)"
     return f"mount other weights, or {own}"

@@ -169,8 +169,12 @@ def export(text: str) -> Export:
 
 def serving(source: Source, connections: "tuple[Connection, ...]") -> Connection | None:
     """The connection for a source: the oldest one of those that serve its bucket or mount target."""
-    wanted = named(source)
-    found = [each for each in connections if each.serves == wanted]
+    return first(named(source), connections)
+
+
+def first(serves: str, connections: "tuple[Connection, ...]") -> Connection | None:
+    """The one of several that counts for `oss://bucket` and the like: the oldest."""
+    found = [each for each in connections if each.serves == serves]
     return min(found, key=lambda each: (each.created, each.name), default=None)
 
 

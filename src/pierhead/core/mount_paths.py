@@ -24,10 +24,11 @@ def mount_path(text: str, field: str) -> str:
     Raises:
         Invalid: no files can be shown there; it names `field`.
     """
-    problem = "" if text.startswith("/") else f"[{text[:200]}]"
+    problem = "" if text.startswith("/") else f"[{text[:200]!a}]"
     if len(text.encode(errors="replace")) > _LONGEST:
         problem = f"it is longer than {_LONGEST} bytes"
-    elif "\0" in text or any(part in {".", ".."} for part in text.split("/")):
+    # What does not print would do something to the terminals and logs that show it.
+    elif not text.isprintable() or any(part in {".", ".."} for part in text.split("/")):
         problem = f"[{text[:200]!a}] has a part that is no name"
     if problem:
         raise Invalid(field, problem, LEGAL)

@@ -14,6 +14,7 @@ from pierhead.core.connections import (
     Connection,
     Keys,
     check,
+    first,
     named,
     public,
     serving,
@@ -58,6 +59,12 @@ def _check(connection: Connection, keys: Keys) -> None:
         )
     if bool(connection.access_key_id) != bool(keys.secret):
         raise Invalid("access-key-id", "it is given without its secret, or the other way round")
+
+
+def instead(tx: Transaction, connection: Connection) -> Connection | None:
+    """The older connection that serves the same, and so goes before this one; None when there is none."""
+    found = first(connection.serves, rows.everything(tx))
+    return None if found is None or found.name == connection.name else found
 
 
 def everything(tx: Transaction) -> tuple[Connection, ...]:

@@ -16,6 +16,7 @@ from pierhead.core.sizing import Fit, Load, Shape, fits, refusal, rooms
 from pierhead.core.templates import Template
 from pierhead.reconciler.aside import Aside, Busy
 from pierhead.sources.header_window import BadHeader
+from pierhead.sources.listings import NoModel
 
 _PATIENCE = 0.8  #: seconds that a look at headers may keep a service waiting
 _KNOWN = 30.0  #: seconds that what was read counts
@@ -30,6 +31,7 @@ class Shapes(Protocol):
 
         Raises:
             BadHeader: a header cannot be true.
+            NoModel: there is none, or several.
             OSError, PierheadError: it cannot be read now.
         """
         ...
@@ -45,7 +47,7 @@ class _Looked:
 
     at: float
     shape: Shape | None = None
-    broken: str = ""  #: what cannot be true of its header
+    hold: Hold | None = None  #: why it cannot be started for good
 
 
 class Preflight:
@@ -74,9 +76,7 @@ class Preflight:
         except Busy:
             text = "The headers of the weights are being read."
             return Hold("ReadingHeaders", text, progressing=True)
-        if found.broken:
-            return Hold("ModelFileBroken", _mend(found.broken), permanent=True)
-        return found.shape or Shape()
+        return found.hold or found.shape or Shape()
 
     async def _look(
         self, template: Template, source: Source | None, model: str, *, fresh: bool
@@ -85,10 +85,10 @@ class Preflight:
         known = self._looked.get(key)
         if known is not None and not fresh and self._clock() - known.at < _KNOWN:
             return known
-        shape, broken = await self._aside.do(
+        shape, hold = await self._aside.do(
             "\n".join(key), lambda: _read(self._shapes, template, source, model), self._patience
         )
-        found = _Looked(self._clock(), shape, broken)
+        found = _Looked(self._clock(), shape, hold)
         if len(self._looked) >= _KEPT:
             self._looked.clear()
         self._looked[key] = found
@@ -97,15 +97,17 @@ class Preflight:
 
 def _read(
     shapes: Shapes, template: Template, source: Source | None, model: str
-) -> tuple[Shape | None, str]:
+) -> tuple[Shape | None, Hold | None]:
     """(the shape, why there is none for good)."""
     try:
-        return (shapes.at(model) if model else shapes.shape(template, source)), ""
+        return (shapes.at(model) if model else shapes.shape(template, source)), None
     except BadHeader as problem:
-        return None, str(problem)
+        return None, Hold("ModelFileBroken", _mend(str(problem)), permanent=True)
+    except NoModel as problem:
+        return None, problem.hold
     except (OSError, PierheadError):
         # What cannot be read now is told by those who fetch it, with all its circumstances.
-        return None, ""
+        return None, None
 
 
 def mistaken(shape: Shape, template: Template) -> Hold | None:
@@ -133,11 +135,13 @@ def as_served(template: Template, engine: str, able: Capabilities) -> Template:
 
 
 def fit_of(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Load, Fit | None]:
-    """The template's load, and the answer to it."""
+    """The template's load, and the answer to it; None where a memory is not known."""
     resources = template.resources
     on_cpu = resources.devices <= 0
     limit = resources.memory if on_cpu else None
     load = Load(template.engine, template.context, template.slots, template.precision, on_cpu)
+    if not on_cpu and any(not gpu.memory for node in nodes for gpu in node.accelerators):
+        return load, None  # of those that share the machine's memory no driver says how much it is
     places = rooms(nodes, resources.gpu, resources.gpu_memory)
     return load, fits(shape, load, places, limit)
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from pierhead.core.choice import Choice, Offer, choose, differs, precision_of
+from pierhead.core.choice import UNSERVED, Choice, Offer, choose, differs, precision_of
 from pierhead.core.events import Notice
-from pierhead.core.families import served
+from pierhead.core.families import FAMILIES, served
 from pierhead.core.launch import Files
 from pierhead.core.replicas import Node
 from pierhead.core.resources import human_bytes
@@ -70,7 +70,20 @@ class Selection:
     async def before(self, asked: Asked) -> Selected | Hold:
         """The choice by what can be seen from here."""
         shape = await self._look(asked, "")
-        return shape if isinstance(shape, Hold) else self._select(asked, shape)
+        if isinstance(shape, Hold):
+            return shape
+        return self._hopeless(asked, shape) or self._select(asked, shape)
+
+    def _hopeless(self, asked: Asked, shape: Shape) -> Hold | None:
+        """What is said of a family that no engine serves, before somebody goes and gets its weights."""
+        template = asked.version.template
+        family = FAMILIES.get(template.family)
+        if shape.architecture or family is None:
+            return None
+        unseen = Shape(architecture=family.shape.architecture)
+        wish = self.wishes.get(template.name, "")
+        choice = choose(template, unseen, self.offers, wish=wish, running=asked.running)
+        return choice if isinstance(choice, Hold) and choice.reason == UNSERVED else None
 
     async def after(
         self, asked: Asked, first: Selected, files: Files

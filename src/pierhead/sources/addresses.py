@@ -52,11 +52,17 @@ class Egress:
         for address in found:
             why = refusal(address, self.allowed, private=self.private)
             if why is not None:
-                raise Denied(
-                    f"The endpoint {host}",
-                    f"it leads to {why}, which the operator has not permitted for this connection",
-                )
+                raise Denied(f"The endpoint {host}", self._unpermitted(address, why))
         return found
+
+    def _unpermitted(self, address: str, why: str) -> str:
+        """What is told, with what would permit it."""
+        if self.private or refusal(address, self.allowed, private=True) is not None:
+            return f"it leads to {why}, where no connection may lead"
+        return (
+            f"it leads to {why}, which the operator has not permitted for this connection "
+            "(--allow-private of `pierhead storage add` does)"
+        )
 
     def connect(self, host: str, port: int, seconds: float) -> socket.socket:
         """A connection to one of the permitted addresses; the first few are tried for so many seconds.

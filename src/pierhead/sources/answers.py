@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from pierhead.sources.remote import Flaky, Rejected
 
-_PIECE = 1 << 20  #: fewer, larger pieces: each costs a turn of the interpreter
+_PIECE = 256 * 1024  #: larger ones are pages that the kernel has to clear anew for each
 _LONGEST_TEXT = 8 * 1024 * 1024  #: bytes of an answer that is read at once
 _WHOLE_TEXT = 60.0  #: seconds until such an answer must be there
 _MOST_TAGS = 300_000  #: of a page of a thousand objects, several times over

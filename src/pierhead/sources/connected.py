@@ -28,8 +28,9 @@ from pierhead.sources.progress import Ended, Progress
 from pierhead.sources.remote import Denied, Flaky, Missing, RemoteError
 from pierhead.sources.snapshots import Snapshots
 
-#: Seconds after which a source that nobody asks for counts as forgotten; more than `QUIET`, after
-#: which a question marks its snapshot as used anew.
+#: Seconds after which a source that nobody asks for counts as forgotten, and its fetch ends; more
+#: than the reconciler lets pass between two questions, and more than `QUIET`, after which a question
+#: marks its snapshot as used anew.
 _LATELY = 60.0
 
 RETRY_AFTER = 15.0
@@ -112,7 +113,7 @@ class Connected:
     def _started(self, source: Source, now: float, before: Fetch | None) -> Fetch:
         if before is not None:
             before.before = None
-        fetch = self._fetches[source] = Fetch(source, now, before, moved_at=now)
+        fetch = self._fetches[source] = Fetch(source, now, before, asked=now, moved_at=now)
         fetch.heard = self._ways.heard
         # A daemon: neither a download nor a file system that hangs must keep the hub from ending.
         thread = Thread(
@@ -133,6 +134,9 @@ class Connected:
             found = self._find(fetch)
         except Ended:
             found = None
+            if not fetch.stop.is_set():
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._forsaken, fetch)
         except PierheadError as problem:
             found = _hold(problem)
         except OSError as problem:
@@ -155,6 +159,12 @@ class Connected:
             fetch.found, fetch.summary = found, summary(fetch, seconds)
         self._wake()
 
+    def _forsaken(self, fetch: Fetch) -> None:
+        """Nobody waited for it any more. What is there of it is taken over by the next one."""
+        if self._fetches.get(fetch.source) is fetch:
+            del self._fetches[fetch.source]
+        self._wake()  # somebody may have asked for it at its very end
+
     # ---- in the fetch's thread --------------------------------------------------------------
 
     def _find(self, fetch: Fetch) -> Path:
@@ -164,7 +174,7 @@ class Connected:
         if isinstance(fetch.source, NasSource):
             return self._nas(fetch, fetch.source, account)
         remote = opened(fetch.source, account, self._ways.find, self._clock)
-        return _fetched(fetch, remote, self._ways.snapshots)
+        return self._fetched(fetch, remote, self._ways.snapshots)
 
     def _unasked(self, source: Source) -> Path:
         """What was fetched of a hub before it might not be asked any more."""
@@ -185,29 +195,33 @@ class Connected:
             )
             return nas.folder(root, source)
         remote = opened(source, account, self._ways.find, self._clock)
-        return _fetched(fetch, remote, self._ways.whole_files)
+        return self._fetched(fetch, remote, self._ways.whole_files)
 
+    def _fetched(self, fetch: Fetch, remote: Opened, snapshots: Snapshots) -> Path:
+        def stopped() -> bool:
+            # A service that was deleted or stopped asks no more: its network is for others.
+            return fetch.stop.is_set() or self._clock() - fetch.asked > _LATELY
 
-def _fetched(fetch: Fetch, remote: Opened, snapshots: Snapshots) -> Path:
-    try:
-        found = snapshots.fetch(remote, fetch.tell, fetch.stop.is_set)
-    except Flaky:
-        # What was fetched before is better than nothing: the store may be down for long.
-        kept = snapshots.newest(remote.identity)
-        if kept is None:
-            raise
-        found = kept
-    finally:
-        remote.close()
-    # It stays as long as a service names this source; see `eviction`.
-    return snapshots.use(found, str(fetch.source)).files
+        try:
+            found = snapshots.fetch(remote, fetch.tell, stopped)
+        except Flaky:
+            # What was fetched before is better than nothing: the store may be down for long.
+            kept = snapshots.newest(remote.identity)
+            if kept is None:
+                raise
+            found = kept
+        finally:
+            remote.close()
+        # It stays as long as a service names this source; see `eviction`.
+        return snapshots.use(found, str(fetch.source)).files
 
 
 _AGAIN = f"It is tried again every {RETRY_AFTER:g} seconds."
 
 
 def _hold(problem: PierheadError) -> Hold:
-    text = f"{str(problem).rstrip('.')}."
+    said = str(problem).rstrip(".")
+    text = said if said.endswith("?") else f"{said}."
     match problem:
         case Unconnected():
             return Hold("StorageNotConnected", text, permanent=True)

@@ -35,14 +35,19 @@ class HeaderFile:
 
     @property
     def shown(self) -> str:
-        """Its name as it may stand in a message: short, on one line."""
-        name = self.name[:200]
-        return name if name.isprintable() else ascii(name)
+        """Its name as it may stand in a message."""
+        return shown(self.name, 200)
 
     @property
     def far(self) -> bool:
         """Does every byte cost?"""
         return self.budget < _MOST
+
+
+def shown(text: str, most: int) -> str:
+    """What a file says as it may stand in a message and a database: short, on one line, no half characters."""
+    text = text[:most]
+    return text if text.isprintable() else ascii(text)[:most]
 
 
 def local_file(path: Path, name: str = "") -> HeaderFile:

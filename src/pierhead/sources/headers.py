@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from pierhead.sources import regular
 from pierhead.sources.gguf_header import gguf_header
+from pierhead.sources.header_window import shown
 from pierhead.sources.measure import ENTRIES, README_BYTES, measure, readme
 
 JSON_BYTES = 4 * 1024 * 1024
@@ -127,7 +128,7 @@ def _config(path: Path) -> dict[str, str]:
         )
     classes: object = config.get("architectures")
     named = cast("list[object]", classes)[0] if isinstance(classes, list) and classes else None
-    first = named[:255] if isinstance(named, str) else None
+    first = _words(named)
     quantized: object = config.get("quantization_config")
     method = (
         _text(cast("Mapping[str, Any]", quantized), "quant_method")
@@ -239,8 +240,11 @@ def _object(text: bytes) -> dict[str, Any]:
 
 
 def _text(facts: Mapping[str, Any], key: str) -> str | None:
-    value = facts.get(key)
-    return value.replace("\0", "")[:255] if isinstance(value, str) and value else None
+    return _words(facts.get(key))
+
+
+def _words(value: object) -> str | None:
+    return shown(value, 255) if isinstance(value, str) and value else None
 
 
 def _task(class_name: str) -> str | None:

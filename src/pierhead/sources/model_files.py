@@ -7,9 +7,12 @@ from pathlib import Path
 from pierhead.core.choice import PICKLED
 from pierhead.core.launch import Files, Format
 from pierhead.core.services import Hold
+from pierhead.sources.header_window import shown
 
 #: The names of the parts of a split model.
 _SPLIT = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.(?:gguf|safetensors)$")
+_MOST = 10_000  #: parts in one folder, which is what a store may have objects
+_NAMED = 5  #: files in a message
 _PICKLES = (".bin", ".pt", ".pth")
 _CONFIG = "config.json"
 
@@ -63,7 +66,9 @@ def _in_folder(path: Path, *, any_content: bool) -> Files | Hold:
         size = sum(file.stat().st_size for file in files)
         return Files(str(path), str(path), size, format="safetensors" if whole else "")
     if firsts:
-        text = f"{path} holds {len(firsts)} GGUF models; exactly one is needed."
+        names = ", ".join(shown(file.name, 80) for file in firsts[:_NAMED])
+        more = f" and {len(firsts) - _NAMED} more" if len(firsts) > _NAMED else ""
+        text = f"{path} holds {len(firsts)} GGUF models ({names}{more}); exactly one is needed."
         return _hold("WeightsAmbiguous", text)
     return _model(tensors, path, "safetensors") if whole else _none(path, files, tensors)
 
@@ -84,8 +89,17 @@ def _none(path: Path, files: Sequence[Path], tensors: Sequence[Path]) -> Hold:
 def _model(files: Sequence[Path], model: Path, form: Format) -> Files | Hold:
     """These files with all parts of those that are split; `model` is what an engine is told."""
     folder = model if model.is_dir() else model.parent
+    try:
+        str(model).encode()
+    except UnicodeEncodeError:  # no event and no record could name it
+        text = f"{folder} holds a model whose name is no text: {shown(model.name, 200)}. Rename it."
+        return _hold("WeightsUnreadable", text)
+    told = {_SPLIT.sub("", file.name): len(_numbers(file)) for file in files}
+    if sum(told.values()) > _MOST:  # names alone could keep us busy for hours
+        text = f"{folder} holds parts of models of {sum(told.values())} parts: that is no model."
+        return _hold("WeightsIncomplete", text)
     named = {part: None for file in files for part in _parts(file)}
-    absent = [part.name for part in named if not part.is_file()]
+    absent = [shown(part.name, 200) for part in named if not part.is_file()]
     if absent:
         return _hold(
             "WeightsIncomplete",
@@ -99,11 +113,16 @@ def _parts(file: Path) -> list[Path]:
     split = _SPLIT.search(file.name)
     if split is None:
         return [file]
-    stem, count = file.name[: split.start()], int(split["count"])
+    stem, count = file.name[: split.start()], split["count"]
     return [
-        file.with_name(f"{stem}-{number:05d}-of-{count:05d}{file.suffix}")
-        for number in range(1, count + 1)
+        file.with_name(f"{stem}-{number:05d}-of-{count}{file.suffix}") for number in _numbers(file)
     ]
+
+
+def _numbers(file: Path) -> range:
+    """Of the parts of the split model that a file is one of."""
+    split = _SPLIT.search(file.name)
+    return range(1, int(split["count"]) + 1 if split is not None else 2)
 
 
 def _hold(reason: str, text: str) -> Hold:

@@ -1,4 +1,4 @@
-"""What is known of a service's model before any of its weights are fetched: headers, else its family."""
+"""What is known of a service's model before any of its weights are fetched: what its headers say."""
 
 import time
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from pierhead.core.sizing import Shape
 from pierhead.core.templates import Template
 from pierhead.sources import nas
 from pierhead.sources.header_window import HeaderFile
+from pierhead.sources.listings import NoModel, refused
 from pierhead.sources.openers import Opened, opened
 from pierhead.sources.package import MODEL
 from pierhead.sources.remote import Flaky, Remote
@@ -33,15 +34,15 @@ Where = Callable[[Template, Source | None], Path | Opened | None]
 class ModelShapes:
     """Answers what a service's model is; it blocks, so it is asked from a thread."""
 
-    def __init__(self, where: Where, *, guess: bool = False) -> None:
-        """`guess`: take a family's shape for weights that nobody has seen; smaller ones are legal."""
-        self._where, self._guess = where, guess
+    def __init__(self, where: Where) -> None:
+        self._where = where
 
     def shape(self, template: Template, source: Source | None) -> Shape | None:
         """The model's shape; None when nothing is known of it.
 
         Raises:
             BadHeader: a header cannot be true.
+            NoModel: far away is no model, or several: nothing of it is worth fetching.
             OSError, RemoteError: it cannot be read.
         """
         place = self._where(template, source)
@@ -50,17 +51,27 @@ class ModelShapes:
             found = shape_at(place) if place.exists() else None
         elif place is not None:
             with closing(place):
-                found = shape_of(far_files(place))
-        # What a package holds is known before it is fetched.
+                found = shape_of(_one_model(place))
+        # What a package holds is known before it is fetched. Of other weights that nobody has seen
+        # nothing is guessed: smaller ones of a family are legal.
         packed = isinstance(source or template.source, PackageSource)
-        family = FAMILIES.get(template.family) if self._guess or packed else None
+        family = FAMILIES.get(template.family) if packed else None
         if found is not None or family is None:
             return found
-        return replace(family.shape, format="gguf") if packed else family.shape
+        return replace(family.shape, format="gguf")
 
     def at(self, path: str) -> Shape | None:
         """The shape of the model that lies in a file or folder of this machine; raises as `shape`."""
         return shape_at(Path(path)) if Path(path).exists() else None
+
+
+def _one_model(remote: Opened) -> list[HeaderFile]:
+    """The files right in a remote folder, which are one model as far as their names tell."""
+    files = far_files(remote)
+    hold = refused([file.name for file in files], remote.name)
+    if hold is not None:
+        raise NoModel(hold)
+    return [file for file in files if "/" not in file.name]
 
 
 def far_files(remote: Remote) -> list[HeaderFile]:

@@ -63,7 +63,7 @@ class PartFile:
         self.entry = entry
         self._path, self._checkpoint = paths(folder, entry.key)
         self._part_bytes = part_bytes
-        self._turn = Lock()
+        self._turn, self._writing = Lock(), Lock()
         self._unsaved = 0
         self._check = ""
         self._sum: sums.Sum | None = None
@@ -179,9 +179,11 @@ class PartFile:
         done, crc = part.here
         view = memoryview(piece)
         at = part.start + done
-        while view:
-            written = os.pwrite(self._descriptor, view, at)
-            view, at = view[written:], at + written
+        # The kernel takes one write to a file at a time, and who waits there keeps a core busy.
+        with self._writing:
+            while view:
+                written = os.pwrite(self._descriptor, view, at)
+                view, at = view[written:], at + written
         part.here = (done + len(piece), crc64(piece, crc))
         with self._turn:
             self._unsaved += len(piece)

@@ -17,8 +17,9 @@ from typing import Any, cast
 
 from pierhead.core.sizing import Shape
 from pierhead.sources.gguf_header import Gguf, read_gguf, tables
-from pierhead.sources.header_window import BadHeader, HeaderFile, Window, local_file
+from pierhead.sources.header_window import BadHeader, HeaderFile, Window, local_file, shown
 
+_NAME = 64  #: characters of an architecture's name
 _JSON_BYTES = 8 * 1024 * 1024
 _PARTS = 400_000  #: objects and lists of a JSON header
 _FILES = 10_000
@@ -139,7 +140,7 @@ def _gguf(files: Sequence[HeaderFile]) -> Shape | None:
             looked_up[tensor.type] += tensor.bytes
         parameters = sum(tensor.numbers for tensor in all_tensors)
     return Shape(
-        architecture=str(header.facts.get("general.architecture", ""))[:64],
+        architecture=shown(str(header.facts.get("general.architecture", "")), _NAME),
         format="gguf",
         parameters=parameters,
         weights=dict(weights),
@@ -195,7 +196,7 @@ def _architecture(facts: Mapping[str, Any]) -> str:
     """As GGUF calls it. The first ChatGLM and its successors share a name, but not a setting."""
     classes: object = facts.get("architectures")
     first = str(cast("list[object]", classes)[0]) if isinstance(classes, list) and classes else ""
-    kind = str(facts.get("model_type") or first.split("For")[0]).lower()[:64]
+    kind = shown(str(facts.get("model_type") or first.split("For")[0]), _NAME).lower()
     if kind == "chatglm" and ("position_encoding_2d" in facts or "inner_hidden_size" in facts):
         return "chatglm-v1"
     return kind

@@ -18,7 +18,7 @@ from pierhead.core.mount_paths import mount_path
 from pierhead.core.mounts import Source
 from pierhead.core.templates import Probe, Template
 from pierhead.dialects.eas.document_part import Part
-from pierhead.dialects.eas.messages import nas, oss
+from pierhead.dialects.eas.messages import nas, oss, without_effect
 
 Templates = Callable[[str], Template | None]
 DEFAULT_PORT = 8000
@@ -31,6 +31,7 @@ _SHELL_WORDS = frozenset(
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Variables that the platform sets for every replica.
 _OURS = ("PORT", "HOST", "MODEL_DIR", "SERVICE_NAME", "REPLICA_ID", *devices.VARIABLES)
+_NO_FOLDER = "a replica's process has the host's temporary folder; nothing is made at mount_path"
 _NO_CONTAINER = "replicas are processes on this host, without a container around them"
 
 
@@ -56,10 +57,9 @@ def mounted(storage: list[Part]) -> Mounted:
 
 def _mount(entry: Part) -> Mounted:
     entry.refuse("there are no datasets in this release; give oss or nfs", "dataset")
-    entry.report(
-        "a replica's process has the host's temporary folder; nothing is made at mount_path",
-        "empty_dir",
-    )
+    entry.report(_NO_FOLDER, "empty_dir")
+    if _is_plain_folder(entry):  # its usual form, which counts as nothing elsewhere
+        entry.notices.append(without_effect(entry.name("empty_dir"), _NO_FOLDER))
     path = entry.text("mount_path")
     if path:
         path = mount_path(path, entry.name("mount_path"))
@@ -71,6 +71,10 @@ def _mount(entry: Part) -> Mounted:
     source = _source(entry)
     entry.rest()
     return Mounted(source, path)
+
+
+def _is_plain_folder(entry: Part) -> bool:
+    return entry.entries.get("empty_dir") == {}
 
 
 def _source(entry: Part) -> Source | None:
@@ -86,7 +90,7 @@ def _source(entry: Part) -> Source | None:
         _read_only(part)
     if len(sources) > 1:
         raise Invalid(entry.path, "it names two sources", "one of oss, nfs")
-    if not sources and not entry.has("empty_dir"):
+    if not sources and not entry.has("empty_dir") and not _is_plain_folder(entry):
         raise Missing(f"{entry.path}.oss", "one of oss, nfs, empty_dir")
     return sources[0] if sources else None
 

@@ -116,12 +116,16 @@ def test_the_vendors_older_sdk_is_a_third_witness(
     """oss2 signs by code of its own: what the double accepts is not what one SDK happens to send."""
     python = ROOT / ".cache/oss2/bin/python"
     if not python.exists():
-        pytest.skip("NO SECOND SIGNER IS TESTED: the vendor's older SDK is not there (make test-deps)")
+        pytest.skip(
+            "NO SECOND SIGNER IS TESTED: the vendor's older SDK is not there (make test-deps)"
+        )
     objects = fill(double)
     key = "m/sub/Ünï code+1 %.json"
     for secret in (SECRET, "wrong"):
         command = [str(python), str(DRIVE), signer, secret, double.url, key]
-        said = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+        said = json.loads(
+            subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+        )
         if secret == SECRET:
             assert set(said["keys"]) == {f"m/{name}" for name in objects}
             assert said["part"] == "}"

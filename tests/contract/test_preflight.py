@@ -283,6 +283,7 @@ def test_a_slow_store_is_waited_for_and_asked_once() -> None:
         shapes, clock = CountedShapes(), FakeClock()
         preflight = Preflight(shapes, clock, patience=0.01)
         version = a_version(template=llama())
+        first: Shape | Hold = Shape()
         for _ in range(3):
             first = await preflight.look(version, fresh=True)
             assert isinstance(first, Hold)

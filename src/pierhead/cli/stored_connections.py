@@ -53,15 +53,16 @@ def store(account: Account, replace: bool, data_dir: Path | None, as_json: bool)
         return added, connections.instead(tx, added)
 
     added, other = write(data_dir, put)
+    why = _unreachable(added)
     if as_json:
         emit(document(added))
-    elif other is not None:
+    elif other is not None or why is not None:
         print(f"The storage connection {added.name} is kept.", flush=True)
     else:
         print(f"{added.serves} is served by the storage connection {added.name} now.", flush=True)
     if other is not None:
         note(f"{added.serves} is served by the older one of them still: {other.name}.")
-    if (why := _unreachable(added)) is not None:
+    if why is not None:
         note(why)
     elif not as_json:
         source = f" {added.serves}ORG/NAME" if added.kind in HUBS else ""

@@ -238,6 +238,7 @@ class Download:
                 raise
             except Flaky as error:
                 attempts.failed(error, moved=part.done > before)
+        file.settle(part)
         file.sum_up(self._halt.is_set)
 
     def _wanted(self, entry: Entry) -> str:
@@ -253,6 +254,7 @@ class Download:
                 kept = piece[: part.length - part.done]
                 file.write(part, kept)
                 self._count(len(kept))
+                file.sum_up(self._halt.is_set)
                 if part.whole or attempts.late():
                     return
         finally:

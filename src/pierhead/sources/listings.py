@@ -52,7 +52,9 @@ def _several(models: Sequence[str], place: str) -> str:
 
 
 def _none(names: Sequence[str], place: str) -> str:
-    text = f"{place} holds no GGUF model, and no config.json with safetensors; one of them is needed."
+    text = (
+        f"{place} holds no GGUF model, and no config.json with safetensors; one of them is needed."
+    )
     folders = sorted({name.rpartition("/")[0] for name in names if _is_model(name) and "/" in name})
     if not folders:
         return text

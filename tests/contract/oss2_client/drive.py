@@ -11,7 +11,11 @@ import oss2
 
 signer, secret, url, key = sys.argv[1:]
 bucket = oss2.Bucket(
-    getattr(oss2, signer)("AKTEST", secret), url, "weights", is_path_style=True, region="cn-shanghai"
+    getattr(oss2, signer)("AKTEST", secret),
+    url,
+    "weights",
+    is_path_style=True,
+    region="cn-shanghai",
 )
 try:
     keys = [row.key for row in oss2.ObjectIteratorV2(bucket, prefix="m/")]

@@ -22,6 +22,7 @@ from bench import (
     registry,
     sizing,
     starting,
+    weights,
 )
 from bench.figures import Figure, table
 from bench.processes import machine, yardstick
@@ -35,6 +36,7 @@ MEASURES: Mapping[str, Callable[[Path], list[Figure]]] = {
     "readiness": readiness.measure,
     "gateway": data_plane.measure,
     "sizing": sizing.measure,
+    "weights": weights.measure,
     "install": installed.measure,
     "cli": commands.measure,
 }

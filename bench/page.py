@@ -15,6 +15,7 @@ TITLES = {
     "readiness": "From create to Running",
     "gateway": "Gateway",
     "sizing": "Memory before the download",
+    "weights": "Fetching weights",
     "install": "Install size",
     "cli": "Command line",
 }

@@ -240,7 +240,7 @@ def _figures(figures: object, registry: Any) -> Iterator[tuple[str, ...]]:
 
     known = {
         metric._name: metric._labelnames
-        for metric in vars(figures).values()
+        for metric in _attributes(figures)
         if isinstance(metric, MetricWrapperBase)
     }
     for family in registry.collect():
@@ -251,6 +251,12 @@ def _figures(figures: object, registry: Any) -> Iterator[tuple[str, ...]]:
             labels = list(family.samples[0].labels)
         name = family.name + ("_total" if family.type == "counter" else "")
         yield code(name), family.type, ", ".join(map(code, labels)), family.documentation
+
+
+def _attributes(figures: object) -> Iterator[object]:
+    """Also those of figures that have a class of their own."""
+    for each in vars(figures).values():
+        yield from _attributes(each) if type(each).__name__.endswith("Figures") else (each,)
 
 
 # --- command line --------------------------------------------------------------------------------

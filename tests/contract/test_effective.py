@@ -90,7 +90,9 @@ def test_a_small_memory_figure_means_mib(given: int, memory: int) -> None:
 
 def test_a_deployments_own_limits_and_requests() -> None:
     wish = DeployWish(cpu=4, memory=8 * GIB, cpu_request=1, memory_request=2048)
-    assert taken(wish).template.resources == Resources(4, 8 * GIB, 0, 1, 2 * GIB)
+    assert taken(wish).template.resources == Resources(
+        4, 8 * GIB, 0, cpu_request=1, memory_request=2 * GIB
+    )
 
 
 @pytest.mark.parametrize(

@@ -494,3 +494,46 @@ def test_uv_finds_real_interpreters_and_no_shims(
     assert made.version() == "uv 0.1.2"
     assert asked[0]["PATH"] == f"/usr/bin:{tmp_path}/versions/3.12.1/bin"
     assert asked[0]["UV_PYTHON_DOWNLOADS"] == "never"
+
+
+def odd(path: Path, members: dict[str, tuple[bytes, str]]) -> None:
+    """A package whose archive holds more than it says: `name -> (content, where a link leads)`."""
+    with tarfile.open(path) as archive:
+        found = {each.name: archive.extractfile(each).read() for each in archive.getmembers()}  # pyright: ignore[reportOptionalMemberAccess]
+    with tarfile.open(path, "w:bz2") as archive:
+        for name, (content, target) in {
+            **members,
+            **{name: (content, "") for name, content in found.items()},
+        }.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            if target:
+                entry.type, entry.linkname, entry.size = tarfile.SYMTYPE, target, 0
+            archive.addfile(entry, BytesIO(content) if not target else None)
+
+
+@pytest.mark.parametrize("way", ["parents", "absolute", "link"])
+def test_a_conda_package_cannot_write_outside_its_environment(tmp_path: Path, way: str) -> None:
+    index = pytest.importorskip("rattler.index")
+    channel, evil = tmp_path / "channel", tmp_path / "evil"
+    evil.mkdir()
+    package(channel, "python", "3.11.4", {"bin/python": "#!/bin/sh\n"})
+    package(channel, "tinytool", "2.0", {"bin/tinytool": "#!/bin/sh\n"})
+    members = {
+        "parents": {"../" * 30 + str(evil / "file").lstrip("/"): (b"evil", "")},
+        "absolute": {str(evil / "file"): (b"evil", "")},
+        "link": {"out": (b"", str(evil)), "out/file": (b"evil", "")},
+    }[way]
+    odd(channel / "noarch" / "tinytool-2.0-0.tar.bz2", members)
+    asyncio.run(index.index_fs(channel))
+    wanted = Environment(python="3.11", conda="24.1.0", requirements=("tinytool==2.0",))
+
+    async def story(made: Environments, clock: FakeClock) -> None:
+        del clock
+        found = made.ensure(wanted)
+        while not isinstance(found, Path) and getattr(found, "progressing", False):
+            await asyncio.sleep(0.05)
+            found = made.ensure(wanted)
+
+    tell(tmp_path / "env", story, conda_channels=(f"file://{channel}",))
+    assert list(evil.iterdir()) == []

@@ -5,6 +5,7 @@ import struct
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import gguf
 import pytest
 
 from demo_weights import demo_model
+from pierhead.core.choice import pickled, precision_of
 from pierhead.core.families import FAMILIES
 from pierhead.core.manifest import Entry, Manifest
 from pierhead.core.mounts import FolderSource, OssSource
@@ -65,6 +67,10 @@ class FarFolder:
         del entry
         return None
 
+    def check(self, entry: Entry) -> str:
+        del entry
+        return ""
+
 
 # ---- what they tell ------------------------------------------------------------------------------
 
@@ -105,7 +111,40 @@ def test_the_demo_weights_near_and_far(tmp_path: Path) -> None:
     assert far is not None
     assert (far.layers, far.kv_heads, far.vocabulary) == (30, (3,), 49152)
     assert far.weight_bytes == pytest.approx(near.weight_bytes, rel=0.05)
+    assert far.format == near.format == "gguf"
+    assert precision_of(far) == precision_of(near) == "q4"
     assert remote.read_bytes <= 16 * 1024, "a few KB tell enough"
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_far_files_precision_is_what_its_header_says(tmp_path: Path, precision: str) -> None:
+    write_tiny_gguf(tmp_path / "m.gguf", f"llama_7b_{precision}")
+    far = shape_of(far_files(FarFolder(tmp_path)))
+    assert far is not None
+    assert precision_of(far) == precision
+    # The list of tensors, once it can be read, knows better than the label.
+    label = b"general.file_type"
+    content = (tmp_path / "m.gguf").read_bytes()
+    at = content.index(label) + len(label) + 4
+    (tmp_path / "m.gguf").write_bytes(content[:at] + struct.pack("<I", 4711) + content[at + 4 :])
+    far, near = shape_of(far_files(FarFolder(tmp_path))), shape_at(tmp_path)
+    assert far is not None
+    assert near is not None
+    assert (precision_of(far), precision_of(near)) == ("", precision)
+
+
+@pytest.mark.parametrize("there", ["near", "far"])
+def test_pickles_are_weights_of_no_format(tmp_path: Path, there: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x" * 100)
+    files = far_files(FarFolder(tmp_path))
+    shape = shape_at(tmp_path) if there == "near" else shape_of(files)
+    assert shape is not None
+    assert pickled(shape)
+    (tmp_path / "pytorch_model.bin").unlink()
+    shape = shape_at(tmp_path)
+    assert shape is not None
+    assert not pickled(shape), "nothing is known of weights that are not there"
 
 
 def test_a_split_model_is_the_sum_of_its_parts(tmp_path: Path) -> None:
@@ -126,6 +165,7 @@ def test_a_transformers_folder_near_and_far(tmp_path: Path) -> None:
     near, far = shape_at(tmp_path), shape_of(far_files(FarFolder(tmp_path)))
     assert near is not None
     assert far is not None
+    assert near.format == far.format == "safetensors"
     assert near.weights == {"F16": 2000}
     assert near.parameters == 1000
     assert (near.layers, near.kv_heads, near.key_size, near.feed_forward) == (2, (2,), 16, 160)
@@ -153,15 +193,15 @@ def test_architectures_have_one_name(
     assert shape.architecture == architecture
 
 
-def test_where_nothing_can_be_read_a_family_is_guessed_only_when_asked(tmp_path: Path) -> None:
+def test_where_nothing_can_be_read_nothing_is_guessed(tmp_path: Path) -> None:
     """Smaller weights of a family are legal: nobody is held for weights that nobody has seen."""
     where = local_place(Places(tmp_path / "cache", tmp_path / "models", {}))
-    shapes, guessing = ModelShapes(where), ModelShapes(where, guess=True)
+    shapes = ModelShapes(where)
     spec, demo = BUILT_IN["llama_7b_fp16"], BUILT_IN["smollm2_135m_int8"]
     for source in (None, OssSource("bucket", "x/"), FolderSource(str(tmp_path))):
         assert shapes.shape(spec, source) is None
-        assert guessing.shape(spec, source) == FAMILIES["llama_7b"].shape
-    assert shapes.shape(demo, None) == FAMILIES["smollm2_135m"].shape, "its package is pinned"
+    packed = replace(FAMILIES["smollm2_135m"].shape, format="gguf")
+    assert shapes.shape(demo, None) == packed, "its package is pinned"
     (tmp_path / "models" / spec.name).mkdir(parents=True)
     write_tiny_gguf(tmp_path / "models" / spec.name / "m.gguf", "llama_7b_fp16")
     found = shapes.shape(spec, None)

@@ -72,10 +72,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(model: Path | str, port: int, log: Path) -> "subprocess.Popen[bytes]":
+def start(model: Path | str, port: int, log: Path, server: str = "") -> "subprocess.Popen[bytes]":
     """The engine's process, exactly as a runtime starts it: this argv, this environment."""
     placement = Placement("svc_one", "svc-one-a1", "127.0.0.1", port, KEY, threads=2)
-    launch = LlamaCpp(sys.executable).launch(
+    launch = LlamaCpp(sys.executable, server).launch(
         TEMPLATE, Files(str(Path(model).parent), str(model), 0), placement
     )
     kept = {
@@ -92,10 +92,10 @@ def start(model: Path | str, port: int, log: Path) -> "subprocess.Popen[bytes]":
 
 
 @contextmanager
-def serving(model: Path, log: Path) -> Generator[Replica, None, None]:
+def serving(model: Path, log: Path, server: str = "") -> Generator[Replica, None, None]:
     """A replica that answers; it is ended in any case."""
     port = free_port()
-    process = start(model, port, log)
+    process = start(model, port, log, server)
     replica = Replica(process, port, log)
     try:
         deadline = time.monotonic() + PATIENCE
@@ -239,3 +239,38 @@ def test_a_port_that_is_taken_ends_it_with_a_cause_to_show(tmp_path: Path) -> No
         end, lines = ends(demo_model(), int(taken.getsockname()[1]), tmp_path / "log")
     assert end.code != 0
     assert crash(end, lines).reason == "PortTaken"
+
+
+# ---- a llama-server of the operator's own ----------------------------------------------------------
+
+#: A double of the program: it takes llama-server's own arguments and runs the embedded engine.
+LLAMA_SERVER = """#!{python}
+import argparse, os, sys
+parser = argparse.ArgumentParser(allow_abbrev=False)
+for names in (["-m"], ["-a"], ["-c"], ["-np"], ["-t"], ["-ngl"], ["--cache-ram"], ["--host"], ["--port"]):
+    parser.add_argument(*names, required=True)
+for name in ("--metrics", "--slots", "--jinja"):
+    parser.add_argument(name, action="store_true", required=True)
+given = parser.parse_args()
+os.execv(sys.executable, [
+    sys.executable, "-m", "pierhead.engines.llama_cpp_server",
+    "--model", given.m, "--alias", given.a, "--host", given.host, "--port", given.port,
+    "--context", str(int(given.c) // int(given.np)), "--slots", given.np, "--threads", given.t,
+    "--prompt-cache", given.cache_ram,
+])
+"""
+
+
+def test_an_operators_llama_server_serves_the_same_model_in_the_same_way(tmp_path: Path) -> None:
+    server = tmp_path / "llama-server"
+    server.write_text(LLAMA_SERVER.format(python=sys.executable))
+    server.chmod(0o755)
+    with serving(demo_model(), tmp_path / "log", str(server)) as replica:
+        assert "Paris" in replica.chat()
+        _status, slots = replica.ask("GET", "/slots")
+        assert [slot["n_ctx"] for slot in slots] == [TEMPLATE.context] * TEMPLATE.slots
+        _status, models = replica.ask("GET", "/v1/models")
+        assert [model["id"] for model in models["data"]] == ["svc_one"]
+        assert replica.ask("GET", "/v1/models", key=None)[0] == 401
+        argv = Path(f"/proc/{replica.process.pid}/cmdline").read_bytes()
+        assert KEY.encode() not in argv

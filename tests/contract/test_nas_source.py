@@ -2,30 +2,30 @@
 
 import asyncio
 import os
-import shutil
-import signal
-import socket
-import subprocess
+import re
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builders import FakeClock
+from nfs_server import NfsServer, nfs_server
 from pierhead.core.connections import Account, Connection, Keys
 from pierhead.core.launch import Files
+from pierhead.core.manifest import Entry
 from pierhead.core.mounts import FolderSource, NasSource
 from pierhead.core.services import Hold
 from pierhead.core.templates import Template
 from pierhead.sources import connected, nas
-from pierhead.sources.connected import HANGS, QUIET, RETRY_AFTER, Connected, Ways
+from pierhead.sources.connected import HANGS, QUIET, RETRY_AFTER, SILENT, Connected, Ways
 from pierhead.sources.download import Options
+from pierhead.sources.fetching import Deaf, Heard
 from pierhead.sources.glances import Glances
 from pierhead.sources.nfs import WHOLE_FILES, NfsRemote
-from pierhead.sources.remote import Denied, Flaky, Missing, Rejected
+from pierhead.sources.remote import Changed, Denied, Flaky, Missing, Rejected
 from pierhead.sources.snapshots import Snapshots
 from pierhead.sources.weights import Places, Weights
 
@@ -154,7 +154,14 @@ def test_a_mount_that_fails_tells_why(tmp_path: Path, monkeypatch: pytest.Monkey
 class Harness:
     """Weights over connections, with a clock of their own."""
 
-    def __init__(self, folder: Path, account: Account | None, *, mount: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        account: Account | None,
+        *,
+        mount: bool = False,
+        heard: Heard | None = None,
+    ) -> None:
         self.clock = FakeClock()
         self.account = account
         self.woken = asyncio.Event()
@@ -166,6 +173,7 @@ class Harness:
             whole_files=Snapshots(cache, self.clock, options),
             mounts=folder / "mounts",
             mount=mount,
+            heard=heard or Deaf(),
         )
         remote = Connected(ways, self.clock, self.woken.set)
         places = Places(folder / "cache", folder / "models", {})
@@ -326,82 +334,24 @@ def test_a_plain_folder_is_looked_at_in_the_same_way(root: Path, tmp_path: Path)
 
 # --- over NFS, from a real server ---------------------------------------------------------------------------
 
-_GANESHA = """
-NFS_CORE_PARAM {{ NFS_Port = {port}; Bind_addr = 127.0.0.1; Protocols = 4; Enable_NLM = false;
-  Enable_RQUOTA = false; mount_path_pseudo = true; }}
-NFSV4 {{ Graceless = true; RecoveryRoot = {folder}/recov; }}
-EXPORT_DEFAULTS {{ Access_Type = RW; Squash = No_root_squash; Protocols = 4; Transports = TCP; SecType = sys; }}
-EXPORT {{ Export_Id = 1; Path = {folder}/export; Pseudo = /export; FSAL {{ Name = VFS; }} }}
-LOG {{ Default_Log_Level = EVENT; }}
-"""
 BIG = os.urandom(3_000_000)
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """An NFS server that runs."""
-
-    process: "subprocess.Popen[bytes]"
-    port: int
-    export: Path
-
-    @property
-    def account(self) -> Account:
-        return Account(connection(nfs=f"127.0.0.1:/export,port={self.port}"), Keys())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def account_of(server: NfsServer) -> Account:
+    return Account(connection(nfs=server.address), Keys())
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    if not shutil.which("ganesha.nfsd") or not shutil.which("nfs-cat") or os.geteuid() != 0:
-        pytest.fail(
-            "the NFS tests need root and the packages nfs-ganesha nfs-ganesha-vfs libnfs-utils: "
-            "run scripts/install-test-deps.sh"
-        )
+def server(tmp_path: Path) -> Iterator[NfsServer]:
     folder = tmp_path / "nfs"
-    (folder / "export" / "models" / "llama" / "sub").mkdir(parents=True)
-    (folder / "recov").mkdir()
     llama = folder / "export" / "models" / "llama"
+    (llama / "sub").mkdir(parents=True)
     (llama / "model.gguf").write_bytes(BIG)
     (llama / "sub" / "a b%20é.txt").write_text("odd")
     (llama / "empty.txt").touch()
     (llama / "link.gguf").symlink_to("/etc/passwd")
-    port = free_port()
-    config = folder / "ganesha.conf"
-    config.write_text(_GANESHA.format(port=port, folder=folder))
-    command = (
-        "ganesha.nfsd",
-        "-F",
-        "-f",
-        str(config),
-        "-L",
-        f"{folder}/log",
-        "-p",
-        f"{folder}/pid",
-    )
-    quiet = {
-        "stdin": subprocess.DEVNULL,
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.DEVNULL,
-    }
-    with subprocess.Popen(command, **quiet) as process:  # pyright: ignore[reportArgumentType, reportCallIssue]
-        try:
-            wait_until(lambda: listens(port), f"ganesha listens: {folder}/log")
-            yield Server(process, port, folder / "export")
-        finally:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
-            process.kill()
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    with nfs_server(folder) as server:
+        yield server
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
@@ -411,9 +361,9 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def test_a_folder_is_copied_once_over_nfs(server: Server, tmp_path: Path) -> None:
+def test_a_folder_is_copied_once_over_nfs(server: NfsServer, tmp_path: Path) -> None:
     async def go() -> None:
-        harness = Harness(tmp_path, server.account)
+        harness = Harness(tmp_path, account_of(server))
         files = await harness.files()
         folder = Path(files.folder)
         assert (folder / "model.gguf").read_bytes() == BIG
@@ -422,7 +372,7 @@ def test_a_folder_is_copied_once_over_nfs(server: Server, tmp_path: Path) -> Non
         assert not (folder / "link.gguf").exists(), "a link is left out"
         assert folder.is_relative_to(tmp_path / "cache")
         assert (folder / "model.gguf").stat().st_mode & 0o222 == 0
-        again = Harness(tmp_path, server.account)
+        again = Harness(tmp_path, account_of(server))
         assert (await again.files()).folder == files.folder
         missing = await again.hold("/models/other")
         assert (missing.reason, missing.permanent) == ("WeightsMissing", True)
@@ -430,24 +380,23 @@ def test_a_folder_is_copied_once_over_nfs(server: Server, tmp_path: Path) -> Non
     asyncio.run(go())
 
 
-def test_a_server_that_vanished_leaves_what_was_copied(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_vanished_leaves_what_was_copied(server: NfsServer, tmp_path: Path) -> None:
     async def go() -> None:
-        first = await Harness(tmp_path, server.account).files()
-        server.process.kill()
-        server.process.wait()
-        assert (await Harness(tmp_path, server.account).files()).folder == first.folder
-        hold = await Harness(tmp_path, server.account).hold("/models")
+        first = await Harness(tmp_path, account_of(server)).files()
+        server.vanish()
+        assert (await Harness(tmp_path, account_of(server)).files()).folder == first.folder
+        hold = await Harness(tmp_path, account_of(server)).hold("/models")
         assert (hold.reason, hold.permanent) == ("WeightsUnavailable", False)
         assert str(server.port) in hold.message
 
     asyncio.run(go())
 
 
-def test_a_server_that_hangs_is_given_up(server: Server) -> None:
-    remote = NfsRemote(server.account.connection, source("/models/llama"), patience=0.5)
+def test_a_server_that_hangs_is_given_up(server: NfsServer) -> None:
+    remote = NfsRemote(account_of(server).connection, source("/models/llama"), patience=0.5)
     (model,) = [entry for entry in remote.listing().entries if entry.key == "model.gguf"]
     assert b"".join(remote.read(model, 1000, 500)) == BIG[1000:1500]
-    server.process.send_signal(signal.SIGSTOP)
+    server.hang()
     began = time.monotonic()
     with pytest.raises(Flaky, match=r"does not answer for 0\.5 s"):
         list(remote.read(model, 0, model.size))
@@ -455,9 +404,9 @@ def test_a_server_that_hangs_is_given_up(server: Server) -> None:
 
 
 def test_names_that_cannot_be_read_and_tools_that_are_not_there(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: NfsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remote = NfsRemote(server.account.connection, source("/models/llama"))
+    remote = NfsRemote(account_of(server).connection, source("/models/llama"))
     (server.export / "models" / "llama" / "what?.txt").write_text("x")
     (entry,) = [entry for entry in remote.listing().entries if "?" in entry.key]
     with pytest.raises(Rejected, match="question mark"):
@@ -465,3 +414,100 @@ def test_names_that_cannot_be_read_and_tools_that_are_not_there(
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Rejected, match="install libnfs-utils"):
         remote.listing()
+
+
+def test_a_server_that_is_silent_is_said_to_be(server: NfsServer, tmp_path: Path) -> None:
+    """Law: while it is tried again, for minutes, whoever waits is told what they wait for."""
+
+    async def go() -> None:
+        server.hang()
+        harness = Harness(tmp_path, account_of(server))
+        first = harness.look()
+        assert isinstance(first, Hold)
+        assert "nothing has come" not in first.message
+        harness.clock.advance(SILENT / 2)
+        harness.look()
+        harness.clock.advance(SILENT + 1)
+        hold = harness.look()
+        assert isinstance(hold, Hold)
+        assert (hold.reason, hold.progressing) == ("FetchingWeights", True)
+        assert re.fullmatch(
+            r"(connecting|listing) \(nas://\S+\), for 13 s; nothing has come for \d+ s, it tries again\.",
+            hold.message,
+        )
+        server.go_on()
+        assert isinstance(await harness.files(), Files)
+
+    asyncio.run(go())
+
+
+def test_an_end_that_nobody_foresaw_is_told_and_tried_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Path:
+        raise ZeroDivisionError
+
+    logged: list[object] = []
+
+    def log(found: threading.ExceptHookArgs) -> None:
+        logged.append(found.exc_type)
+
+    monkeypatch.setattr(threading, "excepthook", log)
+
+    async def go() -> None:
+        harness = Harness(tmp_path, mounted_at(root))
+        with monkeypatch.context() as patched:
+            patched.setattr(connected.nas, "folder", fail)
+            hold = await harness.hold()
+        assert (hold.reason, hold.permanent) == ("WeightsUnavailable", False)
+        assert "see the hub's log" in hold.message
+        harness.clock.advance(RETRY_AFTER)
+        harness.look()
+        await harness.wake()
+        assert isinstance(harness.look(), Files)
+
+    asyncio.run(go())
+    wait_until(lambda: logged == [ZeroDivisionError], "it is logged")
+
+
+def test_a_fetch_says_its_size_when_it_begins_and_what_came_when_it_ends(
+    server: NfsServer, tmp_path: Path
+) -> None:
+    class Ears:
+        def __init__(self) -> None:
+            self.bytes, self.ends = 0, list[tuple[str, bool]]()
+
+        def fetching(self, kind: str, count: int) -> None:
+            assert kind == "nas"
+            self.bytes += count
+
+        def fetched(self, kind: str, seconds: float, *, failed: bool) -> None:
+            assert seconds >= 0
+            self.ends.append((kind, failed))
+
+    async def go() -> None:
+        ears = Ears()
+        harness = Harness(tmp_path, account_of(server), heard=ears)
+        files = await harness.files()
+        (note,) = files.notices
+        assert note.reason == "WeightsFetched"
+        assert not note.warning
+        assert note.message.startswith(f"{source('/models/llama')}: 2.9 MiB came in 0.0 s")
+        assert (ears.bytes, ears.ends) == (files.bytes + len("odd"), [("nas", False)])
+        again = Harness(tmp_path, account_of(server), heard=ears)
+        assert (await again.files()).notices == (), "all was there"
+        assert len(ears.ends) == 1
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("more", [1, 4, 100_000, 2_000_000])
+def test_what_grows_while_it_is_read_is_not_taken(server: NfsServer, more: int) -> None:
+    remote = NfsRemote(account_of(server).connection, source("/models/llama"))
+    listed = Entry("model.gguf", len(BIG) - more)  # as it was when it was listed
+    assert b"".join(remote.read(listed, 0, 100)) == BIG[:100], "a header is read all the same"
+    got = 0
+    with pytest.raises(Changed, match="grows while it is read"):
+        for piece in remote.read(listed, 0, listed.size):
+            got += len(piece)
+    assert got < listed.size, "so that it never counts as whole"

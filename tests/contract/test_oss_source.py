@@ -1,5 +1,6 @@
 """OSS against a double that checks its signatures: listing, ranges, tokens, refusals, and where it may connect."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from pierhead.sources.snapshots import Snapshots
 from store_world import KIB, LOCAL, content, never, nobody, options, oss, same
 
 SECRET = "SKTEST"
+ROOT = Path(__file__).parents[2]
+DRIVE = Path(__file__).parent / "oss2_client" / "drive.py"
 
 
 @pytest.fixture
@@ -104,6 +107,31 @@ def test_the_double_checks_the_older_signature_too(double: OssDouble) -> None:
             with pytest.raises(vendor.exceptions.OperationError, match="SignatureDoesNotMatch"):
                 vendor.Client(config).list_objects_v2(request)
     assert {row["auth"] for row in double.log()} == {"OSS"}
+
+
+@pytest.mark.parametrize(("signer", "seen"), [("Auth", "OSS"), ("AuthV4", "OSS4")])
+def test_the_vendors_older_sdk_is_a_third_witness(
+    double: OssDouble, signer: str, seen: str
+) -> None:
+    """oss2 signs by code of its own: what the double accepts is not what one SDK happens to send."""
+    python = ROOT / ".cache/oss2/bin/python"
+    if not python.exists():
+        pytest.skip(
+            "NO SECOND SIGNER IS TESTED: the vendor's older SDK is not there (make test-deps)"
+        )
+    objects = fill(double)
+    key = "m/sub/Ünï code+1 %.json"
+    for secret in (SECRET, "wrong"):
+        command = [str(python), str(DRIVE), signer, secret, double.url, key]
+        said = json.loads(
+            subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+        )
+        if secret == SECRET:
+            assert set(said["keys"]) == {f"m/{name}" for name in objects}
+            assert said["part"] == "}"
+        else:
+            assert said == {"status": 403, "code": "SignatureDoesNotMatch"}
+    assert {row["auth"] for row in double.log()} == {seen}
 
 
 # ---- refusals: one sentence each, and nothing leaks --------------------------------------------------

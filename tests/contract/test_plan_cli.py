@@ -1,5 +1,6 @@
 """`pierhead plan`: fits or not, with both numbers, before anything exists or is fetched."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,9 +12,12 @@ from typing import Any
 
 import psutil
 import pytest
+from registry_world import World
 
+from pierhead.core.registry import RegisteredTemplate
 from pierhead.core.resources import GIB
-from tiny_gguf import write_tiny_gguf
+from pierhead.store.db import sqlite_url
+from tiny_gguf import write_tiny_chatglm_v1, write_tiny_gguf
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,110 @@ def test_the_operators_own_weights_are_what_counts(tmp_path: Path) -> None:
     found = plan(tmp_path, app("llama_7b_fp16"), "--json").document
     assert found["fits"]
     assert found["bytes"]["weights"] < 1024**2
+
+
+def test_the_engine_and_why_are_told(tmp_path: Path) -> None:
+    operators(tmp_path, "llama_7b_fp16", "llama_7b_fp16")
+    found = plan(tmp_path, app("llama_7b_fp16"), "--json").document
+    assert found["engine"] == "llama_cpp"
+    assert "it serves gguf weights of the architecture [llama]" in found["why"]
+    assert found["precision"] == {"wanted": "fp16", "found": "fp16"}
+    assert found["conversion"] == ""
+
+
+def test_a_conversion_is_told_with_both_precisions(tmp_path: Path) -> None:
+    operators(tmp_path, "llama_7b_int8", "llama_7b_fp16")
+    said = plan(tmp_path, app("llama_7b_int8"))
+    assert said.code == 0
+    assert "int8 wanted, the weights are fp16" in said.out
+    assert "to q8_0, once, on this machine" in said.out
+    small = plan(tmp_path, app("llama_7b_int8"), "--json").document["bytes"]["weights"]
+    operators(tmp_path, "llama_7b_fp16", "llama_7b_fp16")
+    large = plan(tmp_path, app("llama_7b_fp16"), "--json").document["bytes"]["weights"]
+    assert small < 0.6 * large, "what the replica will load"
+
+
+def test_the_first_chatglm_is_refused_with_what_would_work(tmp_path: Path) -> None:
+    write_tiny_chatglm_v1(tmp_path / "models" / "chatglm_6b_int8")
+    said = plan(tmp_path, app("chatglm_6b_int8"))
+    assert said.code == 1
+    assert (
+        "ArchitectureNotSupported: No engine here serves the architecture [chatglm-v1]" in said.out
+    )
+    assert "chatglm2_6b_fp16" in said.out
+    document = plan(tmp_path, app("chatglm_6b_int8"), "--json").document
+    assert (document["fits"], document["engine"]) == (False, "")
+
+
+def test_pickled_weights_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "llama_7b_fp16"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "llama", "num_hidden_layers": 2}')
+    (folder / "pytorch_model.bin").write_bytes(b"x" * 100)
+    said = plan(tmp_path, app("llama_7b_fp16"))
+    assert said.code == 1
+    assert "FormatNotSupported" in said.out
+    assert "convert them to safetensors" in said.out
+
+
+def test_without_the_weights_it_says_whose_figures_these_are(tmp_path: Path) -> None:
+    said = plan(tmp_path, app("llama_7b_int8"))
+    assert "int8 wanted, the weights are not seen yet" in said.out
+    assert "so these are the figures of the family [llama_7b]" in said.out
+    operators(tmp_path, "llama_7b_int8", "llama_7b_int8")
+    said = plan(tmp_path, app("llama_7b_int8"))
+    assert "figures of the family" not in said.out
+    assert not plan(tmp_path, app("llama_7b_int8"), "--json").document["guessed"]
+
+
+@pytest.mark.parametrize("metadata", [{"gpu": 99}, {"memory": 999_999_999}])
+def test_what_no_machine_has_is_said_with_exit_code_1(
+    tmp_path: Path, metadata: dict[str, int]
+) -> None:
+    """Law: what would be held as a service is held here."""
+    document = {
+        "metadata": {"name": "chat", "instance": 1, "cpu": 1, "memory": 100, **metadata},
+        "containers": [{"script": "python -m http.server"}],
+    }
+    said = plan(tmp_path, document)
+    assert said.code == 1
+    reason = "Unschedulable" if "gpu" in metadata else "InsufficientResources"
+    assert f"{reason}: No node" in said.out
+    assert "wanted, " in said.out
+
+
+# ---- registered templates ------------------------------------------------------------------------
+
+
+def registered(data_dir: Path) -> RegisteredTemplate:
+    """A template of the operator's own, in the database of a data folder."""
+    world = World(sqlite_url(data_dir / "pierhead.db"), data_dir)
+
+    async def register() -> RegisteredTemplate:
+        await world.begin()
+        return await world.template(name="my_llama", framework="llama.cpp", start_command="")
+
+    try:
+        return asyncio.run(register())
+    finally:
+        world.db.close()
+
+
+@pytest.mark.parametrize("by", ["name", "uuid"])
+def test_a_registered_template_is_found_by_name_and_by_uuid(tmp_path: Path, by: str) -> None:
+    template = registered(tmp_path)
+    before = (tmp_path / "pierhead.db").read_bytes()
+    found = plan(tmp_path, app(getattr(template, by)), "--json").document
+    assert (found["template"], found["engine"]) == ("my_llama", "llama_cpp")
+    assert found["why"] == "The engine is llama_cpp: the template names it."
+    document = {
+        "metadata": {"name": "chat", "instance": 1},
+        "containers": [{"image": f"pierhead/{getattr(template, by)}"}],
+    }
+    assert plan(tmp_path, document, "--json").document["template"] == "my_llama"
+    said = plan(tmp_path, app("not_registered"))
+    assert "not_registered" in said.err
+    assert (tmp_path / "pierhead.db").read_bytes() == before, "nothing was written"
 
 
 def test_a_broken_file_is_told(tmp_path: Path) -> None:

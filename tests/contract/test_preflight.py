@@ -17,9 +17,14 @@ from pierhead.core.resources import GIB, MIB, Resources
 from pierhead.core.services import Hold
 from pierhead.core.sizing import Shape
 from pierhead.core.status import Status
-from pierhead.core.templates import Template
-from pierhead.reconciler.preflight import Preflight, judge
+from pierhead.core.templates import AUTO, Template
+from pierhead.engines import offers, registry
+from pierhead.engines.llama_cpp import CAPABILITIES
+from pierhead.engines.programs import NO_PROGRAMS
+from pierhead.reconciler.preflight import Preflight, as_served, judge
+from pierhead.reconciler.selection import loaded_shape
 from pierhead.sources.header_window import BadHeader
+from pierhead.sources.listings import NoModel
 from pierhead.store.db import Database
 
 LLAMA_7B = FAMILIES["llama_7b"].shape
@@ -118,6 +123,41 @@ def test_a_header_that_cannot_be_true_is_told_and_a_good_one_is_taken_up(db: Dat
     tell(db, story)
 
 
+def test_a_folder_without_a_model_is_told_before_anything_is_fetched(db: Database) -> None:
+    async def story(its: World) -> None:
+        hold = Hold("WeightsAmbiguous", "oss://b/ holds 2 GGUF models.", permanent=True)
+        its.shapes.models["spec"] = NoModel(hold)
+        await its.create("svc", name="spec", engine="llama_cpp")
+        await asyncio.sleep(1)
+        found = await its.verdict("svc")
+        assert (found.reason, found.message) == (hold.reason, hold.message)
+        assert its.weights.asked == []
+        del its.shapes.models["spec"]
+        await its.settled("svc", within=90)
+
+    tell(db, story)
+
+
+@pytest.mark.parametrize("family", ["chatglm_6b", "chatglm2_6b"])
+def test_a_family_that_no_engine_serves_is_told_before_its_weights_are_there(
+    db: Database, family: str
+) -> None:
+    """Law: nobody is sent for weights that cannot be served once they are there."""
+
+    async def story(its: World) -> None:
+        hopeless = family == "chatglm_6b"
+        its.offers.clear()
+        its.offers.update(offers(registry("py"), NO_PROGRAMS, lambda _program: None))
+        await its.create("svc", name="spec", engine=AUTO, family=family)
+        await asyncio.sleep(1)
+        found = await its.verdict("svc")
+        assert (found.reason == "ArchitectureNotSupported") == hopeless
+        assert ("chatglm2_6b_fp16" in found.message) == hopeless
+        assert (its.weights.asked == []) == hopeless
+
+    tell(db, story)
+
+
 def test_what_cannot_be_read_now_is_left_to_those_who_fetch_it(db: Database) -> None:
     async def story(its: World) -> None:
         its.shapes.models["a"] = Unavailable("The store", "it is away")
@@ -200,14 +240,22 @@ def test_on_gpus_their_memory_counts() -> None:
     assert "has 24.0 GiB" in thirteen.message
     two = replace(template, resources=Resources(gpu=2))
     assert judge(FAMILIES["llama_13b"].shape, two, [node]) == ()
+    silent = replace(node, accelerators=(replace(gpu, memory=0),), gpus=1)
+    assert judge(FAMILIES["llama_13b"].shape, template, [silent]) == (), "nobody knows"
 
 
 def test_int8_of_fp16_weights_is_what_they_become() -> None:
     shape = replace(LLAMA_7B, weights={"F16": 2 * LLAMA_7B.parameters})
     fp16 = llama(context=2048, slots=1)
     small = replace(NODE, memory=10 * GIB)
-    assert isinstance(judge(shape, fp16, [small]), Hold)
-    assert judge(shape, replace(fp16, precision="int8"), [small]) == ()
+    assert isinstance(judge(loaded_shape(shape, fp16), fp16, [small]), Hold)
+    int8 = replace(fp16, engine=AUTO, precision="int8")
+    made = as_served(int8, "llama_cpp", CAPABILITIES)
+    assert judge(loaded_shape(shape, int8), made, [small]) == ()
+    far = replace(shape, parameters=0, weights={"float16": 2 * LLAMA_7B.parameters})
+    assert judge(loaded_shape(far, int8), made, [small]) == (), "nobody counted its parameters"
+    named = replace(int8, engine="llama_cpp")
+    assert isinstance(judge(loaded_shape(shape, named), named, [small]), Hold), "served as it lies"
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -235,21 +283,21 @@ def test_a_slow_store_is_waited_for_and_asked_once() -> None:
         shapes, clock = CountedShapes(), FakeClock()
         preflight = Preflight(shapes, clock, patience=0.01)
         version = a_version(template=llama())
+        first: Shape | Hold = Shape()
         for _ in range(3):
-            first = await preflight.check(version, [NODE], fresh=True)
+            first = await preflight.look(version, fresh=True)
             assert isinstance(first, Hold)
             assert (first.reason, first.progressing) == ("ReadingHeaders", True)
         shapes.may_go.set()
         async with asyncio.timeout(10):
-            while (found := await preflight.check(version, [NODE], fresh=False)) == first:  # noqa: ASYNC110 - a thread ends it
+            while (found := await preflight.look(version, fresh=False)) == first:  # noqa: ASYNC110 - a thread ends it
                 await asyncio.sleep(0.01)
-        assert isinstance(found, Hold)
-        assert found.reason == "ModelDoesNotFit"
+        assert found == LARGE
         assert shapes.asked == 1
-        await preflight.check(version, [NODE], fresh=False)
+        await preflight.look(version, fresh=False)
         assert shapes.asked == 1, "what was read counts for a while"
         clock.advance(31)
-        await preflight.check(version, [NODE], fresh=False)
+        await preflight.look(version, fresh=False)
         assert shapes.asked == 2
 
     asyncio.run(go())

@@ -8,7 +8,7 @@ import pytest
 from reconciler_world import World, fresh_database, tell
 
 import virtual_time
-from pierhead.core.errors import Invalid, Unavailable
+from pierhead.core.errors import Invalid, Occupied, Unavailable
 from pierhead.core.replicas import Exit, ReplicaState
 from pierhead.core.resources import GIB, Resources
 from pierhead.core.services import Hold
@@ -366,6 +366,22 @@ def test_a_runtime_that_cannot_start_anything_now_is_told_and_tried_again(db: Da
         assert "StartHeld" in await its.reasons(service.id)
         its.runtime.faults.refuse_start.clear()
         await its.settled("svc", within=3)
+
+    tell(db, story)
+
+
+def test_a_replica_that_finds_no_device_waits_without_a_deadline(db: Database) -> None:
+    async def story(its: World) -> None:
+        busy = Occupied("WaitingForGpu", "1 GPU wanted, 0 of 1 is free.", placement=True)
+        its.runtime.faults.refuse_start["1.0"] = busy
+        service = await its.create("svc", start_deadline=60.0)
+        await asyncio.sleep(600)
+        found = await its.verdict("svc")
+        assert (found.status, found.reason) == (Status.PENDING, "WaitingForGpu")
+        assert found.message == "1 GPU wanted, 0 of 1 is free."
+        assert (await its.reasons(service.id)).count("WaitingForGpu") == 1
+        its.runtime.faults.refuse_start.clear()
+        await its.settled("svc", within=32)
 
     tell(db, story)
 

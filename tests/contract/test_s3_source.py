@@ -1,7 +1,9 @@
 """`s3://`: signatures, listings, ranges and refusals, against a store on loopback that checks them."""
 
+import hashlib
 import random
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -19,9 +21,11 @@ from pierhead.core.mounts import S3Source
 from pierhead.sources.addresses import Egress
 from pierhead.sources.download import Options
 from pierhead.sources.openers import Renewed, opened
-from pierhead.sources.remote import Changed, Denied, Flaky, Missing, Rejected, RemoteError
+from pierhead.sources.remote import Changed, Damaged, Denied, Flaky, Missing, Rejected, RemoteError
 from pierhead.sources.s3 import Request, S3Remote, Scope, authorization
+from pierhead.sources.s3_sums import told
 from pierhead.sources.snapshots import Snapshots
+from pierhead.sources.sums import begun
 from s3_double import BUCKET, KEY, REGION, SECRET, Store, serving
 
 CONTENT = random.Random(4).randbytes(300_000)
@@ -271,3 +275,87 @@ def test_a_server_that_is_gone_is_flaky(store: Store) -> None:
     with pytest.raises(Unavailable) as caught:
         found.listing()
     assert isinstance(caught.value, Flaky)
+
+
+# --- sums ---------------------------------------------------------------------------------------------------
+
+
+def sums_of(content: bytes) -> dict[str, str]:
+    """Names of headers, and what they tell of `content`."""
+
+    def text(raw: bytes) -> str:
+        return b64encode(raw).decode()
+
+    crc = begun("crc64nvme", len(content))
+    crc.update(content)
+    return {
+        "x-amz-checksum-sha256": text(hashlib.sha256(content).digest()),
+        "x-amz-checksum-crc64nvme": text(bytes.fromhex(crc.hexdigest())),
+        "x-amz-meta-md5chksum": text(hashlib.md5(content).digest()),
+    }
+
+
+def test_the_sum_that_aws_gives_to_each_object() -> None:
+    crc = begun("crc64nvme", 9)
+    crc.update(b"1234")
+    crc.update(b"56789")
+    assert crc.hexdigest() == "ae8b14860a799888"
+
+
+MD5 = hashlib.md5(CONTENT).hexdigest()
+PARTS = "0123456789abcdef0123456789abcdef-3"
+SUMS = sums_of(CONTENT)
+COMPOSITE = {"x-amz-checksum-sha256": f"{SUMS['x-amz-checksum-sha256']}-3"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "etag", "kind"),
+    [
+        (SUMS, MD5, "sha256"),
+        ({}, MD5, "md5"),
+        ({"x-amz-server-side-encryption": "AES256"}, MD5, "md5"),
+        ({"x-amz-server-side-encryption": "aws:kms"}, MD5, ""),
+        ({"x-amz-server-side-encryption-customer-algorithm": "AES256"}, MD5, ""),
+        ({}, PARTS, ""),
+        (COMPOSITE, PARTS, ""),
+        (SUMS | {"x-amz-checksum-type": "COMPOSITE"}, PARTS, "md5"),
+        (SUMS | COMPOSITE, PARTS, "crc64nvme"),
+        ({"x-amz-checksum-sha256": "no base64!"}, PARTS, ""),
+        ({"x-amz-checksum-sha256": "c2hvcnQ="}, PARTS, ""),
+    ],
+)
+def test_the_sum_of_an_object_is_taken_from_its_head(
+    headers: dict[str, str], etag: str, kind: str
+) -> None:
+    assert told(headers, etag).partition(":")[0] == kind
+
+
+@pytest.mark.parametrize("name", ["", *SUMS])
+def test_what_arrives_otherwise_than_it_lies_there_is_found_by_any_sum(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    """Law: a file is there only if it is what the store has, also where the store knows no CRC-64/XZ."""
+    store.objects = {"llama/model.gguf": CONTENT}
+    if name:
+        store.etags["llama/model.gguf"] = PARTS
+        store.headers["llama/model.gguf"] = {name: SUMS[name]}
+    store.flips = [100_000]
+    options = Options(part_bytes=64 * 1024, pause=0.001, headroom=0)
+    found = remote(store)
+    made = Snapshots(tmp_path, time.time, options).fetch(found, lambda _: None, lambda: False)
+    assert store.flips == [], "a byte was wrong on its way"
+    assert (made.files / "model.gguf").read_bytes() == CONTENT
+    store.flips = [100_000] * 2
+    with pytest.raises(Damaged, match="also when it is fetched again"):
+        Snapshots(tmp_path / "2", time.time, options).fetch(found, lambda _: None, lambda: False)
+    assert not list((tmp_path / "2").rglob("files/model.gguf"))
+    found.close()
+
+
+def test_a_store_that_answers_no_head_is_read_all_the_same(store: Store) -> None:
+    store.heads = False
+    found = remote(store)
+    entry = next(entry for entry in found.listing().entries if entry.key == "model.gguf")
+    assert found.check(entry) == ""
+    assert b"".join(found.read(entry, 0, 10)) == CONTENT[:10]
+    found.close()

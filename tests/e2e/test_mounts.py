@@ -2,64 +2,30 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
-import requests
-from clients import Json, PythonSdk
+from clients import PythonSdk
 from documents import app
 from lifecycle import Service
-from running_platform import PIERHEAD, Platform, running, until
+from running_platform import Platform, running, until
+from storage_stage import BUCKET, KEY, SECRET, remote_files, storage, users_of
 
 from demo_weights import demo_model
+from oss_double import OssDouble
 
-DOUBLE = Path(__file__).parent.parent / "oss_double.py"
-KEY, SECRET = "LTAI5tExampleOfATest", "a-secret-that-nobody-may-see"
 REPLICAS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Oss:
-    """An OSS that verifies signatures, with the demo weights in a bucket."""
-
-    url: str
-    root: Path
-
-    def log(self) -> list[Json]:
-        return requests.get(f"{self.url}/__log", timeout=10).json()
-
-    def forget(self) -> None:
-        requests.delete(f"{self.url}/__log", timeout=10)
-
-    def fail(self, *faults: Json) -> None:
-        requests.post(f"{self.url}/__faults", json=list(faults), timeout=10)
-
-    def gets(self) -> list[Json]:
-        return [each for each in self.log() if each["key"].endswith(".gguf")]
-
-
 @pytest.fixture(scope="module")
-def oss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oss]:
+def oss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OssDouble]:
     root = tmp_path_factory.mktemp("oss")
-    folder = root / "examplebucket" / "models" / "llama"
+    folder = root / BUCKET / "models" / "llama"
     folder.mkdir(parents=True)
     shutil.copy(demo_model(), folder / "model.gguf")
-    with subprocess.Popen(
-        (sys.executable, str(DOUBLE), str(root), "--ak", KEY, "--sk", SECRET),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield Oss(process.stdout.readline().split()[1], root)
-        finally:
-            process.terminate()
+    with OssDouble(root, "--ak", KEY, "--sk", SECRET) as double:
+        yield double
 
 
 @pytest.fixture(scope="module")
@@ -71,56 +37,37 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 @pytest.fixture
-def bucket(oss: Oss, platform: Platform, tmp_path: Path) -> Iterator[Oss]:
+def bucket(oss: OssDouble, platform: Platform, tmp_path: Path) -> Iterator[OssDouble]:
     """The bucket, connected."""
     connect(platform, oss, tmp_path / "secret", SECRET, "--allow-private")
     oss.forget()
     yield oss
-    oss.fail()
+    oss.faults()
     storage(platform, "remove", "models")
 
 
-def connect(platform: Platform, oss: Oss, file: Path, secret: str, *more: str) -> None:
+def connect(platform: Platform, oss: OssDouble, file: Path, secret: str, *more: str) -> None:
     file.write_text(f"{secret}\n")
-    where = ("--bucket", "examplebucket", "--endpoint", oss.url, "--region", "cn-shanghai")
+    where = ("--bucket", BUCKET, "--endpoint", oss.url, "--region", "cn-shanghai")
     keys = ("--access-key-id", KEY, "--access-key-secret-file", str(file))
     storage(platform, "add", "oss", "models", *where, *keys, *more)
-
-
-def storage(platform: Platform, *words: str) -> str:
-    """`pierhead storage ...` as its users call it."""
-    done = subprocess.run(
-        (*PIERHEAD, "storage", *words, "--data-dir", str(platform.folder)),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def copies(platform: Platform) -> list[Path]:
-    """Model files that were fetched over connections, on the disk."""
-    return list((platform.folder / "cache" / "remote").rglob("*.gguf"))
 
 
 OSS_CONFIG = {"ModelStorage": "oss", "OssPath": "oss://examplebucket/models/llama/"}
 
 
 def test_three_replicas_answer_from_one_copy_of_the_bucket(
-    bucket: Oss, eas: PythonSdk, platform: Platform
+    bucket: OssDouble, eas: PythonSdk, platform: Platform
 ) -> None:
     service = Service(eas, "mount_oss")
     eas("CreateAppService", body=app(service.name, replicas=REPLICAS, Config=OSS_CONFIG))
     shown = service.until("Running", 180)
     assert shown["RunningInstance"] == REPLICAS
     service.answers_paris()
-    (copy,) = copies(platform)
+    (copy,) = remote_files(platform)
     assert copy.read_bytes() == demo_model().read_bytes()
-    assert opened(platform, copy) == REPLICAS, "every replica serves this very file"
-    gets = bucket.gets()
+    assert users_of(platform, copy) == REPLICAS, "every replica serves this very file"
+    gets = [each for each in bucket.log() if each["key"].endswith(".gguf")]
     assert all(each["status"] == 206 for each in gets)
     ranges = [each["range"] for each in gets]
     assert len(ranges) == len(set(ranges)), "every byte was fetched once"
@@ -129,15 +76,8 @@ def test_three_replicas_answer_from_one_copy_of_the_bucket(
     service.delete()
 
 
-def opened(platform: Platform, file: Path) -> int:
-    """How many engines of the platform have the file in use."""
-    family = psutil.Process(platform.process.pid).children(recursive=True)
-    maps = [Path(f"/proc/{each.pid}/maps") for each in family]
-    return sum(str(file) in path.read_text() for path in maps if path.exists())
-
-
 def test_a_service_waits_for_a_connection_and_goes_on_by_itself(
-    oss: Oss, eas: PythonSdk, platform: Platform, tmp_path: Path
+    oss: OssDouble, eas: PythonSdk, platform: Platform, tmp_path: Path
 ) -> None:
     service = Service(eas, "mount_later")
     config = {"ModelStorage": "oss", "OssPath": "oss://examplebucket/models/llama"}
@@ -160,7 +100,7 @@ def test_a_service_waits_for_a_connection_and_goes_on_by_itself(
     ids=["wrong secret", "private endpoint"],
 )
 def test_a_refused_connection_is_one_clear_sentence(
-    oss: Oss,
+    oss: OssDouble,
     eas: PythonSdk,
     platform: Platform,
     tmp_path: Path,
@@ -183,7 +123,7 @@ def test_a_refused_connection_is_one_clear_sentence(
 
 
 def test_a_vanished_bucket_and_a_later_one_that_comes_back(
-    bucket: Oss, eas: PythonSdk, tmp_path: Path
+    bucket: OssDouble, eas: PythonSdk, tmp_path: Path
 ) -> None:
     hidden = tmp_path / "hidden"
     (bucket.root / "examplebucket").rename(hidden)
@@ -213,7 +153,7 @@ def test_nas_weights_serve_from_where_they_are_mounted(
     try:
         service.until("Running", 120)
         service.answers_paris()
-        assert opened(platform, model) == 2, "nothing is copied"
+        assert users_of(platform, model) == 2, "nothing is copied"
     finally:
         service.delete()
         storage(platform, "remove", "team")

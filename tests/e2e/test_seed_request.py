@@ -150,7 +150,7 @@ def awaited(eas: PythonSdk, platform: Platform) -> dict[str, Awaited]:
     return found
 
 
-@pytest.mark.parametrize("spec", VENDOR_SPECS)
+@pytest.mark.parametrize("spec", LOADABLE)
 def test_a_spec_without_weights_says_what_is_missing(
     awaited: dict[str, Awaited], platform: Platform, spec: str
 ) -> None:
@@ -162,6 +162,17 @@ def test_a_spec_without_weights_says_what_is_missing(
     assert awaited[spec].warnings["WeightsMissing"] == [shown["Message"]]
     assert awaited[spec].instances == []
     assert (shown["TotalInstance"], shown["RunningInstance"], shown["PendingInstance"]) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("spec", sorted(set(VENDOR_SPECS) - set(LOADABLE)))
+def test_nobody_is_sent_for_weights_that_no_engine_serves(
+    awaited: dict[str, Awaited], spec: str
+) -> None:
+    shown = awaited[spec].failed
+    assert (shown["Reason"], shown["AppSpecName"]) == ("ArchitectureNotSupported", spec)
+    assert "use the spec chatglm2_6b_fp16" in shown["Message"]
+    assert awaited[spec].warnings["ArchitectureNotSupported"] == [shown["Message"]]
+    assert awaited[spec].instances == []
 
 
 def _put(platform: Platform, spec: str) -> None:

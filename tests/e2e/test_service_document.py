@@ -101,6 +101,8 @@ def test_a_script_runs_with_its_environment_and_nothing_of_the_platforms(
     assert not any(secret in value for secret in secrets for value in env.values())
     allowed = {"PATH", "HOME", "LANG", "TMPDIR", "PORT", "HOST", "MODEL_DIR", "SERVICE_NAME"}
     allowed |= {"OMP_NUM_THREADS"}  # from the CPU limit
+    allowed |= {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
+    assert env["CUDA_VISIBLE_DEVICES"] == "", "no GPU was asked for, so none is seen"
     assert set(env) - allowed <= {"REPLICA_ID", "GREETING", "EMPTY", "LC_CTYPE", "PWD"}
     logs = eas("DescribeServiceLog", service.name, query={"Keyword": "serving"})["Logs"]
     assert logs == [f"[{instance['InstanceName']}] serving héllo 组"]
@@ -289,14 +291,14 @@ def test_labels_owners_and_token_come_from_the_request(eas: PythonSdk) -> None:
 
 
 def test_an_app_service_is_the_same_as_the_service_json_that_it_shows(eas: PythonSdk) -> None:
-    eas("CreateAppService", body=app("doc_app", "chatglm_6b_fp16", replicas=2))
+    eas("CreateAppService", body=app("doc_app", "chatglm2_6b_fp16", replicas=2))
     derived = config(Service(eas, "doc_app").until("Failed"))
     Service(eas, "doc_app").delete()
     eas("CreateService", body=derived)
     again = Service(eas, "doc_app").until("Failed")
     assert again["Reason"] == "WeightsMissing"
     assert config(again) == derived
-    assert (again["TotalInstance"], again["Image"]) == (2, "pierhead/chatglm_6b_fp16")
+    assert (again["TotalInstance"], again["Image"]) == (2, "pierhead/chatglm2_6b_fp16")
 
 
 def test_crashes_are_counted_and_told(eas: PythonSdk) -> None:

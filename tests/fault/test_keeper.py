@@ -15,6 +15,7 @@ import pytest
 
 from pierhead.runtimes.process import keeper
 from pierhead.runtimes.process.identity import stat
+from pierhead.runtimes.process.mounting import possible
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 GRACE = 20.0
@@ -46,6 +47,9 @@ def start(run: Path) -> Iterator[Start]:
             "data_bytes": 0,
             "nice": 0,
             "lease": lease,
+            "binds": [],
+            "own_users": False,
+            "closed": [],
             **changes,
         }
         process = subprocess.Popen(
@@ -98,9 +102,15 @@ def test_a_term_between_fork_and_exec_is_not_lost(run: Path, start: Start) -> No
     assert number == signal.SIGTERM
 
 
+@pytest.mark.parametrize("shown", [False, True], ids=["", "with_mounts"])
 @pytest.mark.parametrize("step", range(40))
-def test_a_term_at_any_moment_of_a_start_is_answered(step: int, run: Path, start: Start) -> None:
-    process = start()
+def test_a_term_at_any_moment_of_a_start_is_answered(
+    step: int, shown: bool, run: Path, start: Start
+) -> None:
+    if shown and not possible().binds:
+        pytest.skip(f"no mount namespaces on this machine: {possible().why}")
+    binds = [(str(run), str(run)), (str(run), "/workspace/pierhead/test")]
+    process = start(binds=binds * shown, own_users=possible().means == "user")
     while not (run / "exit.json.part").exists():  # from here on a keeper answers for its end
         time.sleep(0.0005)
     time.sleep(step * 0.0005)

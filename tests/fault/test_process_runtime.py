@@ -774,7 +774,8 @@ def test_arguments_are_never_a_shell_s_and_secrets_stay_secret(
         environment = environment_of(status.pid or 0)
         assert environment["API_TOKEN"] == "template-secret"
         assert set(environment) - {"LC_CTYPE"} == {
-            *("PATH", "HOME", "LANG", "TMPDIR", "PORT", "REPLICA_ID", "API_TOKEN")
+            *("PATH", "HOME", "LANG", "TMPDIR", "PORT", "REPLICA_ID", "API_TOKEN"),
+            *("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"),
         }
         lines = await made.logs(SERVICE)
         assert lines[0].text == str(list(odd))

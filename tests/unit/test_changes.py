@@ -150,6 +150,18 @@ def test_a_hold_is_told_once_however_often_its_words_change() -> None:
     assert noted(look(settled=0, hold=FETCHING), look(settled=0, hold=later)) == []
 
 
+def test_a_hold_that_comes_to_another_stage_is_told_once_more() -> None:
+    sized = replace(FETCHING, message="downloading: 0 of 9 MiB", stage="sized")
+    event = only(look(settled=0, hold=FETCHING), look(settled=0, hold=sized))
+    assert (event.type, event.reason, event.message) == (
+        "Normal",
+        "FetchingWeights",
+        "downloading: 0 of 9 MiB",
+    )
+    later = replace(sized, message="downloading: 5 of 9 MiB")
+    assert noted(look(settled=0, hold=sized), look(settled=0, hold=later)) == []
+
+
 def test_a_hold_that_ended_is_told() -> None:
     event = only(look(settled=0, hold=FETCHING), look(settled=0))
     assert (event.reason, event.message) == ("HoldEnded", "No longer held by FetchingWeights.")

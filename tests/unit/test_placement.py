@@ -1,5 +1,7 @@
 """Where a replica can run: room first, then the kind of machine; what is missing is named."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,3 +150,24 @@ def test_a_kind_of_gpu_has_one_uuid_everywhere() -> None:
     assert len({T4, H100, gpu_spec("AMD", "Tesla T4")}) == 3
     assert len(T4) == 32
     assert T4.lower() == T4
+
+
+def test_a_part_of_one_gpu_is_asked_of_the_largest_that_will_do() -> None:
+    part = Resources(gpu_memory=12 * GIB)
+    assert unplaceable(part, [SMALL]) is None
+    assert unplaceable(part, [LARGE], Constraints(gpu_capability="8.0")) is None
+    missing = unplaceable(Resources(gpu_memory=17 * GIB), [SMALL])
+    assert missing is not None
+    assert "17.0 GiB of one GPU wanted, the largest one of small has 16.0 GiB" in missing.message
+    assert missing.progressing
+    none = unplaceable(part, [PLAIN])
+    assert none is not None
+    assert "1 GPU wanted, plain has 0" in none.message
+
+
+def test_parts_of_split_gpus_are_not_taken_together() -> None:
+    parts = [replace(gpu("H100 MIG 3g.40gb", "9.0"), part=True)] * 2
+    assert unplaceable(ONE, [node("split", *parts)]) is None
+    hold = unplaceable(Resources(gpu=2), [node("split", *parts)])
+    assert hold is not None
+    assert "2 undivided GPU wanted, split has 0" in hold.message

@@ -320,3 +320,47 @@ def test_a_held_target_starts_nothing_and_lets_the_rest_happen(
         if not isinstance(action, Start)
         and not (isinstance(action, Rerun) and action.id in current)
     ]
+
+
+# ---- devices ------------------------------------------------------------------------------
+
+
+class Crowd(World):
+    """A world with so many devices; each replica holds one until it is wholly gone."""
+
+    devices: int = 3
+
+    def step(self, target: Target) -> None:
+        old = [r for r in self.live if r.rollout != target.rollout]
+        full = len(self.replicas) >= self.devices
+        leaving = len(self.replicas) > len(self.live)
+        crowded = int(full and not leaving and bool(old))
+        for action in plan(replace(target, crowded=crowded), self.replicas, self.now):
+            if not isinstance(action, Start) or len(self.replicas) < self.devices:
+                self.obey([action], target.rollout)
+
+
+@pytest.mark.parametrize(
+    "rolling", [Rolling(1, 0), Rolling("100%", 0), Rolling(0, 1), Rolling(2, 2)]
+)
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_an_update_gets_through_where_old_replicas_hold_every_device(
+    rolling: Rolling, replicas: int
+) -> None:
+    crowd = Crowd([seen(f"old{at}", S.READY) for at in range(replicas)])
+    crowd.devices = replicas
+    least = replicas - max(1, bounds(rolling, replicas)[1])
+    target = Target(replicas, "2.0", rolling)
+    for _ in range(80):
+        names = frozenset(r.id for r in crowd.replicas if r.state is S.DRAINING)
+        crowd.step(replace(target, drained=names))
+        assert len(crowd.ready) >= least, "no more of them leave than must"
+        crowd.quieten()
+    assert crowd.settled(target)
+
+
+def test_old_ones_stay_while_enough_new_ones_are_on_their_way_or_none_may_start() -> None:
+    world = [seen("old", S.READY), seen("new", S.STARTING, "2.0")]
+    assert plan(Target(1, "2.0", crowded=1), world, 0.0) == []
+    assert plan(Target(1, "2.0", crowded=1), world[:1], 0.0) == [Drain("old"), Start()]
+    assert plan(Target(1, "2.0", crowded=0), world[:1], 0.0) == [Start()]

@@ -26,7 +26,7 @@ def test_a_name_wins_over_another_services_alias() -> None:
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-targets = st.builds(Target, texts, texts, st.integers(1, 65535), texts)
+targets = st.builds(Target, texts, texts, st.integers(1, 65535), texts, texts)
 routes = st.builds(
     Route,
     service=st.uuids().map(lambda value: value.hex),
@@ -57,6 +57,14 @@ def test_what_is_loaded_is_what_was_dumped(
         route.name: route for route in entries
     }
     assert after.routes.keys() == before.routes.keys()
+
+
+def test_a_table_of_an_older_or_newer_release_is_understood() -> None:
+    document = json.loads(dump(table(3, [B])))
+    target = document["routes"][0]["targets"][0]
+    del target["model"]
+    target["from_the_future"] = 1
+    assert load(json.dumps(document)).routes["beta"] == B
 
 
 def test_a_dumped_table_names_each_route_once() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,8 +12,9 @@ import virtual_time
 from builders import T0, FakeClock, a_replica, a_service, a_template, a_version
 from pierhead.core import routes
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
-from pierhead.core.routes import GatewayReport, RouteTable, Target
-from pierhead.core.services import Wanted
+from pierhead.core.routes import GatewayReport, Route, RouteTable, Target
+from pierhead.core.services import Service, Wanted
+from pierhead.core.templates import AUTO
 from pierhead.engines import registry
 from pierhead.reconciler.routes import SILENCE, RouteBook
 
@@ -74,6 +76,52 @@ def test_models_are_named_only_for_engines_that_do_not_check_them() -> None:
     routed.update(a_service(current=llama), (ONE,))
     checked = CAPABILITIES["llama_cpp"].checks_model_name
     assert routed.table.routes["svc_one"].models == (() if checked else ("svc_one", "spec"))
+
+
+AUTOMATIC = a_version(template=a_template(name="spec", engine=AUTO))
+
+
+def route_of(service: Service, *replicas: ReplicaStatus) -> Route:
+    found = book()
+    found.update(service, replicas)
+    return found.table.routes["svc_one"]
+
+
+def test_a_name_that_an_engine_has_of_its_own_is_told_and_names_are_checked_before_it() -> None:
+    own = replace(ONE, engine="transformers", model=".@main")
+    found = route_of(a_service(current=AUTOMATIC, group="team"), own)
+    assert [target.model for target in found.targets] == [".@main"]
+    assert (found.api, found.models) == ("openai", ("svc_one", "team.svc_one", "spec"))
+
+
+def test_an_engine_that_knows_the_services_name_only_is_asked_by_it() -> None:
+    """vLLM answers 404 to `<group>.<name>`: the gateway must translate aliases, and refuse the rest."""
+    found = route_of(a_service(current=AUTOMATIC), replace(ONE, engine="vllm"))
+    assert [target.model for target in found.targets] == ["svc_one"]
+    assert found.models == ("svc_one", "spec")
+
+
+def test_each_replica_is_asked_as_its_own_engine_wants_while_an_update_changes_the_engine() -> None:
+    old, new = replace(ONE, engine="llama_cpp"), replace(TWO, engine="transformers", model="x")
+    found = route_of(a_service(current=AUTOMATIC), old, new)
+    assert [target.model for target in found.targets] == ["", "x"]
+    both = route_of(a_service(current=AUTOMATIC), replace(ONE, engine="custom"), new)
+    assert (both.api, both.models) == ("any", ("svc_one", "spec"))
+
+
+@pytest.mark.parametrize("replicas", [(), (ONE,)], ids=["none", "of a release that did not tell"])
+def test_the_embedded_engine_is_assumed_until_replicas_tell(
+    replicas: tuple[ReplicaStatus, ...],
+) -> None:
+    found = route_of(a_service(current=AUTOMATIC), *replicas)
+    assert (found.api, found.models) == ("openai", ("svc_one", "spec"))
+    assert [target.model for target in found.targets] == [""] * len(replicas)
+
+
+def test_what_a_replica_runs_goes_before_what_the_template_says() -> None:
+    template = a_version(template=a_template(name="spec", engine="llama_cpp"))
+    found = route_of(a_service(current=template), replace(ONE, engine="custom"))
+    assert (found.api, found.models) == ("any", ())
 
 
 def test_the_revision_moves_with_every_change_and_with_nothing_else() -> None:

@@ -92,8 +92,58 @@ def test_every_known_key_has_its_effect() -> None:
     assert template.liveness == Probe(kind="tcp", port=9001, failures=7)
     assert template.start_deadline == 620.0
     assert template.stop_grace == 45.0
-    for told in ("containers[0].port", "storage[0].mount_path", "startup_check", "it runs as"):
+    assert template.mount_path == "/mnt/model"
+    for told in ("containers[0].port", "startup_check", "it runs as"):
         assert told in reasons(spec)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "gpu", "part", "told"),
+    [
+        ({"gpu": 2}, 2, None, ""),
+        ({"gpu_memory": 3}, 0, 3 * GIB, ""),
+        ({"gpu": 0, "gpu_memory": 2.5}, 0, 5 * GIB // 2, ""),
+        ({"gpu": 1, "gpu_memory": 3}, 1, None, "metadata.gpu_memory"),
+        (
+            {"gpu_memory": 3, "gpu_core_percentage": 10},
+            0,
+            3 * GIB,
+            "metadata.gpu_core_percentage",
+        ),
+        ({"gpu": 0, "gpu_memory": 0}, 0, None, ""),
+    ],
+)
+def test_gpus_are_whole_ones_or_a_part_of_one(
+    metadata: dict[str, Any], gpu: int, part: int | None, told: str
+) -> None:
+    spec = translate(document(metadata=metadata))
+    resources = spec.template.resources
+    assert (resources.gpu, resources.gpu_memory) == (gpu, part)
+    assert told in reasons(spec)
+    assert bool(told) == bool(spec.notices)
+
+
+def test_gpus_of_a_template_hold_until_others_are_asked_for() -> None:
+    shared = replace(MINE, resources=Resources(gpu_memory=GIB))
+    whole = replace(MINE, resources=Resources(gpu=2))
+    found = {"shared": shared, "whole": whole}
+
+    def of(image: str, **metadata: Any) -> tuple[int, int | None]:
+        content = document({"image": f"pierhead/{image}"}, metadata=metadata)
+        resources = sd.translate(content, found.get).template.resources
+        return resources.gpu, resources.gpu_memory
+
+    assert of("shared") == (0, GIB)
+    assert of("shared", gpu=1) == (1, None)
+    assert of("shared", gpu=0) == (0, None)
+    assert of("whole") == (2, None)
+    assert of("whole", gpu_memory=4) == (0, 4 * GIB)
+
+
+def test_a_container_that_sets_the_devices_is_told_that_the_platform_does() -> None:
+    env = [{"name": "CUDA_VISIBLE_DEVICES", "value": "0"}]
+    spec = translate(document({"script": "python app.py", "env": env}))
+    assert "CUDA_VISIBLE_DEVICES is set by the platform" in reasons(spec)
 
 
 def test_a_minimal_document() -> None:
@@ -226,9 +276,6 @@ REPORTED: dict[str, dict[str, Any]] = {
         storage=[{"oss": {"path": "oss://bucket/", "readOnly": False}}]
     ),
     "storage[0].oss.other": document(storage=[{"oss": {"path": "oss://bucket/", "other": 1}}]),
-    "storage[0].mount_path": document(
-        storage=[{"mount_path": "/m", "oss": {"path": "oss://bucket/"}}]
-    ),
     "storage[0].empty_dir": document(
         storage=[{"mount_path": "/m", "empty_dir": {"medium": "memory"}}]
     ),
@@ -255,6 +302,11 @@ REPORTED: dict[str, dict[str, Any]] = {
     "warm_up_data_path": document(warm_up_data_path="x"),
     "labels": document(labels={"a": "b"}),
 }
+
+
+def test_an_empty_folder_in_its_usual_form_is_reported_too() -> None:
+    given = document(storage=[{"mount_path": "/m", "empty_dir": {}}])
+    assert "storage[0].empty_dir" in reasons(translate(given))
 
 
 @pytest.mark.parametrize("key", REPORTED)
@@ -311,6 +363,8 @@ REFUSED: list[tuple[type[PierheadError], str, dict[str, Any]]] = [
             ("metadata.memory", {"memory": 1e300}),
             ("metadata.gpu", {"gpu": -1}),
             ("metadata.gpu", {"gpu": 0.5}),
+            ("metadata.gpu_memory", {"gpu_memory": -1}),
+            ("metadata.gpu_memory", {"gpu_memory": "3"}),
             ("metadata.rpc", {"rpc": 5}),
             ("metadata.rpc.keepalive", {"rpc": {"keepalive": 0}}),
             ("metadata.rolling_strategy", {"rolling_strategy": {"max_surge": 0}}),
@@ -362,6 +416,14 @@ REFUSED: list[tuple[type[PierheadError], str, dict[str, Any]]] = [
         Invalid,
         "mount_path",
         document(storage=[{"mount_path": "m", "oss": {"path": "oss://bucket/"}}]),
+    ),
+    *(
+        (
+            Invalid,
+            "storage[0].mount_path",
+            document(storage=[{"mount_path": path, "oss": {"path": "oss://bucket/"}}]),
+        )
+        for path in ("/", "//", "/proc", "/dev/shm/x", "/sys/x", "/usr/", "/a/../b", "/x" * 600)
     ),
     (Invalid, "storage[0].oss.path", document(storage=[{"oss": {"path": "oss://bucket/../x"}}])),
     (Invalid, "storage[0].nfs.path", document(storage=[{"nfs": {"server": "s", "path": "/a/.."}}])),
@@ -500,7 +562,8 @@ def test_a_derived_document_makes_the_same_service(source: Source | None) -> Non
     spec = translate(json.loads(json.dumps(derived)))
     assert (spec.name, spec.instance, spec.source) == ("foo", 2, source)
     assert (spec.workspace_id, spec.quota_id, spec.group) == ("w", "", "team_a")
-    assert spec.template == BUILT_IN["chatglm_6b_int8"]
+    place = "/mnt/model" if source is not None else ""
+    assert spec.template == replace(BUILT_IN["chatglm_6b_int8"], mount_path=place)
 
 
 def test_weights_of_the_template_need_no_mount() -> None:

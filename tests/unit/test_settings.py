@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pierhead.setting_values import amount
 from pierhead.settings import BadSetting, Settings, environment_name, split_address, url_of
 
 
@@ -60,6 +61,25 @@ def test_weights_by_name(tmp_path: Path):
     assert dict(from_env.weights) == {"a": "/x", "b": "/y"}
 
 
+def test_engines_and_which_of_them_serves_what(tmp_path: Path):
+    toml = """
+    [engines]
+    vllm = "~/vllm/bin/vllm"
+    [engines.choice]
+    llama_7b_fp16 = "vllm"
+    "my.model" = "transformers"
+    """
+    settings = load(tmp_path, toml, {"PIERHEAD_ENGINES_LLAMA_SERVER": "/opt/llama-server"})
+    assert settings.engines_vllm == str(Path("~/vllm/bin/vllm").expanduser())
+    assert settings.engines_llama_server == "/opt/llama-server"
+    assert settings.engines_transformers == ""
+    choice = {"llama_7b_fp16": "vllm", "my.model": "transformers"}
+    assert dict(settings.engines_choice) == choice
+    text = "llama_7b_fp16=vllm, my.model=transformers"
+    from_env = load(tmp_path, "", {"PIERHEAD_ENGINES_CHOICE": text})
+    assert dict(from_env.engines_choice) == choice
+
+
 def test_lists_are_lists_in_the_file_and_commas_elsewhere(tmp_path: Path):
     places = ("https://hooks.example/a", "http://10.1.2.3:8080/")
     from_file = load(tmp_path, f"[zstack]\nwebhooks = {list(places)}\nasync = 'ALWAYS'\n")
@@ -86,7 +106,10 @@ def test_lists_are_lists_in_the_file_and_commas_elsewhere(tmp_path: Path):
         ("port_range = '5-9'", ["port_range", "1024-65535"]),
         ("advertise = 'ftp://x'", ["advertise", "http://"]),
         ("nonce_minutes = 1", ["nonce_minutes", "at least 30"]),
-        ("weights = 'x'", ["weights", "name=path"]),
+        ("[engines.choice]\na = 'vlm'", ["engines.choice", "llama_cpp, vllm", "[vlm]"]),
+        ("engines.choice = 'vllm'", ["engines.choice", "name=value"]),
+        ("[engines]\nvlm = '/x'", ["engines.vlm", "did you mean engines.vllm?"]),
+        ("weights = 'x'", ["weights", "name=value"]),
         ("roa_enabled = true", ["roa_enabled", "eas.roa.enabled"]),
         ("[zstack]\nasync = 'sometimes'", ["zstack.async", "auto, always, never"]),
         ("[zstack]\nsession_timeout = 0", ["zstack.session_timeout", "at least 1"]),
@@ -141,3 +164,29 @@ def test_addresses():
     settings = Settings(gateway_listen="0.0.0.0:1", advertise="https://llm.example.com/")
     assert settings.gateway_endpoint == "https://llm.example.com"
     assert (settings.ports.start, settings.ports[-1]) == (21000, 28999)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("200GiB", 200 << 30),
+        ("1.5Ti", 3 << 39),
+        ("500M", 500 << 20),
+        ("20 gb", 20 << 30),
+        ("1000000", 1000000),
+        ("0", 0),
+    ],
+)
+def test_amounts_are_written_as_people_do(tmp_path: Path, text: str, count: int):
+    settings = load(tmp_path, f'[cache]\nlimit = "{text}"\n')
+    assert settings.cache_limit == count
+    shown = {row.name: row.value for row in settings.explain()}
+    assert amount(shown["cache.limit"]) == count
+
+
+def test_an_amount_may_be_a_number_and_nothing_else(tmp_path: Path):
+    assert load(tmp_path, "[cache]\nkeep_free = 4096\n").cache_keep_free == 4096
+    assert {row.name: row.value for row in load(tmp_path).explain()}["cache.keep_free"] == "10GiB"
+    for wrong in ('"much"', '"-1"', "true"):
+        with pytest.raises(BadSetting, match="amount such as 200GiB"):
+            load(tmp_path, f"[cache]\nlimit = {wrong}\n")

@@ -44,6 +44,7 @@ loads = st.builds(
     context=st.integers(1, 1 << 18),
     slots=st.integers(1, 256),
     precision=st.sampled_from(["fp16", "int8", "q4", ""]),
+    on_cpu=st.booleans(),
 )
 places = st.lists(
     st.builds(
@@ -90,6 +91,26 @@ def test_the_cache_is_exact() -> None:
     found = estimate(uneven, Load("llama_cpp", 256, 2))
     assert found is not None
     assert found.kv_cache == 2 * 256 * 2 * 12 * 256
+
+
+@pytest.mark.parametrize(
+    ("shape", "factor"),
+    [
+        (LLAMA_7B, 2),
+        (replace(LLAMA_7B, weights={"BF16": 13 * GIB}), 2),
+        (replace(LLAMA_7B, weights={"F32": 26 * GIB}), 1),
+        (replace(LLAMA_7B, weights={"I8": 7 * GIB}), 1),
+    ],
+)
+def test_on_a_cpu_transformers_widens_what_has_two_bytes(shape: Shape, factor: int) -> None:
+    load = replace(LOAD, engine="transformers")
+    there, here = estimate(shape, load), estimate(shape, replace(load, on_cpu=True))
+    assert there is not None
+    assert here is not None
+    assert (here.weights, here.kv_cache) == (there.weights * factor, there.kv_cache * 2)
+    for engine in ("llama_cpp", "vllm"):
+        load = replace(LOAD, engine=engine)
+        assert estimate(shape, replace(load, on_cpu=True)) == estimate(shape, load)
 
 
 @given(shapes, loads, st.integers(1, 1 << 18), st.integers(1, 64))
@@ -193,6 +214,11 @@ def test_gpus_count_where_they_are_asked_for() -> None:
     assert rooms([node], 0) == (Room("n", 64 * GIB, 60 * GIB),)
     assert rooms([node], 2) == (Room("n", 40 * GIB, 40 * GIB),)
     assert rooms([node], 4) == ()
+    used = replace(node, accelerators=(replace(gpus[1], memory_free=3 * GIB), *gpus[::2]))
+    assert rooms([used], 1) == (Room("n", 24 * GIB, 3 * GIB),)
+    assert rooms([used], 0, part=8 * GIB) == (Room("n", 8 * GIB, 8 * GIB),)
+    assert rooms([used], 0, part=20 * GIB) == (Room("n", 20 * GIB, 3 * GIB),)
+    assert rooms([used], 0, part=25 * GIB) == ()
 
 
 def test_a_refusal_has_both_numbers_and_what_would_fit() -> None:
@@ -250,9 +276,13 @@ def test_of_what_says_nothing_nothing_is_said() -> None:
     assert mismatch("my_own", LLAMA_7B) == ""
 
 
-def test_int8_is_made_of_fp16_and_of_nothing_else() -> None:
+def test_other_weights_are_made_to_have_the_precision_of_the_spec() -> None:
     whole = replace(LLAMA_7B, weights={"F16": 13 * GIB, "F32": MIB})
     assert served(whole, "int8").weights == {}
     assert served(whole, "fp16") is whole
     small = replace(LLAMA_7B, weights={"Q4_K": 4 * GIB, "F32": MIB})
-    assert served(small, "int8") is small
+    assert served(small, "q4") is small
+    assert served(small, "int8").weights == {}
+    assert served(replace(LLAMA_7B, weights={"unknown": 9}), "int8").weights == {"unknown": 9}
+    far = replace(LLAMA_7B, parameters=0, weights={"float16": 13 * 10**9})
+    assert served(far, "int8").parameters == 65 * 10**8

@@ -132,6 +132,7 @@ def shown(
         ("ZoneInventory", infrastructure.zone(Zone("z" * 32, "local", T0, T0, default=True))),
         ("PciDeviceSpecInventory", infrastructure.gpu_spec(GPU)),
         ("GpuDeviceInventory", infrastructure.gpu_device(GPU, Node("n", 1, 1, 1))),
+        ("GpuDeviceInventory", infrastructure.gpu_device(GPU, Node("n", 1, 1, 1), taken=True)),
         ("ResourceInventory", infrastructure.resource(U, "chat", "ModelServiceVO")),
         ("MaaSUsage", infrastructure.usage("models", 3)),
         ("ModelServiceInstanceGroupInventory", shown()),

@@ -5,10 +5,9 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,9 +17,11 @@ from pierhead.bootstrap import serving, tls
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate
 from pierhead.bootstrap.dialects import dialects
+from pierhead.bootstrap.engines import engines
 from pierhead.bootstrap.memory import give_back_large_blocks
-from pierhead.bootstrap.storage import accounts, box, connected
+from pierhead.bootstrap.storage import accounts, box, connected, ready_for_oss, snapshots
 from pierhead.bootstrap.supervisor import only_one
+from pierhead.bootstrap.upkeep import eviction
 from pierhead.bootstrap.watching import watching
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import engine_key
@@ -33,7 +34,6 @@ from pierhead.dialects.eas import catalog as eas_catalog
 from pierhead.dialects.eas import openapi as eas_openapi
 from pierhead.dialects.zstack import catalog as zstack_catalog
 from pierhead.dialects.zstack import openapi as zstack_openapi
-from pierhead.engines import registry
 from pierhead.engines.base import Engine
 from pierhead.listener import listen
 from pierhead.operations.first_start import Home, ensure
@@ -48,9 +48,11 @@ from pierhead.runtimes.process.ground import Settings as ProcessSettings
 from pierhead.runtimes.process.runtime import ProcessRuntime
 from pierhead.server import Server
 from pierhead.settings import Settings, split_address
+from pierhead.sources.conversions import Conversions
 from pierhead.sources.environments import Environments, Options
 from pierhead.sources.folders import Folders
-from pierhead.sources.model_shapes import ModelShapes, Where, connected_place, local_place
+from pierhead.sources.model_shapes import ModelShapes, Where, connected_place
+from pierhead.sources.snapshot import states
 from pierhead.sources.weights import Places, Weights
 from pierhead.store import keys
 from pierhead.store import services as rows
@@ -78,6 +80,7 @@ class Hub:
     platform: Platform
     survey: Survey
     environments: Environments
+    conversions: Conversions
 
 
 async def serve(settings: Settings) -> None:
@@ -105,6 +108,8 @@ async def serve(settings: Settings) -> None:
                 host, port = listener.getsockname()[:2]
                 limits = hub.info.limits
                 log.info("hub serves", host=host, port=port, version=__version__, limits=limits)
+                for warning in hub.info.warnings:
+                    log.warning("this host", found=warning)
                 await server.serve(sockets=[listener])
 
 
@@ -116,15 +121,18 @@ async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[H
     try:
         await db.write(keys.put_filed, box(settings), credentials.key, time.time())
         hub = await _assemble(settings, credentials, db, figures)
+        warming = asyncio.create_task(ready_for_oss(db, settings.resync_seconds))
         try:
             await _first_start(hub)
             await hub.reconciler.start()
             await hub.survey.start()
             yield hub
         finally:
+            warming.cancel()
             await hub.survey.close()
             hub.environments.close()
             await hub.reconciler.close()
+            hub.conversions.close()
             hub.weights.close()
             if settings.stop_replicas_on_exit:
                 await hub.runtime.stop_all(settings.stop_seconds)
@@ -143,8 +151,8 @@ async def _first_start(hub: Hub) -> None:
 async def _assemble(
     settings: Settings, credentials: Credentials, db: Database, figures: telemetry.HubFigures
 ) -> Hub:
-    engines = registry(sys.executable)
-    capabilities = {name: engine.capabilities for name, engine in engines.items()}
+    here = engines(settings)
+    capabilities = {name: offer.capabilities for name, offer in here.offers.items()}
 
     def key_of(replica: str) -> str:
         return engine_key(credentials.engine_secret, replica)
@@ -152,12 +160,17 @@ async def _assemble(
     def files_came() -> None:
         reconciler.hasten()
 
-    runtime = _runtime(settings, credentials, engines, key_of)
+    def asked_lately() -> list[str]:
+        return remote.asked_lately()
+
+    runtime = _runtime(settings, credentials, here.adapters, key_of)
     info = await runtime.probe()
     routes = RouteBook(time.time, key_of, capabilities)
-    remote = connected(db, settings, files_came)
+    evicting = eviction(db, settings, asked_lately, figures.weights.evicted)
+    remote = connected(db, settings, files_came, evicting.make_room, figures.weights)
     weights = Weights(_places(settings), time.time, files_came, remote)
     environments = _environments(settings, files_came)
+    conversions = Conversions(settings.cache_dir, time.time, files_came, evicting.make_room)
     parts = Parts(
         db=db,
         runtime=runtime,
@@ -166,7 +179,10 @@ async def _assemble(
         folders=Folders(),
         clock=time.time,
         nodes=info.nodes,
-        engines=capabilities,
+        binds=info.binds,
+        offers=here.offers,
+        wishes=here.wishes,
+        conversions=conversions,
         gateway=settings.gateway_endpoint,
         environment_days=settings.environments_days,
         preflight=Preflight(ModelShapes(_where(db, settings)), time.time),
@@ -175,7 +191,7 @@ async def _assemble(
         db=db, runtime=runtime, preparation=Preparation(parts), routes=routes, clock=time.time
     )
     rhythm = Rhythm(resync=settings.resync_seconds, event_days=settings.event_days)
-    reconciler = Reconciler(one_pass, rhythm, timed=figures.reconciled)
+    reconciler = Reconciler(one_pass, rhythm, figures.reconciled, _in_a_thread(evicting.tidy))
     survey = Survey(db, cache=settings.cache_dir)
     return Hub(
         settings=settings,
@@ -190,17 +206,25 @@ async def _assemble(
         platform=_platform(settings, credentials, db, runtime, info, (reconciler, survey)),
         survey=survey,
         environments=environments,
+        conversions=conversions,
     )
+
+
+def _in_a_thread(work: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        await asyncio.to_thread(work)
+
+    return run
 
 
 def _runtime(
     settings: Settings,
     credentials: Credentials,
-    engines: Mapping[str, Engine],
+    adapters: Mapping[str, Engine],
     key_of: Callable[[str], str],
 ) -> ProcessRuntime:
     def launch(workload: Workload, placement: Placement) -> Launch:
-        engine = engines[workload.template.engine]
+        engine = adapters[workload.template.engine]
         threads = settings.threads or placement.threads
         return engine.launch(workload.template, workload.files, replace(placement, threads=threads))
 
@@ -210,12 +234,16 @@ def _runtime(
         time.time,
         secrets.token_bytes,
         key_of,
-        ProcessSettings(owner=credentials.account, ports=settings.ports),
+        ProcessSettings(
+            owner=credentials.account,
+            ports=settings.ports,
+            closed=(str(settings.data_dir.resolve()),),
+        ),
     )
 
 
 def _where(db: Database, settings: Settings) -> Where:
-    return connected_place(local_place(_places(settings)), accounts(db, settings), time.time)
+    return connected_place(_places(settings), accounts(db, settings), time.time)
 
 
 def _places(settings: Settings) -> Places:
@@ -278,6 +306,8 @@ def _inside(hub: Hub) -> Inside:
     async def metrics() -> tuple[bytes, str]:
         now = time.time()
         found = await hub.db.read(rows.everything)
+        held = states(await asyncio.to_thread(snapshots(hub.settings).all))
+        hub.figures.weights.show(hub.weights.running(), held)
         hub.figures.show(
             services=Counter(verdict(service, seen, now).status for service, seen in found),
             replicas=Counter(replica.state for replica in hub.runtime.observe()),

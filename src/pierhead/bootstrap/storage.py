@@ -3,18 +3,21 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from pierhead.bootstrap.secret_files import storage_key
-from pierhead.core.connections import Account
+from pierhead.core.connections import Account, public
 from pierhead.core.errors import Unavailable
-from pierhead.core.mounts import Source
+from pierhead.core.mounts import HubSource, Source
 from pierhead.operations import connections
 from pierhead.operations.secret_box import SecretBox
 from pierhead.settings import Settings
-from pierhead.sources.connected import Connected, Ways
+from pierhead.sources.connected import Connected, Heard, Ways
 from pierhead.sources.download import Options
 from pierhead.sources.nfs import WHOLE_FILES
-from pierhead.sources.snapshots import Snapshots
+from pierhead.sources.oss import sdk
+from pierhead.sources.snapshots import CONVERTED, Snapshots
+from pierhead.store import connections as rows
 from pierhead.store.db import Database
 
 _PATIENCE = 30.0  #: seconds that the database gets
@@ -34,7 +37,8 @@ def accounts(db: Database, settings: Settings) -> Callable[[Source], Account | N
     opener = box(settings)
 
     def find(source: Source) -> Account | None:
-        asked = asyncio.run_coroutine_threadsafe(db.read(connections.account, opener, source), loop)
+        read = db.read(connections.account, opener, source, online=settings.hubs_online)
+        asked = asyncio.run_coroutine_threadsafe(read, loop)
         try:
             return asked.result(_PATIENCE)
         except TimeoutError as error:
@@ -44,20 +48,53 @@ def accounts(db: Database, settings: Settings) -> Callable[[Source], Account | N
     return find
 
 
-def connected(db: Database, settings: Settings, came: Callable[[], None]) -> Connected:
-    """What fetches, or finds, the files behind storage connections; `came` is called when they are there."""
+def unconnected(settings: Settings) -> Callable[[Source], Account | None]:
+    """Finds what opens a source where no connections are kept yet: public hubs, if they may be asked."""
+    online = settings.hubs_online
+    return lambda source: public(source) if online and isinstance(source, HubSource) else None
+
+
+def connected(
+    db: Database,
+    settings: Settings,
+    came: Callable[[], None],
+    make_room: Callable[[int], None],
+    heard: Heard,
+) -> Connected:
+    """What fetches, or finds, the files behind storage connections; `came` is called when they are there.
+
+    `make_room` is called with the bytes that are about to be written to the cache.
+    """
+    folder = settings.cache_dir / REMOTE
     ways = Ways(
         find=accounts(db, settings),
-        snapshots=snapshots(settings),
+        snapshots=Snapshots(folder, time.time, make_room=make_room),
         whole_files=Snapshots(
-            settings.cache_dir / REMOTE, time.time, Options(part_bytes=WHOLE_FILES)
+            folder, time.time, Options(part_bytes=WHOLE_FILES), make_room=make_room
         ),
         mounts=settings.data_dir / "mounts",
         mount=settings.storage_mount,
+        heard=heard,
     )
     return Connected(ways, time.time, came)
 
 
+async def ready_for_oss(db: Database, pause: float) -> None:
+    """Load the vendor's SDK (a second) as soon as a connection to OSS is kept, while nobody waits for it.
+
+    `pause`: seconds between two looks for such a connection.
+    """
+    while True:
+        with suppress(Unavailable):  # the next look finds it
+            kept = await db.read(rows.everything)
+            if any(connection.kind == "oss" for connection in kept):
+                break
+        await asyncio.sleep(pause)
+    with suppress(Unavailable):  # it is not installed: whoever needs it is told so
+        await asyncio.to_thread(sdk)
+
+
 def snapshots(settings: Settings) -> Snapshots:
-    """The cache of what was fetched over storage connections."""
-    return Snapshots(settings.cache_dir / REMOTE, time.time)
+    """The cache of what was fetched over storage connections, and of what was converted."""
+    converted = settings.cache_dir / CONVERTED
+    return Snapshots(settings.cache_dir / REMOTE, time.time, converted=converted)

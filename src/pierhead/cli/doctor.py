@@ -8,6 +8,7 @@ import signal
 import socket
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,16 +69,11 @@ def _python(_settings: Settings) -> Iterator[Finding]:
     yield Finding("python", "ok", f"{'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}")
 
 
-def _engine(_settings: Settings) -> Iterator[Finding]:
-    if find_spec("xllamacpp") is not None:
-        yield Finding("engine", "ok", "llama.cpp (xllamacpp)")
-    else:
-        yield Finding(
-            "engine",
-            "warn",
-            "llama.cpp is not installed",
-            f"{sys.executable} -m pip install xllamacpp; without it only services with a command of their own run.",
-        )
+def _engines(settings: Settings) -> Iterator[Finding]:
+    # Every verb would pay for the import.
+    from pierhead.cli.doctor_engines import engine_rows
+
+    yield from (Finding(*row) for row in engine_rows(settings))
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:
@@ -177,6 +173,19 @@ def _limits(_settings: Settings) -> Iterator[Finding]:
     bounded = limits.memory is not None and limits.cpu is not None
     advice = "" if bounded else "For hard limits run under systemd with Delegate=yes, or as root."
     yield Finding("replica limits", "ok" if bounded else "warn", limits.sentence, advice)
+
+
+def _gpus(_settings: Settings) -> Iterator[Finding]:
+    from pierhead.runtimes.process.hardware import look
+
+    found = look()
+    kinds = Counter(f"{gpu.name} ({human_bytes(gpu.memory)})" for gpu in found.accelerators)
+    told = ", ".join(f"{count} x {kind}" for kind, count in kinds.items()) or "none"
+    if found.problem:
+        advice = "Mend the driver (nvidia-smi should list every GPU); replicas on the CPU run."
+        yield Finding("gpus", "warn", f"{told}; {found.problem}", advice)
+    else:
+        yield Finding("gpus", "ok", told)
 
 
 def _kernel(_settings: Settings) -> Iterator[Finding]:
@@ -287,10 +296,11 @@ def _variables(_settings: Settings) -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _python,
-    _engine,
+    _engines,
     _folder,
     _ports,
     _memory,
+    _gpus,
     _limits,
     _kernel,
     _descriptors,

@@ -134,7 +134,11 @@ def add(
     *,
     name: Annotated[str, typer.Argument(help="Name of the model.")],
     install_path: Annotated[
-        str, typer.Option(help="Folder of the weights: below the center's root, or absolute.")
+        str,
+        typer.Option(
+            help="Folder of the weights: below the center's root, absolute, or a URI as "
+            "hf://org/name and oss://bucket/prefix."
+        ),
     ],
     template: Annotated[
         list[str] | None,
@@ -162,6 +166,7 @@ def add(
     Examples:
       pierhead models add qwen --install-path models/qwen2.5-0.5b
       pierhead models add chat --install-path /data/chat --template my-server --tag team=search
+      pierhead models add small --install-path hf://Qwen/Qwen2.5-0.5B-Instruct
     """
     measured = size_of(size) if size else None
     client = connect(data_dir, endpoint)

@@ -1,4 +1,4 @@
-"""`pierhead plan`: would this service fit on this machine? Answered before anything is downloaded."""
+"""`pierhead plan`: which engine would serve this, and does it fit on this machine? Asked before any download."""
 
 import sys
 from pathlib import Path
@@ -23,9 +23,10 @@ def plan(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a service fits on this machine, with its memory; exit code 1 when it does not.
+    """Say which engine would serve a service, and whether it fits; exit code 1 when it does not.
 
-    Only headers of the weights are read, a few KB of files that are far away.
+    Only headers of the weights are read, a few KB of files that are far away. ServiceSpec may be the
+    name or the uuid of a registered template, too.
 
     \b
     Examples:
@@ -34,7 +35,8 @@ def plan(
     """
     from pierhead.bootstrap.planning import answer, asked
 
-    found = answer(asked(_text(file)), Settings.load({"data_dir": data_dir}))
+    settings = Settings.load({"data_dir": data_dir})
+    found = answer(asked(_text(file), settings), settings)
     if as_json:
         emit(_json(found))
     else:
@@ -53,12 +55,16 @@ def _text(file: Path) -> str:
 
 def _rows(found: "Answer") -> list[tuple[str, str]]:
     load, fit = found.load, found.fit
-    rows = [("Service", found.asked.name or "-"), ("Template", found.asked.template.name)]
+    rows = [
+        ("Service", found.asked.name or "-"),
+        ("Template", found.asked.template.name),
+        *_engine_rows(found),
+    ]
     if fit is None:
         return rows
     needed = fit.estimate
     rows += [
-        ("Load", f"{load.slots} x {load.context} tokens, {load.engine}"),
+        ("Load", f"{load.slots} x {load.context} tokens"),
         ("Weights", human_bytes(needed.weights)),
         ("KV cache", human_bytes(needed.kv_cache)),
         ("Compute", human_bytes(needed.compute)),
@@ -77,6 +83,20 @@ def _rows(found: "Answer") -> list[tuple[str, str]]:
     ]
 
 
+def _engine_rows(found: "Answer") -> list[tuple[str, str]]:
+    """Who serves it, why, and in what precision."""
+    rows: list[tuple[str, str]] = []
+    if found.choice is not None:
+        rows = [("Engine", found.choice.engine), ("Why", found.choice.why)]
+    wanted, there = found.asked.template.precision, found.precision
+    unseen = "not seen yet" if found.guessed else "not known"
+    if wanted or there:
+        rows.append(("Precision", f"{wanted or 'any'} wanted, the weights are {there or unseen}"))
+    if found.choice is not None and found.choice.convert:
+        rows.append(("Conversion", f"to {found.choice.convert}, once, on this machine"))
+    return rows
+
+
 def _json(found: "Answer") -> dict[str, Any]:
     asked, fit = found.asked, found.fit
     document: dict[str, Any] = {
@@ -86,7 +106,11 @@ def _json(found: "Answer") -> dict[str, Any]:
         "service": asked.name,
         "template": asked.template.name,
         "replicas": asked.replicas,
-        "engine": found.load.engine,
+        "engine": found.choice.engine if found.choice is not None else "",
+        "why": found.choice.why if found.choice is not None else "",
+        "precision": {"wanted": asked.template.precision, "found": found.precision},
+        "guessed": found.guessed,
+        "conversion": found.choice.convert if found.choice is not None else "",
         "context": found.load.context,
         "slots": found.load.slots,
     }

@@ -1,30 +1,26 @@
-"""`pierhead storage ...`: connections to buckets and network file systems, kept by this platform.
+"""`pierhead storage ...`: connections to buckets, network file systems and model hubs, kept by this platform.
 
 The verbs work on the platform's database itself, so that a secret never passes through an API.
 """
 
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pierhead.cli.options import AsJson, DataDir
 from pierhead.cli.screen import emit, note, pairs, table
-from pierhead.core.connections import Account, Connection, Keys, Kind
-from pierhead.core.errors import Invalid, Unavailable
-from pierhead.settings import Settings
+from pierhead.cli.stored_connections import content, document, listed, read, store, write
+from pierhead.core.connections import HUBS, Account, Connection, Keys, Kind
+from pierhead.core.resources import human_bytes
 
 if TYPE_CHECKING:  # every verb would pay for the import
     from sqlalchemy import Connection as Transaction
 
-T = TypeVar("T")
-
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Buckets and network file systems."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Buckets, network file systems and model hubs.",
 )
 adding = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Connect one.")
 app.add_typer(adding, name="add")
@@ -47,7 +43,17 @@ Private = Annotated[
     bool,
     typer.Option("--allow-private", help="The endpoint may be on loopback or a private network."),
 ]
+HubUrl = Annotated[str, typer.Option("--endpoint", help="URL of a mirror; empty: the public hub.")]
+TokenStdin = Annotated[
+    bool, typer.Option("--token-stdin", help="Read the hub's access token from standard input.")
+]
+HubTokenFile = Annotated[
+    str, typer.Option("--token-file", help="File with the hub's access token.")
+]
 Replace = Annotated[bool, typer.Option("--replace", help="In place of one of that name.")]
+
+
+_SHOWN = 40  #: files that `test` prints
 
 
 @adding.command()
@@ -128,7 +134,52 @@ def nas(
     connection = Connection(
         name, "nas", mount_target=mount_target, local_path=local_path, nfs=nfs, created=time.time()
     )
-    _add(Account(connection, Keys()), replace, data_dir, as_json)
+    store(Account(connection, Keys()), replace, data_dir, as_json)
+
+
+@adding.command()
+def hf(
+    name: Name,
+    *,
+    endpoint: HubUrl = "",
+    token_stdin: TokenStdin = False,
+    token_file: HubTokenFile = "",
+    allow_private: Private = False,
+    replace: Replace = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Connect Hugging Face, or a mirror of it; all its repositories are served then.
+
+    \b
+    Examples:
+      pierhead storage add hf hub
+      pierhead storage add hf hub --token-stdin < token.txt
+      pierhead storage add hf mirror --endpoint http://10.0.0.9:8090 --allow-private
+    """
+    _add_hub("hf", locals())
+
+
+@adding.command()
+def modelscope(
+    name: Name,
+    *,
+    endpoint: HubUrl = "",
+    token_stdin: TokenStdin = False,
+    token_file: HubTokenFile = "",
+    allow_private: Private = False,
+    replace: Replace = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Connect ModelScope, or a mirror of it; all its repositories are served then.
+
+    \b
+    Examples:
+      pierhead storage add modelscope hub
+      pierhead storage add modelscope hub --token-stdin < token.txt
+    """
+    _add_hub("modelscope", locals())
 
 
 @app.command("list")
@@ -141,9 +192,9 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """
     from pierhead.operations import connections
 
-    found = _read(data_dir, connections.everything)
+    found = read(data_dir, connections.everything)
     if as_json:
-        emit([_document(each) for each in found])
+        emit([document(each) for each in found])
         return
     rows = [(each.name, each.kind, each.serves, _where(each)) for each in found]
     table(("NAME", "KIND", "SERVES", "AT"), rows)
@@ -163,13 +214,43 @@ def show(name: Name, data_dir: DataDir = None, as_json: AsJson = False) -> None:
         found = connections.existing(tx, name)
         return found, connections.used_by(tx, found)
 
-    found, users = _read(data_dir, look)
-    document = {**_document(found), "services": list(users)}
+    found, users = read(data_dir, look)
+    shown = document(found)
     if as_json:
-        emit(document)
+        emit({**shown, "services": list(users)})
         return
-    pairs([(label, _text(value)) for label, value in document.items() if label != "services"])
+    pairs([(label, _text(value)) for label, value in shown.items()])
     print(f"services       {', '.join(users) or '-'}")
+
+
+@app.command()
+def test(
+    name: Name,
+    source: Annotated[
+        str,
+        typer.Argument(help="What to list, as hf://org/name or oss://bucket/prefix; empty: all."),
+    ] = "",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what a service would fetch: does the connection lead there, and may it read?
+
+    \b
+    Examples:
+      pierhead storage test models
+      pierhead storage test hub hf://Qwen/Qwen2.5-0.5B-Instruct
+      pierhead storage test hub hf://Qwen/Qwen2.5-0.5B-Instruct-GGUF/*q4_k_m*
+    """
+    where, found = listed(name, source, data_dir)
+    total = sum(size for _, size in found)
+    if as_json:
+        files = [{"name": file, "bytes": size} for file, size in found]
+        emit({"source": where, "bytes": total, "files": files})
+        return
+    table(("FILE", "SIZE"), [(file, human_bytes(size)) for file, size in found[:_SHOWN]])
+    more = f", of which the first {_SHOWN} are shown" if len(found) > _SHOWN else ""
+    count = f"{len(found)} file{'s' * (len(found) != 1)}"
+    print(f"{where}: {count}, {human_bytes(total)}{more}.")
 
 
 @app.command()
@@ -182,7 +263,7 @@ def remove(name: Name, data_dir: DataDir = None, as_json: AsJson = False) -> Non
     """
     from pierhead.operations import connections
 
-    users = _write(
+    users = write(
         data_dir,
         "RemoveStorageConnection",
         name,
@@ -207,9 +288,9 @@ def _add_bucket(kind: Kind, given: dict[str, Any]) -> None:
         allow_private=given["allow_private"],
         created=time.time(),
     )
-    secret = _content(given["access_key_secret_file"], "access-key-secret-file")
-    token = _content(given["security_token_file"], "security-token-file")
-    _add(
+    secret = content(given["access_key_secret_file"], "access-key-secret-file")
+    token = content(given["security_token_file"], "security-token-file")
+    store(
         Account(connection, Keys(secret, token)),
         given["replace"],
         given["data_dir"],
@@ -217,76 +298,17 @@ def _add_bucket(kind: Kind, given: dict[str, Any]) -> None:
     )
 
 
-def _content(file: str, option: str) -> str:
-    """The one line in a file; "" when none is named."""
-    if not file:
-        return ""
-    try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        text = raw.decode().strip()
-    except OSError as error:
-        raise Unavailable(f"The file {file}", f"{error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise Invalid(option, f"{file} holds no text") from error
-    if not text:
-        raise Invalid(option, f"{file} is empty")
-    return text
-
-
-def _add(account: Account, replace: bool, data_dir: Path | None, as_json: bool) -> None:
-    from pierhead.bootstrap.storage import box
-    from pierhead.operations import connections
-
-    def store(tx: "Transaction", settings: Settings) -> Connection:
-        return connections.add(tx, box(settings), account, replace=replace)
-
-    added = _write(data_dir, "AddStorageConnection", account.connection.name, store)
-    if as_json:
-        emit(_document(added))
-    else:
-        print(f"{added.serves} is served by the storage connection {added.name} now.")
-
-
-def _read(data_dir: Path | None, fn: "Callable[[Transaction], T]") -> T:
-    return _run(Settings.load({"data_dir": data_dir}), fn, writing=False)
-
-
-def _write(
-    data_dir: Path | None, action: str, name: str, fn: "Callable[[Transaction, Settings], T]"
-) -> T:
-    """`fn` in a transaction, and an entry of the audit trail about it."""
-    from pierhead.bootstrap.audit import by_operator
-
-    settings = Settings.load({"data_dir": data_dir})
-
-    def change(tx: "Transaction") -> T:
-        done = fn(tx, settings)
-        told(tx)
-        return done
-
-    told = by_operator(settings, f"pierhead:{action}", f"StorageConnection/{name}")
-    return _run(settings, change, writing=True)
-
-
-def _run(settings: Settings, fn: "Callable[[Transaction], T]", *, writing: bool) -> T:
-    from pierhead.bootstrap.database import migrate
-    from pierhead.store import db
-
-    migrate(settings)  # a platform that was never started has no tables yet
-    engine = db.connect(settings.database, writing=writing)
-    try:
-        return db.run(engine, fn)
-    finally:
-        engine.dispose()
-
-
-def _document(connection: Connection) -> dict[str, Any]:
-    shown = {name: value for name, value in asdict(connection).items() if value != ""}
-    return {
-        **shown,
-        "serves": connection.serves,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(connection.created)),
-    }
+def _add_hub(kind: Kind, given: dict[str, Any]) -> None:
+    connection = Connection(
+        given["name"],
+        kind,
+        endpoint=(given["endpoint"] or HUBS[kind]).rstrip("/"),
+        allow_private=given["allow_private"],
+        created=time.time(),
+    )
+    file = "-" if given["token_stdin"] else given["token_file"]
+    account = Account(connection, Keys(token=content(file, "token")))
+    store(account, given["replace"], given["data_dir"], given["as_json"])
 
 
 def _where(connection: Connection) -> str:

@@ -8,16 +8,30 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from pierhead.core.errors import Invalid, Missing, Unsupported
-from pierhead.core.mounts import NasSource, OssSource, S3Source, Source
+from pierhead.core.mounts import (
+    HubSource,
+    NasSource,
+    OssSource,
+    Remote,
+    S3Source,
+    Source,
+    parse_source,
+)
 
-Kind = Literal["oss", "s3", "nas"]
+Kind = Literal["oss", "s3", "nas", "hf", "modelscope"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+#: Kind of a hub -> where the public one answers.
+HUBS: dict[Kind, str] = {"hf": "https://huggingface.co", "modelscope": "https://modelscope.cn"}
 NFS_PORT = 2049
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ENDPOINT = re.compile(
     r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)(:\d{1,5})?/?"
+)
+#: Mirrors of hubs may lie below a path.
+_HUB_ENDPOINT = re.compile(
+    _ENDPOINT.pattern.removesuffix("/?") + r"(/[A-Za-z0-9_~][\w.~-]*)*/?", re.A
 )
 _REGION = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?")
@@ -30,7 +44,7 @@ _LONGEST = 1023
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One connection. `oss` and `s3` serve a bucket, `nas` a mount target."""
+    """One connection. `oss` and `s3` serve a bucket, `nas` a mount target, the others a whole hub."""
 
     name: str
     kind: Kind
@@ -46,13 +60,13 @@ class Connection:
 
     @property
     def serves(self) -> str:
-        """What a service names to be served by it: `oss://bucket`, `nas://target`."""
+        """What a service names to be served by it: `oss://bucket`, `nas://target`, `hf://`."""
         return f"{self.kind}://{self.mount_target if self.kind == 'nas' else self.bucket}"
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What proves that we may read: the secret of an access key, and a temporary one's token."""
+    """What proves that we may read: the secret of an access key, and a temporary one's or a hub's token."""
 
     secret: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
@@ -124,7 +138,17 @@ def _nas(connection: Connection) -> None:
         export(connection.nfs)
 
 
-_CHECKS = {"oss": _bucket, "s3": _bucket, "nas": _nas}
+def _hub(connection: Connection) -> None:
+    if not connection.endpoint:
+        raise Missing("endpoint")
+    if _HUB_ENDPOINT.fullmatch(connection.endpoint) is None:
+        legal = "http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]"
+        raise Invalid("endpoint", f"[{connection.endpoint[:200]}]", legal)
+    if connection.access_key_id:
+        raise Invalid("access-key-id", "hubs know tokens, no access keys")
+
+
+_CHECKS = {"oss": _bucket, "s3": _bucket, "nas": _nas, "hf": _hub, "modelscope": _hub}
 
 
 def export(text: str) -> Export:
@@ -145,23 +169,35 @@ def export(text: str) -> Export:
 
 def serving(source: Source, connections: "tuple[Connection, ...]") -> Connection | None:
     """The connection for a source: the oldest one of those that serve its bucket or mount target."""
-    wanted = named(source)
-    found = [each for each in connections if each.serves == wanted]
+    return first(named(source), connections)
+
+
+def first(serves: str, connections: "tuple[Connection, ...]") -> Connection | None:
+    """The one of several that counts for `oss://bucket` and the like: the oldest."""
+    found = [each for each in connections if each.serves == serves]
     return min(found, key=lambda each: (each.created, each.name), default=None)
 
 
 def named(source: Source) -> str:
-    """What must serve a source: `oss://bucket`, `nas://target`; "" = nothing, it needs none."""
+    """What must serve a source: `oss://bucket`, `nas://target`, `hf://`; "" = nothing, it needs none."""
     match source:
         case OssSource() | S3Source():
             return f"{source.kind}://{source.bucket}"
         case NasSource():
             return f"nas://{source.mount_target}"
+        case HubSource():
+            return f"{source.scheme}://"
         case _:
             return ""
 
 
-def source_of(text: str) -> OssSource | S3Source | NasSource | None:
+def public(source: HubSource) -> Account:
+    """What opens the public part of a source's hub, without anybody's name."""
+    kind: Kind = "hf" if source.hub == "huggingface" else "modelscope"
+    return Account(Connection("", kind, endpoint=HUBS[kind]), Keys())
+
+
+def source_of(text: str) -> Remote | None:
     """The source that is written so, as `str` of it gives it; None when it needs no connection."""
     kind, _, rest = text.partition("://")
     place, slash, path = rest.partition("/")
@@ -172,5 +208,8 @@ def source_of(text: str) -> OssSource | S3Source | NasSource | None:
             return S3Source(place, path)
         case "nas":
             return NasSource(place, f"{slash}{path}")
+        case "hf" | "modelscope":
+            found = parse_source(text)
+            return found if isinstance(found, HubSource) else None
         case _:
             return None

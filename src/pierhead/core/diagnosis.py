@@ -84,7 +84,7 @@ _CODES: dict[int, tuple[str, str]] = {
     0: ("Exited", "The command ended by itself without an error, but a server must keep running."),
     125: (
         "NotStarted",
-        "Its limits or its working folder could not be set up; the log names which.",
+        "Its limits, its files or its working folder could not be set up; the log names which.",
     ),
     126: ("CommandNotExecutable", "The command exists but may not be executed; check its mode."),
     127: ("CommandNotFound", "The command does not exist; check its path and PATH."),

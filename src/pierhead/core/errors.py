@@ -18,6 +18,7 @@ PierheadError
 │   ├── Throttled               too many tries or calls for now
 │   └── OverQuota               capacity or quota refuses for good
 ├── Unavailable                 an outside part does not answer now; the same call may work later
+│   └── Occupied                what is needed is there, but others have it now
 └── Stale                       a guarded write lost the race: reload and decide again
 """
 
@@ -101,6 +102,20 @@ class Unavailable(PierheadError):
     def __init__(self, what: str, why: str) -> None:
         self.what, self.why = what, why
         super().__init__(f"{what} is not available: {why}")
+
+
+class Occupied(Unavailable):
+    """What is needed is there, but others have it now; it goes on by itself when they let go.
+
+    `reason` is one word; `placement` = it is a machine's part that is missing.
+    """
+
+    def __init__(self, reason: str, why: str, *, placement: bool = False) -> None:
+        super().__init__("What it needs", why)
+        self.reason, self.placement = reason, placement
+
+    def __str__(self) -> str:
+        return self.why
 
 
 class Stale(PierheadError):

@@ -28,3 +28,4 @@ class Notice:
 
     reason: str
     message: str
+    warning: bool = True  #: False = good to know, and nothing is wrong

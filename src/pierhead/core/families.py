@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pierhead.core.sizing import Shape
+from pierhead.core.choice import precision_of
+from pierhead.core.sizing import PRECISION_BYTES, Shape
 from pierhead.core.templates import Precision
 
 #: Weights may have so much more parameters than their family: other vocabularies, added heads.
 _MORE = 1.25
 #: llama.cpp tells these sizes apart by the number of layers alone, and computes them differently.
 _BY_LAYERS = frozenset({"baichuan"})
-#: The tensor type that a precision is served in.
-_SERVED: Mapping[Precision, str] = {"fp16": "F16", "int8": "Q8_0"}
-_WHOLE = frozenset({"F32", "F16", "BF16", "float32", "float16", "bfloat16"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +120,11 @@ def described(shape: Shape) -> str:
 
 
 def served(shape: Shape, precision: Precision) -> Shape:
-    """The shape as a spec of this precision serves it: weights of fp16 become int8 before they are loaded."""
-    kind = _SERVED.get(precision)
-    if kind != "Q8_0" or not shape.parameters or not set(shape.weights) <= _WHOLE:
+    """The shape as a spec of this precision serves it: other weights are made to have it first."""
+    found = precision_of(shape)
+    if not precision or not found or found == precision:
         return shape
-    return replace(shape, weights={}, tables={})
+    # Of files far away the parameters are not counted: their bytes tell about as much.
+    size = PRECISION_BYTES.get(found)
+    parameters = shape.parameters or (round(shape.weight_bytes / size) if size else 0)
+    return replace(shape, parameters=parameters, weights={}, tables={}) if parameters else shape

@@ -75,9 +75,16 @@ class Capabilities:
     refuses: Mapping[str, str] = field(default_factory=dict[str, str])
     #: Precisions that it makes of whole-precision weights by itself, while it loads them.
     makes: frozenset[Precision] = frozenset()
+    makes_on_gpu: frozenset[Precision] = frozenset()  #: further ones, where it computes on a GPU
+    #: Paths that clients may call; empty = all. For engines that others can be told to do more with.
+    paths: frozenset[str] = frozenset()
     on_cpu: bool = True
     on_gpu: bool = True
     needs_command: bool = False  #: True: the template must say what is to be run
+
+    def made(self, *, gpu: bool) -> frozenset[Precision]:
+        """What it makes of whole-precision weights where it is to compute."""
+        return self.makes | self.makes_on_gpu if gpu else self.makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +95,14 @@ class Files:
     model: str
     bytes: int
     format: Format = ""
+    precision: str = (
+        ""  #: of the weights as they lie, as `choice.precision_of` says; "" = not known
+    )
     environment: str = ""  #: folder of its isolated Python environment; "" = none
     #: Variables that come with what it needs besides: where the services are that it depends on.
     env: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: What their owner should know of how they came.
+    notices: tuple[Notice, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

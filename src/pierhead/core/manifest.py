@@ -14,6 +14,7 @@ from pierhead.core.errors import Invalid
 from pierhead.core.events import Notice
 
 MOST_OBJECTS = 10_000
+_MOST_BYTES = 1 << 50  #: of one object; no store holds larger ones
 _KEY_BYTES = 1023  #: what OSS and S3 allow
 _NAME_BYTES = 255  #: what file systems allow
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
@@ -27,6 +28,7 @@ class Entry:
     size: int  #: bytes
     etag: str = ""  #: the store's mark of this version, without quotes
     crc64: int | None = None  #: CRC-64/XZ of the content, where the listing tells it
+    check: str = ""  #: `sha256:HEX` or `git:HEX` of the content, where the listing tells it
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -53,6 +55,8 @@ class Manifest:
         """JSON of the entries."""
         return [
             {"key": entry.key, "size": entry.size, "etag": entry.etag, "crc64": entry.crc64}
+            # Left out where there is none, so that other manifests keep their digests.
+            | ({"check": entry.check} if entry.check else {})
             for entry in self.entries
         ]
 
@@ -64,7 +68,8 @@ class Manifest:
             KeyError, TypeError: a row is none.
         """
         return Manifest(
-            Entry(row["key"], int(row["size"]), row["etag"], row["crc64"]) for row in rows
+            Entry(row["key"], int(row["size"]), row["etag"], row["crc64"], row.get("check", ""))
+            for row in rows
         )
 
 
@@ -102,6 +107,8 @@ def _checked(entries: Iterable[Entry]) -> Iterator[Entry]:
             raise Invalid("prefix", f"there are more than {MOST_OBJECTS} objects below it")
         if entry.size < 0:
             raise Invalid("key", f"{_shown(entry.key)} has a negative size")
+        if entry.size > _MOST_BYTES:
+            raise Invalid("key", f"{_shown(entry.key)} has an impossible size")
         if entry.key.endswith("/") and not entry.size:
             _refuse_unsafe(entry.key[:-1])
             continue

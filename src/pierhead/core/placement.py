@@ -80,23 +80,49 @@ def _unmet(resources: Resources, constraints: Constraints, node: Node) -> Iterab
             f"architecture {' or '.join(architectures)} wanted, "
             f"{node.name} is {node.architecture or 'of an unknown one'}"
         )
-    if resources.gpu > node.gpus:
-        yield f"{resources.gpu} GPU wanted, {node.name} has {node.gpus}"
-    if resources.gpu <= 0:
+    count = resources.devices
+    if count > node.gpus:
+        yield f"{count} GPU wanted, {node.name} has {node.gpus}"
+    if count <= 0:
         return  # it runs on the CPU: what kind of GPU does not matter
-    yield from _wrong_gpus(resources.gpu, constraints, node)
+    undivided = sum(not gpu.part for gpu in node.accelerators)
+    if count > 1 and undivided < count <= len(node.accelerators):
+        yield f"{count} undivided GPU wanted, {node.name} has {undivided}"
+    wrong = list(_wrong_gpus(count, constraints, node))
+    yield from wrong or _too_little(resources, constraints, node)
+
+
+def fitting(accelerators: Iterable[Accelerator], constraints: Constraints) -> list[Accelerator]:
+    """Those of the level and the kind that are asked for."""
+    able = _of_level(accelerators, constraints)
+    return [gpu for gpu in able if not constraints.gpu_specs or _listed(gpu, constraints)]
+
+
+def _of_level(accelerators: Iterable[Accelerator], constraints: Constraints) -> list[Accelerator]:
+    least = capability(constraints.gpu_capability)
+    return [gpu for gpu in accelerators if least is None or _able(gpu, least)]
+
+
+def _too_little(resources: Resources, constraints: Constraints, node: Node) -> Iterable[str]:
+    """The part of one GPU that is wanted, against the largest one there is."""
+    part = resources.gpu_memory
+    largest = max((gpu.memory for gpu in fitting(node.accelerators, constraints)), default=0)
+    if part is not None and part > largest:
+        yield (
+            f"{human_bytes(part)} of one GPU wanted, the largest one of {node.name} has "
+            f"{human_bytes(largest)}"
+        )
 
 
 def _wrong_gpus(count: int, constraints: Constraints, node: Node) -> Iterable[str]:
-    least = capability(constraints.gpu_capability)
-    able = [gpu for gpu in node.accelerators if least is None or _able(gpu, least)]
-    if least is not None and len(able) < count:
+    able = _of_level(node.accelerators, constraints)
+    if capability(constraints.gpu_capability) is not None and len(able) < count:
         yield (
             f"{count} GPU with compute capability {constraints.gpu_capability} or more wanted, "
             f"{node.name} has {_kinds(node)}"
         )
         return
-    fit = [gpu for gpu in able if _listed(gpu, constraints)]
+    fit = fitting(able, constraints)
     if constraints.gpu_specs and len(fit) < count:
         wanted = ", ".join(_choice(*entry) for entry in constraints.gpu_specs.items())
         yield f"{count} GPU of {wanted} wanted, {node.name} has {_kinds(node)}"

@@ -9,6 +9,8 @@ Rules, in the order they are applied:
   5. New ones start up to `replicas`, never more than `replicas + max_surge` in all.
   6. A crashed replica runs again when its back-off is over.
   7. A target that is held starts nothing; what runs of it runs on.
+  8. Where a new replica finds no devices beside the old ones (`crowded`), old ones leave first: as few
+     as must, whatever `max_unavailable` says. Else the update would wait for ever.
 Because every call starts from what is seen, it can be called at any time, any number of times.
 """
 
@@ -77,6 +79,8 @@ class Target:
     rolling: Rolling = Rolling()
     drained: frozenset[str] = frozenset()
     held: bool = False  #: what a replica of this rollout needs is not there: none is started
+    #: Old replicas that hold the devices without which no new one starts; 0 = there is room.
+    crowded: int = 0
 
 
 def plan(target: Target, seen: Sequence[Seen], now: float) -> list[Action]:
@@ -88,6 +92,8 @@ def plan(target: Target, seen: Sequence[Seen], now: float) -> list[Action]:
     leaving = _excess(current, target.replicas)
     current = [replica for replica in current if replica not in leaving]
     surge, unavailable = bounds(target.rolling, target.replicas)
+    if target.crowded and len(current) < target.replicas:
+        surge, unavailable = 0, max(unavailable, target.crowded)
     leaving += _replaceable(old, current, target.replicas, (surge, unavailable))
     actions += [_leave(replica) for replica in leaving]
     staying = len(current) + sum(replica not in leaving for replica in old)

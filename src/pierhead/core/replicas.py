@@ -136,6 +136,11 @@ class Accelerator:
     capability: str = ""  #: CUDA compute capability, e.g. `9.0`
     address: str = ""  #: PCI address
     serial: str = ""
+    id: str = ""  #: what it is called everywhere and for good: `GPU-<uuid>`, `MIG-<uuid>`
+    #: Its place among the node's devices in the order of their addresses; None = only `id` names it.
+    index: int | None = None
+    memory_free: int | None = None  #: bytes, when it was last looked at; None = not known
+    part: bool = False  #: a split device's part, which is a device of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +164,6 @@ class RuntimeInfo:
     nodes: tuple[Node, ...]
     limits: str  #: how memory and CPU limits are enforced here, in a sentence
     warnings: tuple[str, ...] = field(default_factory=tuple)
+    mounts: str = ""  #: how replicas are shown their files, in a sentence
+    #: Can files be shown at the path that a document names? Else they are found where they lie.
+    binds: bool = False

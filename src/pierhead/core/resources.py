@@ -18,6 +18,11 @@ class Resources:
     cpu_request: float | None = None
     memory_request: int | None = None
 
+    @property
+    def devices(self) -> int:
+        """How many GPUs it computes on: whole ones, or the one that it has a part of."""
+        return self.gpu if self.gpu_memory is None else 1
+
 
 def human_bytes(count: float) -> str:
     """`98362432` -> `93.8 MiB`."""

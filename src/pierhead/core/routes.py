@@ -14,6 +14,8 @@ class Target:
     host: str
     port: int
     key: str = ""  #: engine's own key, sent as Bearer; "" = no Authorization header goes there
+    #: What its engine calls the model: requests get this name, answers lose it; "" = any name will do.
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Route:
     created: float = 0.0
     timeout: float | None = None  #: seconds a request may take; None = the gateway's limit
     open: bool = False  #: it asks for no token
+    paths: tuple[str, ...] = ()  #: what may be called of it; empty = everything
     listed: bool = True  #: False: /v1/models does not show it, and no model name leads to it
 
 
@@ -78,10 +81,15 @@ def load(text: str | bytes) -> RouteTable:
 
 def _route(entry: dict[str, Any]) -> Route:
     known = {name: entry[name] for name in Route.__dataclass_fields__ if name in entry}
-    known["targets"] = tuple(Target(**target) for target in entry["targets"])
-    for name in ("aliases", "tokens", "models"):
-        known[name] = tuple(entry[name])
+    known["targets"] = tuple(_target(target) for target in entry["targets"])
+    for name in ("aliases", "tokens", "models", "paths"):
+        known[name] = tuple(entry.get(name, ()))
     return Route(**known)
+
+
+def _target(entry: dict[str, Any]) -> Target:
+    """Fields that this version knows: gateway and hub are not replaced in the same moment."""
+    return Target(**{name: entry[name] for name in Target.__dataclass_fields__ if name in entry})
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ class Hold:
     permanent: bool = False
     progressing: bool = False  #: it goes on by itself, at its own pace: no deadline counts
     placement: bool = False  #: no machine has what a replica needs
+    stage: str = ""  #: a word for how far it is; another one is an event, unlike another message
 
 
 @dataclass(frozen=True, slots=True)

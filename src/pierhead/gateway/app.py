@@ -106,6 +106,11 @@ class Gateway:
         if shown is not None and not shown.fits(body):
             raise answers.bad_token()
         self._require_upstream(gate)
+        if _lists_models(exchange, sub) and any(target.model for target in gate.route.targets):
+            # Its engine would list a name of its own, or none at all.
+            await exchange.answer(json_answer(200, self._models([gate], sub)))
+            return
+        _demand_path(gate, sub)
         if exchange.openai and gate.route.models:
             model = _model(exchange, body)
             if model is not None and model not in gate.route.models:
@@ -127,7 +132,7 @@ class Gateway:
             raise answers.bad_token()
         opened = [gate for gate in opened if gate.route.listed]
         path = exchange.raw_path
-        if exchange.method in {"GET", "HEAD"} and (path + b"/").startswith(MODELS):
+        if _lists_models(exchange, path):
             await exchange.answer(json_answer(200, self._models(opened, path)))
             return
         model = _model(exchange, body)
@@ -138,6 +143,7 @@ class Gateway:
         if gate is None or gate not in opened:
             raise answers.no_model(model)
         exchange.service = gate.route.name
+        _demand_path(gate, path)
         self._require_upstream(gate)
         await self._relay.serve(Call(exchange, gate.route, path, body))
 
@@ -186,6 +192,22 @@ def _refuse_unsupported(exchange: Exchange) -> None:
         raise Refusal(501, "queue_service", "Queue services are not supported: call the service.")
     if exchange.headers.get("upgrade", "").lower() == "websocket":
         raise Refusal(501, "websocket", "WebSocket is not supported.", close=True)
+
+
+def _demand_path(gate: Gate, path: bytes) -> None:
+    """Refuse what clients have no business with in this engine.
+
+    Raises:
+        Refusal: it is no path for them.
+    """
+    allowed = gate.route.paths
+    if allowed and path.decode("latin-1") not in allowed:
+        message = f"The engine of [{gate.route.name}] is called at {', '.join(allowed)}."
+        raise Refusal(404, "path_not_served", message)
+
+
+def _lists_models(exchange: Exchange, path: bytes) -> bool:
+    return exchange.method in {"GET", "HEAD"} and (path + b"/").startswith(MODELS)
 
 
 def _model(exchange: Exchange, body: bytes) -> str | None:

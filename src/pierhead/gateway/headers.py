@@ -15,9 +15,16 @@ HOP_BY_HOP = frozenset(
 OURS = frozenset(b"authorization content-length expect host x-forwarded-for x-request-id".split())
 
 
-def for_replica(exchange: Exchange, address: str, key: str) -> list[tuple[str, str]]:
-    """The client's headers as the engine at `address` gets them, with its own key if it has one."""
+def for_replica(
+    exchange: Exchange, address: str, key: str, *, legible: bool = False
+) -> list[tuple[str, str]]:
+    """The client's headers as the engine at `address` gets them, with its own key if it has one.
+
+    `legible`: the answer is to come uncompressed, because the gateway has to read it.
+    """
     dropped = HOP_BY_HOP | OURS | _named_by_connection(exchange.raw_headers)
+    if legible:
+        dropped |= {b"accept-encoding"}
     headers = [
         (name.decode("latin-1"), _text(value))
         for name, value in exchange.raw_headers
@@ -33,15 +40,19 @@ def for_replica(exchange: Exchange, address: str, key: str) -> list[tuple[str, s
         headers.append(("X-Forwarded-Proto", exchange.scheme))
     if "x-forwarded-host" not in exchange.headers:
         headers.append(("X-Forwarded-Host", exchange.headers.get("host", "")))
+    if legible:
+        headers.append(("Accept-Encoding", "identity"))
     if key:
         headers.append(("Authorization", f"Bearer {key}"))
     return headers
 
 
-def for_client(raw: Raw, request_id: str) -> list[tuple[bytes, bytes]]:
-    """The engine's headers as the client gets them, bytes unchanged."""
+def for_client(raw: Raw, request_id: str, *, sized: bool = True) -> list[tuple[bytes, bytes]]:
+    """The engine's headers as the client gets them, bytes unchanged; not `sized`: without a length."""
     raw = list(raw)
     dropped = HOP_BY_HOP | _named_by_connection(raw) | {b"x-request-id"}
+    if not sized:
+        dropped |= {b"content-length"}
     headers = [(name, value) for name, value in raw if name.lower() not in dropped]
     headers.append((b"x-request-id", request_id.encode()))
     return headers

@@ -10,6 +10,7 @@ from pierhead.gateway.answers import ClientLeft, Cut, NoUpstream, Refusal
 from pierhead.gateway.balance import Balance
 from pierhead.gateway.exchange import Exchange
 from pierhead.gateway.headers import for_client
+from pierhead.gateway.naming import Restoring, restoring
 from pierhead.gateway.settings import GatewaySettings
 from pierhead.gateway.upstream import Call, NoAnswer, Upstream, noticing_the_end
 
@@ -83,7 +84,7 @@ class Relay:
                     continue
                 if call.route.timeout is None:
                     deadline.reschedule(None)  # a stream may last
-                await self._pass_on(response, call)
+                await self._pass_on(response, call, target)
                 return
         if not tried:
             raise NoUpstream
@@ -107,24 +108,29 @@ class Relay:
         self._balance.answered(target.replica)
         return response
 
-    async def _pass_on(self, response: aiohttp.ClientResponse, call: Call) -> None:
+    async def _pass_on(self, response: aiohttp.ClientResponse, call: Call, target: Target) -> None:
         exchange = call.exchange
+        names = restoring(target, call.route, exchange.method, response.raw_headers)
         try:
-            headers = for_client(response.raw_headers, exchange.request_id)
+            headers = for_client(response.raw_headers, exchange.request_id, sized=names is None)
             await exchange.start(response.status, headers)
             with noticing_the_end(response):
-                await self._copy(response.content, exchange)
+                await self._copy(response.content, exchange, names)
         except (aiohttp.ClientError, OSError) as error:
             self._fail(exchange.replica, call)
             raise Cut from error
         finally:
             response.close()
 
-    async def _copy(self, content: aiohttp.StreamReader, exchange: Exchange) -> None:
+    async def _copy(
+        self, content: aiohttp.StreamReader, exchange: Exchange, names: Restoring | None
+    ) -> None:
         more = True
         while more:
             data = await content.readany()
             more = not content.at_eof()
+            if names is not None:
+                data = names.passed(data, last=not more)
             if data and exchange.first_byte is None:
                 exchange.first_byte = self._now()
             await exchange.chunk(data, more=more)

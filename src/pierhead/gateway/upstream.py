@@ -15,6 +15,7 @@ from pierhead.core.errors import Unavailable
 from pierhead.core.routes import Route, Target
 from pierhead.gateway.exchange import Exchange
 from pierhead.gateway.headers import for_replica
+from pierhead.gateway.naming import known_names, needs_own_name, renamed
 from pierhead.gateway.settings import GatewaySettings
 
 #: What aiohttp would add although the client did not send it.
@@ -88,12 +89,15 @@ class Upstream:
         address = f"{host}:{target.port}"
         # Both are ASCII: the server's parser takes nothing else.
         query = f"?{call.exchange.query.decode()}" if call.exchange.query else ""
+        named = bool(target.model)
+        body = renamed(call.body, known_names(call.route), target.model) if named else call.body
+        legible = needs_own_name(target, call.route)
         try:
             return await session.request(
                 call.exchange.method,
                 URL(f"http://{address}{call.path.decode()}{query}", encoded=True),
-                headers=for_replica(call.exchange, address, target.key),
-                data=BytesIO(call.body) if len(call.body) > _LARGE else call.body or None,
+                headers=for_replica(call.exchange, address, target.key, legible=legible),
+                data=BytesIO(body) if len(body) > _LARGE else body or None,
                 allow_redirects=False,
                 trace_request_ctx=connection,
             )

@@ -4,17 +4,31 @@ They are plain functions, because the command line runs them on the database its
 travels through an API.
 """
 
+import re
+
 from sqlalchemy import Connection as Transaction
 
-from pierhead.core.connections import Account, Connection, Keys, check, named, serving
+from pierhead.core.connections import (
+    HUBS,
+    Account,
+    Connection,
+    Keys,
+    check,
+    first,
+    named,
+    public,
+    serving,
+)
 from pierhead.core.errors import Invalid, NotFound
-from pierhead.core.mounts import Source
+from pierhead.core.mounts import HubSource, Source
 from pierhead.operations.secret_box import SecretBox
 from pierhead.store import connections as rows
 from pierhead.store import services
 
 KIND = "storage connection"
 _SECRET = 4096  #: characters
+#: A hub's token travels in headers.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]*")
 
 
 def add(tx: Transaction, box: SecretBox, account: Account, *, replace: bool = False) -> Connection:
@@ -39,8 +53,18 @@ def _check(connection: Connection, keys: Keys) -> None:
             raise Invalid(
                 field, "it does not hold one line of text", f"at most {_SECRET} characters"
             )
+    if connection.kind in HUBS and _TOKEN.fullmatch(keys.token) is None:
+        raise Invalid(
+            "token", "it has signs that no token of a hub has", "letters, digits, ._~+/=-"
+        )
     if bool(connection.access_key_id) != bool(keys.secret):
         raise Invalid("access-key-id", "it is given without its secret, or the other way round")
+
+
+def instead(tx: Transaction, connection: Connection) -> Connection | None:
+    """The older connection that serves the same, and so goes before this one; None when there is none."""
+    found = first(connection.serves, rows.everything(tx))
+    return None if found is None or found.name == connection.name else found
 
 
 def everything(tx: Transaction) -> tuple[Connection, ...]:
@@ -81,14 +105,30 @@ def used_by(tx: Transaction, connection: Connection) -> tuple[str, ...]:
     )
 
 
-def account(tx: Transaction, box: SecretBox, source: Source) -> Account | None:
+def account(
+    tx: Transaction, box: SecretBox, source: Source, *, online: bool = False
+) -> Account | None:
     """What opens a source; None when no connection serves it.
+
+    `online`: public hubs may be asked without a connection.
 
     Raises:
         Unavailable: its secret cannot be opened.
     """
     found = serving(source, rows.everything(tx)) if named(source) else None
-    sealed = None if found is None else rows.sealed(tx, found.name)
-    if found is None or sealed is None:
-        return None
-    return Account(found, box.open(found.name, sealed))
+    if found is None:
+        return public(source) if online and isinstance(source, HubSource) else None
+    return opener(tx, box, found.name)
+
+
+def opener(tx: Transaction, box: SecretBox, name: str) -> Account:
+    """The connection of that name with its keys.
+
+    Raises:
+        NotFound: there is none.
+        Unavailable: its secret cannot be opened.
+    """
+    found, sealed = existing(tx, name), rows.sealed(tx, name)
+    if sealed is None:  # removed in between
+        raise NotFound(KIND, name)
+    return Account(found, box.open(name, sealed))

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from pierhead.core import devices
 from pierhead.core.errors import Invalid
 from pierhead.core.events import Notice
-from pierhead.core.mounts import FolderSource, NasSource, Source
+from pierhead.core.mounts import FolderSource, NasSource, Source, remote_source
 from pierhead.core.placement import capability
 from pierhead.core.registry import Dataset, ModelCenter, RegisteredTemplate, memory_bytes
 from pierhead.core.resources import Resources
-from pierhead.core.templates import Constraints, Link, Probe, Template
+from pierhead.core.templates import AUTO, Constraints, Link, Probe, Template
 from pierhead.operations import commands, paths, probes, requirements, service_yaml
 from pierhead.operations.service_yaml import ENV_NAME, ServiceYaml, YamlService
 from pierhead.operations.wishes import DeployWish, Facts, Layers
@@ -24,7 +25,7 @@ from pierhead.operations.wishes import DeployWish, Facts, Layers
 BOOT_SECONDS = 600.0
 NO_EFFECT = "ParameterHasNoEffect"
 #: Variables that the platform sets for every replica.
-RESERVED = ("PORT", "HOST", "MODEL_DIR", "SERVICE_NAME", "REPLICA_ID")
+RESERVED = ("PORT", "HOST", "MODEL_DIR", "SERVICE_NAME", "REPLICA_ID", *devices.VARIABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def snapshot(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> 
     base = facts.shipped or _base(registered, command, notices)
     first = _first(content, wish, base if facts.shipped else None)
     layers = _layers(registered, wish, content, notices)
-    source = _source(facts)
+    source = _source(registered, facts)
     template = replace(
         base,
         source=source or base.source,
@@ -81,7 +82,8 @@ def with_flags(template: Template, layers: Layers, notices: list[Notice]) -> Tem
     if template.engine == "custom":
         return replace(template, flags=found)
     if found:
-        why = f"the engine {template.engine} has its own options"
+        named = "" if template.engine == AUTO else f" {template.engine}"
+        why = f"the engine{named} has its own options"
         notices.append(Notice(NO_EFFECT, f"The parameter startupParameters has no effect: {why}."))
     return template
 
@@ -186,9 +188,13 @@ def parameters(values: Mapping[str, str]) -> None:
             raise Invalid("startupParameters", f"[{key[:80]}]", "a name, text without NUL")
 
 
-def _source(facts: Facts) -> Source | None:
+def _source(registered: RegisteredTemplate, facts: Facts) -> Source | None:
+    """Where the model lies; without one, what the template's own installPath names in a store or hub."""
     if facts.model is None or facts.model_center is None:
-        return None
+        return remote_source(registered.install_path, "installPath")
+    remote = remote_source(facts.model.install_path, "installPath")
+    if remote is not None:
+        return remote
     path = paths.resolve(facts.model_center, facts.model.install_path)
     if path is not None:
         return FolderSource(path)
@@ -200,7 +206,11 @@ def _workdir(registered: RegisteredTemplate, facts: Facts, notices: list[Notice]
     if facts.shipped is not None or facts.center is None or not registered.install_path:
         return None
     path = paths.resolve(facts.center, registered.install_path)
-    if path is None:
+    if remote_source(registered.install_path, "installPath") is not None:
+        if facts.model is not None:
+            why = f"the files of the model [{facts.model.name[:80]}] are served"
+            notices.append(Notice(NO_EFFECT, f"The parameter installPath has no effect: {why}."))
+    elif path is None:
         why = f"its center [{facts.center.url[:200]}] is no folder of this machine"
         notices.append(
             Notice("InstallPathMissing", f"installPath [{registered.install_path[:200]}]: {why}.")
@@ -268,7 +278,7 @@ def _resources(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -
     _at_most("requestCpuNum", wish.cpu_request, cpu)
     _at_most("requestMemorySize", memory_request, memory)
     gpus = gpu_default(registered) if facts.gpus is None else facts.gpus
-    return Resources(cpu, memory, gpus, wish.cpu_request, memory_request)
+    return Resources(cpu, memory, gpus, cpu_request=wish.cpu_request, memory_request=memory_request)
 
 
 def gpu_default(registered: RegisteredTemplate) -> int:

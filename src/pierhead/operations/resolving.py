@@ -1,6 +1,7 @@
 """From a name of a template to what runs: which model, which center, whose files; read once."""
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -20,6 +21,7 @@ from pierhead.store import centers as center_rows
 from pierhead.store import models as model_rows
 from pierhead.store import services as service_rows
 from pierhead.store import templates as template_rows
+from pierhead.store.db import Database
 
 #: Types of templates that something is deployed from.
 DEPLOYED = frozenset({"Endpoint", "App"})
@@ -75,7 +77,25 @@ def plan(
     return Plan(registered, facts, registration)
 
 
-async def resolve(platform: Platform, actor: Principal, spec: str, service: str) -> Resolved | None:
+class Shelf(Protocol):
+    """Where templates are looked up: the platform, or just its database."""
+
+    @property
+    def db(self) -> Database:
+        """What is registered."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Whose own templates may do more."""
+        ...
+
+    def template(self, name: str) -> Template | None:
+        """A built-in one."""
+        ...
+
+
+async def resolve(platform: Shelf, actor: Principal, spec: str, service: str) -> Resolved | None:
     """The template called `spec`, built-in or registered, for a service of this name.
 
     Raises:
@@ -117,7 +137,7 @@ async def known(platform: Platform, actor: Principal) -> list[str]:
 
 def _facts(
     tx: Connection,
-    platform: Platform,
+    platform: Shelf,
     actor: Principal,
     registered: RegisteredTemplate,
     wish: DeployWish,

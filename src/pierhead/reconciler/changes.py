@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pierhead.core.diagnosis import Cause, crash
 from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
-from pierhead.core.services import Seen, Service
+from pierhead.core.services import Hold, Seen, Service
 from pierhead.core.status import Status, verdict
 
 
@@ -31,7 +31,9 @@ def events(
 
 def told(service: Service, notices: Iterable[Notice], now: float) -> list[Event]:
     """Notices about a start, as events."""
-    return [_event(service, now, note.reason, note.message, warning=True) for note in notices]
+    return [
+        _event(service, now, note.reason, note.message, warning=note.warning) for note in notices
+    ]
 
 
 def _replica_events(service: Service, before: Seen, after: Seen, now: float) -> Iterator[Event]:
@@ -87,12 +89,16 @@ def _hold_events(service: Service, before: Seen, after: Seen, now: float) -> Ite
     if (
         hold is not None
         and (hold.placement or not hold.permanent)
-        and (before.hold is None or before.hold.reason != hold.reason)
+        and (before.hold is None or _word(before.hold) != _word(hold))
     ):
         warning = hold.placement or hold.reason.endswith(("Unavailable", "Hangs"))
         yield _event(service, now, hold.reason, hold.message, warning=warning)
     if hold is None and before.hold is not None:
         yield _event(service, now, "HoldEnded", f"No longer held by {before.hold.reason}.")
+
+
+def _word(hold: Hold) -> tuple[str, str]:
+    return hold.reason, hold.stage
 
 
 def _event(

@@ -38,13 +38,16 @@ class Reconciler:
         one_pass: ServicePass,
         rhythm: Rhythm,
         timed: Callable[[float, str], None] = lambda _seconds, _error: None,
+        tidy: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`tidy` is awaited now and then; it decides when there is something to do."""
         self._db: Database = one_pass.db
         self._runtime: Runtime = one_pass.runtime
         self._routes: RouteBook = one_pass.routes
         self._clock: Clock = one_pass.clock
         self._rhythm = rhythm
         self._timed = timed
+        self._tidy = tidy
         self._pass = one_pass
         self._queue = KeyedQueue(self._look, _failed)
         self._tasks: list[asyncio.Task[None]] = []
@@ -141,6 +144,8 @@ class Reconciler:
         now = self._clock()
         await self._db.write(keys.prune, now)
         await self._pass.preparation.tidy()
+        if self._tidy is not None:
+            await self._tidy()
         await self._db.write(events.prune, now - self._rhythm.event_days * 86400)
 
 

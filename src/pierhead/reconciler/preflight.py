@@ -1,20 +1,22 @@
-"""Asked before weights are fetched and before a start: is it the right model, and can it fit at all?"""
+"""Asked before weights are fetched and before a start: what model is it, the right one, can it fit at all?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pierhead.core.errors import PierheadError
 from pierhead.core.events import Notice
-from pierhead.core.families import mismatch, served
+from pierhead.core.families import mismatch
 from pierhead.core.ids import Clock
+from pierhead.core.launch import Capabilities
 from pierhead.core.mounts import Source
 from pierhead.core.replicas import Node
 from pierhead.core.services import Hold, Version
-from pierhead.core.sizing import ENGINES, Fit, Load, Shape, fits, refusal, rooms
+from pierhead.core.sizing import Fit, Load, Shape, fits, refusal, rooms
 from pierhead.core.templates import Template
 from pierhead.reconciler.aside import Aside, Busy
 from pierhead.sources.header_window import BadHeader
+from pierhead.sources.listings import NoModel
 
 _PATIENCE = 0.8  #: seconds that a look at headers may keep a service waiting
 _KNOWN = 30.0  #: seconds that what was read counts
@@ -29,6 +31,7 @@ class Shapes(Protocol):
 
         Raises:
             BadHeader: a header cannot be true.
+            NoModel: there is none, or several.
             OSError, PierheadError: it cannot be read now.
         """
         ...
@@ -44,11 +47,11 @@ class _Looked:
 
     at: float
     shape: Shape | None = None
-    broken: str = ""  #: what cannot be true of its header
+    hold: Hold | None = None  #: why it cannot be started for good
 
 
 class Preflight:
-    """Holds what can never run; tells what may not go well."""
+    """Reads the headers of models, and remembers them for a while."""
 
     def __init__(
         self,
@@ -62,25 +65,18 @@ class Preflight:
         self._aside = aside or Aside()
         self._looked: dict[tuple[str, str], _Looked] = {}
 
-    async def check(
-        self, version: Version, nodes: Sequence[Node], *, fresh: bool, model: str = ""
-    ) -> tuple[Notice, ...] | Hold:
-        """Nothing, what its owner should know, or why it cannot be started.
+    async def look(self, version: Version, *, fresh: bool, model: str = "") -> Shape | Hold:
+        """The model's shape, empty when nothing is known of it; or why it cannot be started.
 
         `fresh`: what was read before does not count. `model`: the file or folder that an engine will
         load, once it is there; "" = where its weights come from.
         """
-        template = version.template
-        if template.engine not in ENGINES:
-            return ()  # a user's own command: what it makes of its files is not known
         try:
-            found = await self._look(template, version.source, model, fresh=fresh)
+            found = await self._look(version.template, version.source, model, fresh=fresh)
         except Busy:
             text = "The headers of the weights are being read."
             return Hold("ReadingHeaders", text, progressing=True)
-        if found.broken:
-            return Hold("ModelFileBroken", _mend(found.broken), permanent=True)
-        return () if found.shape is None else judge(found.shape, template, nodes)
+        return found.hold or found.shape or Shape()
 
     async def _look(
         self, template: Template, source: Source | None, model: str, *, fresh: bool
@@ -89,10 +85,10 @@ class Preflight:
         known = self._looked.get(key)
         if known is not None and not fresh and self._clock() - known.at < _KNOWN:
             return known
-        shape, broken = await self._aside.do(
+        shape, hold = await self._aside.do(
             "\n".join(key), lambda: _read(self._shapes, template, source, model), self._patience
         )
-        found = _Looked(self._clock(), shape, broken)
+        found = _Looked(self._clock(), shape, hold)
         if len(self._looked) >= _KEPT:
             self._looked.clear()
         self._looked[key] = found
@@ -101,22 +97,27 @@ class Preflight:
 
 def _read(
     shapes: Shapes, template: Template, source: Source | None, model: str
-) -> tuple[Shape | None, str]:
+) -> tuple[Shape | None, Hold | None]:
     """(the shape, why there is none for good)."""
     try:
-        return (shapes.at(model) if model else shapes.shape(template, source)), ""
+        return (shapes.at(model) if model else shapes.shape(template, source)), None
     except BadHeader as problem:
-        return None, str(problem)
+        return None, Hold("ModelFileBroken", _mend(str(problem)), permanent=True)
+    except NoModel as problem:
+        return None, problem.hold
     except (OSError, PierheadError):
         # What cannot be read now is told by those who fetch it, with all its circumstances.
-        return None, ""
+        return None, None
+
+
+def mistaken(shape: Shape, template: Template) -> Hold | None:
+    """Is it another model than the template's family?"""
+    wrong = mismatch(template.family, shape)
+    return Hold("WeightsMismatch", wrong, permanent=True) if wrong else None
 
 
 def judge(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Notice, ...] | Hold:
-    """Is it the family's model, and is there a node and a limit that it fits?"""
-    wrong = mismatch(template.family, shape)
-    if wrong:
-        return Hold("WeightsMismatch", wrong, permanent=True)
+    """Is there a node and a limit that the model fits? `template` as `as_served` gives it."""
     load, fit = fit_of(shape, template, nodes)
     if fit is None or fit.fits:
         return ()
@@ -125,15 +126,24 @@ def judge(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Noti
     return Hold("ModelDoesNotFit", refusal(fit, load), permanent=True, placement=True)
 
 
-def fit_of(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Load, Fit | None]:
-    """The template's load, and the answer to it."""
+def as_served(template: Template, engine: str, able: Capabilities) -> Template:
+    """The template with the engine that was chosen; one that computes on the CPU uses no device."""
     resources = template.resources
-    # llama.cpp's embedded build computes on the CPU, whatever devices are asked for.
-    gpus = 0 if template.engine == "llama_cpp" else resources.gpu
-    limit = resources.memory if gpus <= 0 else None
-    load = Load(template.engine, template.context, template.slots, template.precision)
-    places = rooms(nodes, gpus)
-    return load, fits(served(shape, template.precision), load, places, limit)
+    if not able.on_gpu:
+        resources = replace(resources, gpu=0, gpu_memory=None)
+    return replace(template, engine=engine, resources=resources)
+
+
+def fit_of(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Load, Fit | None]:
+    """The template's load, and the answer to it; None where a memory is not known."""
+    resources = template.resources
+    on_cpu = resources.devices <= 0
+    limit = resources.memory if on_cpu else None
+    load = Load(template.engine, template.context, template.slots, template.precision, on_cpu)
+    if not on_cpu and any(not gpu.memory for node in nodes for gpu in node.accelerators):
+        return load, None  # of those that share the machine's memory no driver says how much it is
+    places = rooms(nodes, resources.gpu, resources.gpu_memory)
+    return load, fits(shape, load, places, limit)
 
 
 def _only_tight(fit: Fit, nodes: Sequence[Node]) -> bool:

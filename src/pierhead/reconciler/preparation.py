@@ -1,26 +1,36 @@
-"""Everything a replica needs before it is started: a command, a machine, its dependencies, its files.
+"""Everything a replica needs before it is started: a command, a machine, an engine, dependencies, files.
 
 Asked in this order, the cheapest first; the first that is missing is the hold that people see.
 """
 
 import asyncio
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection
 
+from pierhead.core.choice import Offer
 from pierhead.core.events import Notice
 from pierhead.core.ids import Clock
-from pierhead.core.launch import Capabilities, EnvironmentPath, Files, no_files
+from pierhead.core.launch import EnvironmentPath, Files, no_files
+from pierhead.core.mount_paths import not_shown
 from pierhead.core.mounts import Source
 from pierhead.core.placement import unplaceable
 from pierhead.core.replicas import Node
 from pierhead.core.services import Hold, Service, Version
 from pierhead.core.status import Status, verdict
 from pierhead.core.templates import Environment, Template
+from pierhead.reconciler.selection import (
+    Asked,
+    Conversions,
+    Preflight,
+    Selected,
+    Selection,
+    engine_chosen,
+)
 from pierhead.runtimes.base import Runtime
 from pierhead.store import services as rows
 from pierhead.store.db import Database
@@ -61,16 +71,6 @@ class Folders(Protocol):
         ...
 
 
-class Preflight(Protocol):
-    """Whether the model is the right one and can fit."""
-
-    async def check(
-        self, version: Version, nodes: Sequence[Node], *, fresh: bool, model: str = ""
-    ) -> tuple[Notice, ...] | Hold:
-        """What the owner should know, or why it cannot be started; `model`: what will be loaded."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a preparation works with."""
@@ -82,10 +82,14 @@ class Parts:
     folders: Folders
     clock: Clock
     nodes: tuple[Node, ...]  #: as the runtime told at start; it is asked again when none will do
-    engines: Mapping[str, Capabilities]
+    offers: Mapping[str, Offer]  #: every engine there is, by name
+    binds: bool = False  #: can the runtime show files at a template's mount path?
     gateway: str = ""  #: base URL of the data plane, without a slash at the end
     environment_days: float = 30.0  #: days that an unused environment is kept; 0 = for ever
     preflight: Preflight | None = None  #: None = whatever is asked for is tried
+    #: Name of a spec or template -> engine that its operator wants.
+    wishes: Mapping[str, str] = field(default_factory=dict[str, str])
+    conversions: Conversions | None = None  #: None = weights are served as they lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Prepared:
     """All is there."""
 
     files: Files
+    engine: str
     notices: tuple[Notice, ...] = ()  #: what the owner should know, told once per rollout
 
 
@@ -110,32 +115,38 @@ class Preparation:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._selection = Selection(parts.offers, parts.wishes, parts.preflight, parts.conversions)
         self._nodes, self._nodes_told = parts.nodes, parts.clock()
         self._tidied = parts.clock()
 
-    async def prepare(self, service: Service, version: Version, *, fresh: bool) -> Prepared | Hold:
+    async def prepare(
+        self, service: Service, version: Version, *, fresh: bool, running: str = ""
+    ) -> Prepared | Hold:
         """What `version` needs, or the hold that says what is missing.
 
-        `fresh` = somebody just asked for it: what failed before is tried at once.
+        `fresh` = somebody just asked for it: what failed before is tried at once. `running` = the
+        engine of replicas that run this very version already.
         """
         template = version.template
         hold = self._no_command(template) or await self._no_machine(template)
         if hold is not None:
             return hold
-        told = await self._preflight(version, fresh=fresh)
-        if isinstance(told, Hold):
-            return told
+        asked = Asked(version, self._nodes, fresh, running)
+        first = None if self._is_own(template) else await self._selection.before(asked)
+        if isinstance(first, Hold):
+            return first
         needed = await self._dependencies(service)
         if not all(other.runs for other in needed):
             return _not_running(needed)
-        prepared = await self._judged_files(version, told, fresh=fresh)
+        prepared = await self._with_files(asked, first)
         if isinstance(prepared, Hold):
             return prepared
         missing = await self._missing_folders(template)
         if isinstance(missing, Hold):
             return missing
         files = replace(prepared.files, env=self._urls(needed))
-        return Prepared(files, prepared.notices + missing)
+        elsewhere = () if self._parts.binds else not_shown(template)
+        return replace(prepared, files=files, notices=prepared.notices + missing + elsewhere)
 
     async def tidy(self) -> None:
         """Let go of environments that no service has used for long; does something once an hour."""
@@ -149,9 +160,13 @@ class Preparation:
 
     # ---- one need after the other -----------------------------------------------------------
 
+    def _is_own(self, template: Template) -> bool:
+        """Is it a user's own command? What that makes of its files is not known."""
+        offer = self._parts.offers.get(template.engine)
+        return offer is not None and offer.capabilities.needs_command
+
     def _no_command(self, template: Template) -> Hold | None:
-        needs = self._parts.engines[template.engine].needs_command
-        if not needs or template.command or template.script:
+        if not self._is_own(template) or template.command or template.script:
             return None
         return Hold(
             "NoCommand",
@@ -169,49 +184,41 @@ class Preparation:
         self._nodes, self._nodes_told = (await self._parts.runtime.probe()).nodes, now
         return unplaceable(resources, self._nodes, constraints)
 
-    async def _preflight(
-        self, version: Version, *, fresh: bool, model: str = ""
-    ) -> tuple[Notice, ...] | Hold:
-        preflight = self._parts.preflight
-        if preflight is None:
-            return ()
-        return await preflight.check(version, self._nodes, fresh=fresh, model=model)
-
     async def _dependencies(self, service: Service) -> list[_Dependency]:
         if not service.registration.needs:
             return []
         return await self._parts.db.read(_dependencies, service, self._parts.clock())
 
-    async def _judged_files(
-        self, version: Version, told: tuple[Notice, ...], *, fresh: bool
-    ) -> Prepared | Hold:
-        """The files; once they are there, all of the model's header can be seen."""
-        prepared = self._files(version, fresh=fresh)
-        if isinstance(prepared, Hold):
-            return prepared
-        if prepared.files.model:
-            seen = await self._preflight(version, fresh=fresh, model=prepared.files.model)
-            if isinstance(seen, Hold):
-                return seen
-            told = seen
-        return replace(prepared, notices=told + prepared.notices)
-
-    def _files(self, version: Version, *, fresh: bool) -> Prepared | Hold:
-        environment = version.template.environment
-        built = (
-            EnvironmentPath("") if environment is None else self._built(environment, fresh=fresh)
-        )
+    async def _with_files(self, asked: Asked, first: Selected | None) -> Prepared | Hold:
+        """The environment, the files, and the engine that is chosen for them; None = a user's command."""
+        template = asked.version.template
+        built = self._built(template.environment, fresh=asked.fresh)
         if isinstance(built, Hold):
             return built
-        needed = self._parts.engines[version.template.engine].needs_weights
-        files = no_files()
-        if needed or version.weights is not None:
-            files = self._parts.weights.ensure(version.template, version.source)
+        engine = template.engine if first is None else first.choice.engine
+        files = self._files(asked.version, engine)
         if isinstance(files, Hold):
             return files
-        return Prepared(replace(files, environment=built.folder), built.notices)
+        told: tuple[Notice, ...] = ()
+        if first is not None:
+            found = await self._selection.after(asked, first, files)
+            if isinstance(found, Hold):
+                return found
+            selected, files = found
+            engine = selected.choice.engine
+            told = (engine_chosen(selected), *selected.notices)
+        files = replace(files, environment=built.folder)
+        return Prepared(files, engine, files.notices + told + built.notices)
 
-    def _built(self, environment: Environment, *, fresh: bool) -> EnvironmentPath | Hold:
+    def _files(self, version: Version, engine: str) -> Files | Hold:
+        needed = self._parts.offers[engine].capabilities.needs_weights
+        if needed or version.weights is not None:
+            return self._parts.weights.ensure(version.template, version.source)
+        return no_files()
+
+    def _built(self, environment: Environment | None, *, fresh: bool) -> EnvironmentPath | Hold:
+        if environment is None:
+            return EnvironmentPath("")
         if fresh:
             self._parts.environments.retry(environment)
         return self._parts.environments.ensure(environment)
@@ -275,11 +282,5 @@ def _variable(name: str) -> str:
 
 
 def _environments_in_use(tx: Connection) -> frozenset[Environment]:
-    """Of every service's current version, and of older ones that still run."""
-    found: set[Environment | None] = set()
-    for service, seen in rows.everything(tx):
-        found.add(service.current.template.environment)
-        for rollout in {replica.rollout for replica in seen.replicas} - {service.rollout}:
-            older = rows.version(tx, service.id, int(rollout.partition(".")[0]))
-            found.add(older.template.environment if older is not None else None)
+    found = (version.template.environment for version in rows.versions(tx))
     return frozenset(environment for environment in found if environment is not None)

@@ -7,15 +7,19 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import repeat
 
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Capabilities
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.routes import GatewayReport, Route, RouteTable, Target, dump, table
 from pierhead.core.services import Service, Wanted
+from pierhead.core.templates import AUTO
 
 #: A gateway that was silent this long counts as gone; it reports every second.
 SILENCE = 3.0
+#: What serves a template that left the choice open, until its replicas tell.
+EMBEDDED = "llama_cpp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,26 +190,46 @@ class RouteBook:
         self._changed = asyncio.Event()
 
     def _route(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> Route:
-        capabilities = self._capabilities[service.current.template.engine]
+        ready = [
+            replica
+            for replica in sorted(replicas, key=lambda r: r.id)
+            if replica.state is ReplicaState.READY
+        ]
+        # In a rolling update they may run different engines.
+        engines = [self._engine(service, replica.engine) for replica in ready]
+        targets = tuple(map(self._target, ready, engines, repeat(service.name)))
+        usual = engines or [self._engine(service, "")]
+        # Where the gateway puts an engine's own name in, a foreign one would pass for it.
+        checked = all(engine.checks_model_name for engine in usual)
+        checked = checked and not any(target.model for target in targets)
         names = (service.name, service.full_name, service.current.template.name)
         return Route(
             service=service.id,
             name=service.name,
             aliases=(service.full_name,) if service.group else (),
             tokens=(service.token,),
-            targets=tuple(
-                self._target(replica)
-                for replica in sorted(replicas, key=lambda r: r.id)
-                if replica.state is ReplicaState.READY
-            ),
-            api=capabilities.api,
-            models=() if capabilities.checks_model_name else tuple(dict.fromkeys(names)),
+            targets=targets,
+            api="openai" if all(engine.api == "openai" for engine in usual) else "any",
+            models=() if checked else tuple(dict.fromkeys(names)),
             created=service.created,
             timeout=service.current.request_timeout,
             open=service.registration.open,
+            paths=tuple(sorted(frozenset[str]().union(*(engine.paths for engine in usual)))),
             listed=service.current.template.routed == "openai",
         )
 
-    def _target(self, replica: ReplicaStatus) -> Target:
-        key = self._engine_key(replica.id) if replica.keyed else ""
-        return Target(replica=replica.id, host=replica.host, port=replica.port, key=key)
+    def _engine(self, service: Service, told: str) -> Capabilities:
+        """What a replica runs: as it told, else as the template says, else the embedded engine."""
+        named = told or service.current.template.engine
+        return self._capabilities[EMBEDDED if named == AUTO else named]
+
+    def _target(self, replica: ReplicaStatus, engine: Capabilities, service: str) -> Target:
+        # One that checks names knows the service's alone, none of its aliases.
+        knows = service if engine.api == "openai" and engine.checks_model_name else ""
+        return Target(
+            replica=replica.id,
+            host=replica.host,
+            port=replica.port,
+            key=self._engine_key(replica.id) if replica.keyed else "",
+            model=replica.model or knows,
+        )

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from pierhead.core.errors import Refused, Stale, Unavailable
+from pierhead.core.errors import Occupied, Refused, Stale, Unavailable
 from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.ids import Clock
-from pierhead.core.launch import Files, no_files
+from pierhead.core.launch import no_files
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Hold, Seen, Service, Version, Wanted
 from pierhead.core.status import HOPELESS, reached
 from pierhead.core.workloads import Workload
 from pierhead.reconciler.changes import events, told
-from pierhead.reconciler.preparation import Preparation
+from pierhead.reconciler.preparation import Preparation, Prepared
 from pierhead.reconciler.routes import RouteBook
 from pierhead.runtimes.base import Runtime
 from pierhead.store import events as event_rows
@@ -95,6 +95,8 @@ class ServicePass:
             return step, None
         try:
             await self.runtime.apply(replace(step.workload, drained=self.routes.drained(draining)))
+        except Occupied as error:
+            return step, Hold(error.reason, str(error), progressing=True, placement=error.placement)
         except Unavailable as error:
             return step, Hold("StartHeld", f"{error} It is tried again.")
         except Refused as error:
@@ -110,9 +112,10 @@ class ServicePass:
             # Nothing is to be started: what a start would need is nobody's concern now.
             return _Step(_workload(service, version, rollout, held=service.wanted_replicas > 0))
         fresh = seen.revision != service.revision
-        found = await self.preparation.prepare(service, version, fresh=fresh)
+        running = _engine(current)
+        found = await self.preparation.prepare(service, version, fresh=fresh, running=running)
         if not isinstance(found, Hold):
-            return _Step(_workload(service, version, rollout, found.files), None, found.notices)
+            return _Step(_workload(service, version, rollout, found), None, found.notices)
         if current:
             return _Step(_workload(service, version, rollout, held=True), found)
         return await self._older(service, live, found, rest=bool(present))
@@ -130,10 +133,11 @@ class ServicePass:
         older = await self.db.read(rows.version, service.id, int(rollout.partition(".")[0]))
         if older is None:
             return _Step(None, hold)
-        found = await self.preparation.prepare(service, older, fresh=False)
+        same = _engine([replica for replica in live if replica.rollout == rollout])
+        found = await self.preparation.prepare(service, older, fresh=False, running=same)
         if isinstance(found, Hold):
             return _Step(_workload(service, older, rollout, held=True), hold)
-        return _Step(_workload(service, older, rollout, found.files), hold)
+        return _Step(_workload(service, older, rollout, found), hold)
 
     async def _remove(self, service: Service, seen: Seen) -> float | None:
         """Everything of a service goes: new requests, open ones, replicas; its record goes last."""
@@ -250,21 +254,27 @@ def _complete(current: list[ReplicaStatus], wanted: int) -> bool:
     return wanted == 0 or (len(current) >= wanted and up)
 
 
+def _engine(replicas: list[ReplicaStatus]) -> str:
+    """What those that came up run; "" when none has, or none tells."""
+    return next((replica.engine for replica in replicas if replica.state in _UP), "")
+
+
 def _workload(
     service: Service,
     version: Version,
     rollout: str,
-    files: Files | None = None,
+    prepared: Prepared | None = None,
     *,
     held: bool = False,
 ) -> Workload:
+    template = version.template
     return Workload(
         service=service.id,
         name=service.name,
         rollout=rollout,
         replicas=service.wanted_replicas,
-        template=version.template,
-        files=files or no_files(),
+        template=replace(template, engine=prepared.engine) if prepared else template,
+        files=prepared.files if prepared else no_files(),
         rolling=version.rolling,
         held=held,
     )

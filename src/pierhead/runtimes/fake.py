@@ -219,6 +219,7 @@ class FakeRuntime:
             host="127.0.0.1",
             port=21000 + self._count % 8000,
             pid=self._count,
+            engine=double.workload.template.engine,
             started=self._clock(),
             ready_at=None,
             runs=double.status.runs + 1,

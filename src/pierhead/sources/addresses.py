@@ -5,11 +5,10 @@ one of these: a name that leads elsewhere a moment later leads nowhere. Redirect
 proxies of the environment are not used.
 """
 
-import http.client
 import socket
 import ssl
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from threading import Lock
@@ -17,10 +16,10 @@ from urllib.parse import urlsplit
 
 from pierhead.core.egress import refusal
 from pierhead.core.errors import Invalid
-from pierhead.sources.remote import Denied, Flaky, Rejected
+from pierhead.sources.answers import Answer, Conversation, TimedSocket, broke
+from pierhead.sources.remote import Denied, Flaky
 
-_PIECE = 256 * 1024
-_LONGEST_TEXT = 16 * 1024 * 1024  #: bytes of an answer that is read at once
+_TRIED = 4  #: addresses of one name; somebody's name may have hundreds that do not answer
 
 #: `resolve(host, port)` gives the addresses of a name.
 Resolve = Callable[[str, int], list[str]]
@@ -53,21 +52,27 @@ class Egress:
         for address in found:
             why = refusal(address, self.allowed, private=self.private)
             if why is not None:
-                raise Denied(
-                    f"The endpoint {host}",
-                    f"it leads to {why}, which the operator has not permitted for this connection",
-                )
+                raise Denied(f"The endpoint {host}", self._unpermitted(address, why))
         return found
 
+    def _unpermitted(self, address: str, why: str) -> str:
+        """What is told, with what would permit it."""
+        if self.private or refusal(address, self.allowed, private=True) is not None:
+            return f"it leads to {why}, where no connection may lead"
+        return (
+            f"it leads to {why}, which the operator has not permitted for this connection "
+            "(--allow-private of `pierhead storage add` does)"
+        )
+
     def connect(self, host: str, port: int, seconds: float) -> socket.socket:
-        """A connection to one of the permitted addresses; each is tried for so many seconds.
+        """A connection to one of the permitted addresses; the first few are tried for so many seconds.
 
         Raises:
             Denied: as `addresses`.
             Flaky: none of them answers.
         """
         why = "its name has no address"
-        for address in self.addresses(host, port):
+        for address in self.addresses(host, port)[:_TRIED]:
             try:
                 made = socket.create_connection((address, port), timeout=seconds)
             except OSError as error:
@@ -121,7 +126,12 @@ def endpoint(text: str) -> Endpoint:
     except ValueError:
         raise Invalid("endpoint", "it is no address", legal) from None
     extra = parts.username or parts.password or parts.query or parts.fragment
-    plain = host.isascii() and all(sign.isalnum() or sign in ".-_:" for sign in host)
+    # Line ends are left out by the parser, wherever they stand.
+    plain = (
+        text.isprintable()
+        and host.isascii()
+        and all(sign.isalnum() or sign in ".-_:" for sign in host)
+    )
     if parts.scheme not in {"http", "https"} or not host or not plain:
         raise Invalid("endpoint", "it is no address of a store", legal)
     if extra or parts.path not in {"", "/"}:
@@ -129,66 +139,14 @@ def endpoint(text: str) -> Endpoint:
     return Endpoint(parts.scheme, host, port if port else {"http": 80, "https": 443}[parts.scheme])
 
 
-class Answer:
-    """An HTTP answer whose body is not read yet."""
-
-    def __init__(self, connection: "_Connection", answer: http.client.HTTPResponse) -> None:
-        self._connection = connection
-        self._answer = answer
-        self.status = answer.status
-        self.reason = answer.reason
-        self.headers: Mapping[str, str] = {
-            name.lower(): value for name, value in answer.getheaders()
-        }
-
-    def pieces(self) -> Generator[bytes, None, None]:
-        """The body; it ends early where the connection does.
-
-        Raises:
-            Flaky: the connection broke.
-        """
-        try:
-            while piece := self._answer.read1(_PIECE):
-                yield piece
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.broken = True
-            raise Flaky(self._connection.name, _broke(error)) from error
-        finally:
-            self.close()
-
-    def text(self) -> bytes:
-        """The whole body.
-
-        Raises:
-            Flaky: the connection broke.
-            Rejected: it is longer than any answer to a question.
-        """
-        parts: list[bytes] = []
-        length = 0
-        with closing(self.pieces()) as pieces:
-            for piece in pieces:
-                parts.append(piece)
-                length += len(piece)
-                if length > _LONGEST_TEXT:
-                    raise Rejected(self._connection.name, "its answer does not end")
-        return b"".join(parts)
-
-    def close(self) -> None:
-        """Give the connection back when the body was read to its end, else end it."""
-        left = self._answer.length
-        done = self._answer.isclosed() if left is None else not left
-        self._answer.close()
-        self._connection.release(reusable=done and not self._connection.broken)
-
-
 @dataclass(slots=True)
 class Http:
     """HTTP to permitted addresses, with connections kept for the next request."""
 
     egress: Egress
-    seconds: float = 20.0  #: for a connection, and for each piece of an answer
-    _idle: dict[tuple[str, str, int], list["_Connection"]] = field(
-        default_factory=dict[tuple[str, str, int], list["_Connection"]]
+    seconds: float = 20.0  #: for a connection, for the head of an answer, for each piece of it
+    _idle: dict[tuple[str, str, int], list[Conversation]] = field(
+        default_factory=dict[tuple[str, str, int], list[Conversation]]
     )
     _turn: Lock = field(default_factory=Lock)
     _tls: ssl.SSLContext | None = None
@@ -218,22 +176,23 @@ class Http:
         for each in kept:
             each.close()
 
-    def _take(self, place: Endpoint) -> "_Connection | None":
+    def _take(self, place: Endpoint) -> Conversation | None:
         with self._turn:
             idle = self._idle.get((place.scheme, place.host, place.port))
             return idle.pop() if idle else None
 
-    def _made(self, place: Endpoint) -> "_Connection":
+    def _made(self, place: Endpoint) -> Conversation:
         plain = self.egress.connect(place.host, place.port, self.seconds)
         if place.scheme == "https":
             plain = self._secured(plain, place)
 
-        def give_back(connection: _Connection) -> None:
+        def give_back(connection: Conversation) -> None:
             with self._turn:
                 key = (place.scheme, place.host, place.port)
                 self._idle.setdefault(key, []).append(connection)
 
-        return _Connection(place, plain, give_back)
+        made = TimedSocket(plain, self.seconds)
+        return Conversation(place.host, place.netloc, made, give_back)
 
     def _secured(self, plain: socket.socket, place: Endpoint) -> socket.socket:
         if self._tls is None:
@@ -246,60 +205,4 @@ class Http:
             raise Denied(f"The endpoint {place.host}", why) from error
         except OSError as error:
             plain.close()
-            raise Flaky(f"The endpoint {place.host}", _broke(error)) from error
-
-
-class _Connection:
-    """One connection; at most one answer at a time."""
-
-    def __init__(
-        self, place: Endpoint, made: socket.socket, give_back: "Callable[[_Connection], None]"
-    ) -> None:
-        self.name = f"The endpoint {place.host}"
-        self.broken = False
-        self._give_back = give_back
-        self._http = http.client.HTTPConnection(place.host, place.port)
-        self._http.sock = made  # so it never connects by itself, to who knows where
-        self._http.auto_open = 0
-        self._netloc = place.netloc
-        self._answering = False
-
-    def ask(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-        try:
-            own = {"host", "accept-encoding"}
-            self._http.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-            self._http.putheader("Host", self._netloc)
-            self._http.putheader("Accept-Encoding", "identity")
-            for name, value in headers.items():
-                if name.lower() not in own and value:
-                    self._http.putheader(name, value)
-            self._http.endheaders()
-            answer = self._http.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            raise Flaky(self.name, _broke(error)) from error
-        self._answering = True
-        return Answer(self, answer)
-
-    def release(self, *, reusable: bool) -> None:
-        """The answer was read, or nobody wants it any more."""
-        if not self._answering:
-            return
-        self._answering = False
-        # http.client ends the connection by itself where the server says so.
-        if reusable and getattr(self._http, "sock", None) is not None:
-            self._give_back(self)
-        else:
-            self.close()
-
-    def close(self) -> None:
-        self._http.close()
-
-
-def _broke(error: Exception) -> str:
-    """One phrase, without what the other side said."""
-    if isinstance(error, TimeoutError):
-        return "it does not answer any more"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return "the connection broke"
+            raise Flaky(f"The endpoint {place.host}", broke(error)) from error

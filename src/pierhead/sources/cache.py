@@ -6,11 +6,16 @@ not end; the next fetch takes it over. An flock keeps processes apart.
 
 import fcntl
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pierhead.core.errors import Unavailable
+from pierhead.core.resources import GIB, human_bytes
+
 READY = "READY"
+_LEFT = GIB // 4  #: bytes that a disk is to have left
 
 
 def is_ready(snapshot: Path) -> bool:
@@ -47,6 +52,28 @@ def write_whole(path: Path, content: bytes, *, lasting: bool = True) -> None:
         if lasting:
             os.fsync(out.fileno())
     part.replace(path)
+
+
+def publish(part: Path) -> None:
+    """Give a finished `NAME.part` its name, read-only, once it is safe on the disk."""
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
+    part.chmod(0o444)
+    part.replace(part.with_suffix(""))
+
+
+def need_room(folder: Path, wanted: int) -> None:
+    """See that so many bytes can be written, and a little more.
+
+    Raises:
+        Unavailable: the disk is too full; with both numbers.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < wanted + _LEFT:
+        raise Unavailable(
+            "The disk",
+            f"{folder} has {human_bytes(free)} free, {human_bytes(wanted + _LEFT)} are needed",
+        )
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,28 +9,35 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 from pierhead.core.connections import Account
-from pierhead.core.errors import PierheadError
+from pierhead.core.errors import Invalid, PierheadError
+from pierhead.core.events import Notice
 from pierhead.core.ids import Clock
-from pierhead.core.mounts import NasSource, OssSource, S3Source
+from pierhead.core.mounts import HubSource, NasSource
+from pierhead.core.mounts import Remote as Source
 from pierhead.core.services import Hold
-from pierhead.sources import nas
+from pierhead.sources import hub, nas
+from pierhead.sources.fetching import HANGS as HANGS
+from pierhead.sources.fetching import SILENT as SILENT
+from pierhead.sources.fetching import Deaf, Fetch, summary, waiting
+from pierhead.sources.fetching import Heard as Heard
 from pierhead.sources.openers import Opened, opened
 from pierhead.sources.progress import Ended, Progress
 from pierhead.sources.remote import Denied, Flaky, Missing, RemoteError
 from pierhead.sources.snapshots import Snapshots
 
-Source = OssSource | S3Source | NasSource
+#: Seconds after which a source that nobody asks for counts as forgotten, and its fetch ends; more
+#: than the reconciler lets pass between two questions, and more than `QUIET`, after which a question
+#: marks its snapshot as used anew.
+_LATELY = 60.0
 
 RETRY_AFTER = 15.0
 """Seconds after which a failed fetch is tried again by itself."""
 #: Seconds without a question after which the next one looks what is there now: all replicas of one
 #: start get the same files, and a later start gets what was changed meanwhile.
 QUIET = 10.0
-#: Seconds after which a mounted file system that does not answer counts as hanging.
-HANGS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +50,11 @@ class Ways:
     whole_files: Snapshots
     mounts: Path  #: where NFS exports are mounted
     mount: bool = False  #: may this process mount NFS exports?
+    heard: Heard = field(default_factory=Deaf)
 
 
 class Unconnected(PierheadError):
     """No connection serves a source."""
-
-
-@dataclass(slots=True)
-class _Fetch:
-    """A fetch that runs, or has ended."""
-
-    source: Source
-    began: float
-    before: "_Fetch | None"  #: the one before this one
-    asked: float = 0.0
-    place: str = ""  #: the mounted file system that is being looked at
-    progress: Progress | None = None
-    stop: Event = field(default_factory=Event)
-    ended: float | None = None
-    found: Path | None = None
-    hold: Hold | None = None
 
 
 class Connected:
@@ -72,7 +64,7 @@ class Connected:
         self._ways = ways
         self._clock = clock
         self._wake = wake
-        self._fetches: dict[Source, _Fetch] = {}
+        self._fetches: dict[Source, Fetch] = {}
 
     def ensure(self, source: Source) -> Path | Hold:
         """The file or folder on this machine, or why it is not there yet."""
@@ -87,7 +79,25 @@ class Connected:
         if fetch is None or fetch.ended is not None:
             fetch = self._started(source, now, fetch)
         fetch.asked = now
-        return _waiting(fetch, now)
+        return waiting(fetch, now)
+
+    def notices(self, source: Source) -> tuple[Notice, ...]:
+        """What its owner should know of how the files came."""
+        fetch = self._fetches.get(source)
+        if fetch is None or not fetch.summary:
+            return ()
+        return (Notice("WeightsFetched", fetch.summary, warning=False),)
+
+    def running(self) -> list[Progress]:
+        """How far each fetch is that moves bytes now."""
+        fetches = [fetch for fetch in self._fetches.values() if fetch.ended is None]
+        return [fetch.progress for fetch in fetches if fetch.progress is not None]
+
+    def asked_lately(self) -> list[str]:
+        """Sources that somebody waits for, or asked for a moment ago; any thread may ask."""
+        since = self._clock() - _LATELY
+        fetches = list(self._fetches.values())
+        return [str(each.source) for each in fetches if each.ended is None or each.asked > since]
 
     def retry(self) -> None:
         """Forget failed fetches, so that the next look tries them again at once."""
@@ -100,10 +110,11 @@ class Connected:
         for fetch in self._fetches.values():
             fetch.stop.set()
 
-    def _started(self, source: Source, now: float, before: _Fetch | None) -> _Fetch:
+    def _started(self, source: Source, now: float, before: Fetch | None) -> Fetch:
         if before is not None:
             before.before = None
-        fetch = self._fetches[source] = _Fetch(source, now, before)
+        fetch = self._fetches[source] = Fetch(source, now, before, asked=now, moved_at=now)
+        fetch.heard = self._ways.heard
         # A daemon: neither a download nor a file system that hangs must keep the hub from ending.
         thread = Thread(
             target=self._run,
@@ -114,41 +125,66 @@ class Connected:
         thread.start()
         return fetch
 
-    def _run(self, fetch: _Fetch, loop: asyncio.AbstractEventLoop) -> None:
-        found: Path | Hold
+    def _run(self, fetch: Fetch, loop: asyncio.AbstractEventLoop) -> None:
+        # What stays when it ends in a way that nobody foresaw, which the log then tells.
+        found: Path | Hold | None = Hold(
+            "WeightsUnavailable", f"{fetch.source} cannot be fetched: see the hub's log. {_AGAIN}"
+        )
         try:
             found = self._find(fetch)
         except Ended:
-            return
+            found = None
+            if not fetch.stop.is_set():
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._forsaken, fetch)
         except PierheadError as problem:
             found = _hold(problem)
         except OSError as problem:
             where = problem.filename or fetch.source
             found = Hold("WeightsUnavailable", f"{where}: {problem.strerror or problem}. {_AGAIN}")
-        with suppress(RuntimeError):  # the loop is closed: the hub has ended, nobody waits
-            loop.call_soon_threadsafe(self._ended, fetch, found)
+        finally:
+            if found is not None:
+                with suppress(RuntimeError):  # the loop is closed: the hub has ended, nobody waits
+                    loop.call_soon_threadsafe(self._ended, fetch, found)
 
-    def _ended(self, fetch: _Fetch, found: Path | Hold) -> None:
+    def _ended(self, fetch: Fetch, found: Path | Hold) -> None:
         """Back in the loop's thread: only it touches the list of fetches."""
         fetch.ended = fetch.asked = self._clock()
+        seconds = fetch.ended - fetch.began
+        if fetch.moved:
+            fetch.heard.fetched(fetch.source.kind, seconds, failed=isinstance(found, Hold))
         if isinstance(found, Hold):
             fetch.hold = found
         else:
-            fetch.found = found
+            fetch.found, fetch.summary = found, summary(fetch, seconds)
         self._wake()
+
+    def _forsaken(self, fetch: Fetch) -> None:
+        """Nobody waited for it any more. What is there of it is taken over by the next one."""
+        if self._fetches.get(fetch.source) is fetch:
+            del self._fetches[fetch.source]
+        self._wake()  # somebody may have asked for it at its very end
 
     # ---- in the fetch's thread --------------------------------------------------------------
 
-    def _find(self, fetch: _Fetch) -> Path:
+    def _find(self, fetch: Fetch) -> Path:
         account = self._ways.find(fetch.source)
         if account is None:
-            raise Unconnected(unconnected(fetch.source).message)
+            return self._unasked(fetch.source)
         if isinstance(fetch.source, NasSource):
             return self._nas(fetch, fetch.source, account)
         remote = opened(fetch.source, account, self._ways.find, self._clock)
-        return _fetched(fetch, remote, self._ways.snapshots)
+        return self._fetched(fetch, remote, self._ways.snapshots)
 
-    def _nas(self, fetch: _Fetch, source: NasSource, account: Account) -> Path:
+    def _unasked(self, source: Source) -> Path:
+        """What was fetched of a hub before it might not be asked any more."""
+        if isinstance(source, HubSource):
+            kept = self._ways.snapshots.newest(hub.identity(source))
+            if kept is not None:
+                return self._ways.snapshots.use(kept, str(source)).files
+        raise Unconnected(unconnected(source).message)
+
+    def _nas(self, fetch: Fetch, source: NasSource, account: Account) -> Path:
         connection = account.connection
         if connection.local_path or self._ways.mount:
             fetch.place = connection.local_path or connection.nfs
@@ -159,49 +195,33 @@ class Connected:
             )
             return nas.folder(root, source)
         remote = opened(source, account, self._ways.find, self._clock)
-        return _fetched(fetch, remote, self._ways.whole_files)
+        return self._fetched(fetch, remote, self._ways.whole_files)
 
+    def _fetched(self, fetch: Fetch, remote: Opened, snapshots: Snapshots) -> Path:
+        def stopped() -> bool:
+            # A service that was deleted or stopped asks no more: its network is for others.
+            return fetch.stop.is_set() or self._clock() - fetch.asked > _LATELY
 
-def _fetched(fetch: _Fetch, remote: Opened, snapshots: Snapshots) -> Path:
-    def tell(progress: Progress) -> None:
-        fetch.progress = progress
-
-    try:
-        found = snapshots.fetch(remote, tell, fetch.stop.is_set)
-    except Flaky:
-        # What was fetched before is better than nothing: the store may be down for long.
-        kept = snapshots.newest(remote.identity)
-        if kept is None:
-            raise
-        found = kept
-    finally:
-        remote.close()
-    # It stays as long as a service names this source; see `operations.snapshots`.
-    return snapshots.use(found, str(fetch.source)).files
+        try:
+            found = snapshots.fetch(remote, fetch.tell, stopped)
+        except Flaky:
+            # What was fetched before is better than nothing: the store may be down for long.
+            kept = snapshots.newest(remote.identity)
+            if kept is None:
+                raise
+            found = kept
+        finally:
+            remote.close()
+        # It stays as long as a service names this source; see `eviction`.
+        return snapshots.use(found, str(fetch.source)).files
 
 
 _AGAIN = f"It is tried again every {RETRY_AFTER:g} seconds."
 
 
-def _waiting(fetch: _Fetch, now: float) -> Hold:
-    seconds = now - fetch.began
-    if fetch.place and seconds > HANGS:
-        text = f"No answer from {fetch.place}: is its file system mounted and well?"
-        return Hold("StorageHangs", text)
-    if fetch.before is not None and fetch.before.hold is not None and not _busy(fetch):
-        return fetch.before.hold  # until more is known than that it is being tried again
-    doing = str(fetch.progress) if fetch.progress is not None else "connecting"
-    return Hold(
-        "FetchingWeights", f"{doing} ({fetch.source}), for {seconds:.0f} s.", progressing=True
-    )
-
-
-def _busy(fetch: _Fetch) -> bool:
-    return fetch.progress is not None and fetch.progress.done > 0
-
-
 def _hold(problem: PierheadError) -> Hold:
-    text = f"{str(problem).rstrip('.')}."
+    said = str(problem).rstrip(".")
+    text = said if said.endswith("?") else f"{said}."
     match problem:
         case Unconnected():
             return Hold("StorageNotConnected", text, permanent=True)
@@ -209,6 +229,8 @@ def _hold(problem: PierheadError) -> Hold:
             return Hold("StorageDenied", text, permanent=True)
         case Missing():
             return Hold("WeightsMissing", text, permanent=True)
+        case Invalid():  # several models and none is named, or names that no file can have
+            return Hold("WeightsUnavailable", text, permanent=True)
         case RemoteError() if problem.permanent:
             return Hold("WeightsUnavailable", text, permanent=True)
         case _:
@@ -217,6 +239,13 @@ def _hold(problem: PierheadError) -> Hold:
 
 def unconnected(source: Source) -> Hold:
     """What is said of a source that no connection serves."""
+    if isinstance(source, HubSource):
+        text = (
+            f"{source} was not asked for: this platform asks model hubs only where it may. Set "
+            f"hubs.online = true in settings.toml, or add a connection with `pierhead storage add "
+            f"{source.scheme} NAME`; the service goes on by itself then."
+        )
+        return Hold("StorageNotConnected", text, permanent=True)
     if isinstance(source, NasSource):
         what = f"the mount target [{source.mount_target}] of {source}"
         add = f"nas NAME --mount-target {source.mount_target} --local-path PATH"

@@ -4,32 +4,61 @@ Sums of parts combine to the sum of the whole without reading anything again; an
 not have its sum because one bit is wrong, the sum tells which bit.
 """
 
+import ctypes
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, cast
+from typing import cast
 
 from pierhead.core.errors import Unavailable
 
 _REFLECTED = 0xC96C5795D7870F42
 _FULL = 0x142F0E1EBA9EA3693
 _MASK = (1 << 64) - 1
+_CHECK = 0x995DC9BBDF1939FA  #: the sum of "123456789"
 _ONE = 1 << 63  #: the polynomial 1; reflected, so the highest bit is the lowest power
 _STEPS = 1 << 20  #: most steps of a search for a wrong bit: a second, 100 MB; enough for 128 GiB
 
 
-def crc64(data: "bytes | bytearray | memoryview", before: int = 0) -> int:
+Data = bytes | bytearray | memoryview
+
+
+def crc64(data: Data, before: int = 0) -> int:
     """The sum of what had the sum `before`, followed by `data`.
 
     Raises:
         Unavailable: the package that computes it is not there.
     """
-    return cast(int, _function()(data, before))
+    return _function()(data, before)
 
 
 @lru_cache(maxsize=1)
-def _function() -> Any:
+def _function() -> Callable[[Data, int], int]:
+    return _of_xz() or _of_crcmod()
+
+
+def _of_xz() -> Callable[[Data, int], int] | None:
+    """The one of the system's liblzma; None where there is none.
+
+    It takes carry-less multiplications, 13 times as fast as the package's tables: with these, sums
+    take longer than the download itself from a store nearby. Python's own lzma does not show it.
+    """
+    try:
+        found = ctypes.CDLL("liblzma.so.5").lzma_crc64
+    except (OSError, AttributeError):
+        return None
+    found.restype = ctypes.c_uint64
+    found.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint64)
+
+    def compute(data: Data, before: int) -> int:
+        # Other threads run meanwhile: ctypes lets go of the interpreter's lock.
+        return cast(int, found(bytes(data), len(data), before))
+
+    return compute if compute(b"123456789", 0) == _CHECK else None
+
+
+def _of_crcmod() -> Callable[[Data, int], int]:
     try:
         crcmod = import_module("crcmod.crcmod")
     except ModuleNotFoundError as error:
@@ -37,7 +66,8 @@ def _function() -> Any:
             "The check of downloads",
             "it needs crcmod-plus, which belongs to every installation: pip install crcmod-plus",
         ) from error
-    return crcmod.mkCrcFun(_FULL, initCrc=0, rev=True, xorOut=_MASK)
+    made: Callable[[Data, int], int] = crcmod.mkCrcFun(_FULL, initCrc=0, rev=True, xorOut=_MASK)
+    return made
 
 
 def combined(sums: Iterable[tuple[int, int]]) -> int:

@@ -38,7 +38,7 @@ class Options:
     """How it is done."""
 
     connections: int = 6
-    part_bytes: int = 8 * MIB  #: twice of it for files above 4 GiB
+    part_bytes: int = 8 * MIB  #: up to four times of it for large files
     tries: int = 8  #: of one part, in a row that bring nothing
     pause: float = 0.2  #: seconds before the second try; doubles
     deadline: float = 60.0  #: seconds for a part, and one more for each 64 KiB of it
@@ -47,8 +47,10 @@ class Options:
     chance: random.Random = field(default_factory=random.Random, compare=False)
 
     def part_of(self, size: int) -> int:
-        """Bytes of a part of a file of `size` bytes."""
-        return self.part_bytes * (2 if size > 4 * GIB else 1)
+        """Bytes of a part of a file of `size` bytes; at least a dozen parts."""
+        # Each part is a request and a checkpoint: few large ones cost both sides less.
+        most = size // (12 * self.part_bytes)
+        return self.part_bytes * (4 if most >= 4 else 2 if most >= 2 else 1)
 
 
 class Download:
@@ -204,6 +206,8 @@ class Download:
         with self._turn:
             file = job.file.opened()
             self._current = file.entry.key
+        if job.number == 0:
+            file.follow(self._wanted(file.entry))
         if file.parts:
             self._complete(file, file.parts[job.number])
         with self._turn:
@@ -234,8 +238,12 @@ class Download:
                 raise
             except Flaky as error:
                 attempts.failed(error, moved=part.done > before)
-        if len(file.parts) > 1:
-            file.save()
+        file.settle(part)
+        file.sum_up(self._halt.is_set)
+
+    def _wanted(self, entry: Entry) -> str:
+        """The sum of a whole object, by its listing or else by the store; "" where neither tells it."""
+        return entry.check or self._patience.insist(lambda: self._remote.check(entry))
 
     def _read(self, file: PartFile, part: Part, attempts: Attempts) -> None:
         pieces = self._remote.read(file.entry, part.start + part.done, part.length - part.done)
@@ -246,6 +254,7 @@ class Download:
                 kept = piece[: part.length - part.done]
                 file.write(part, kept)
                 self._count(len(kept))
+                file.sum_up(self._halt.is_set)
                 if part.whole or attempts.late():
                     return
         finally:
@@ -263,9 +272,34 @@ class Download:
             self._phase = Phase.VERIFYING
             self._mend(file, wanted)
             self._phase = Phase.DOWNLOADING
+        self._prove(file)
         file.publish(self._files / entry.key)
         with self._turn:
             self._whole += 1
+
+    def _prove(self, file: PartFile) -> None:
+        """Compare the whole with its sum; what is wrong cannot be told apart, so all is fetched once more.
+
+        Raises:
+            Damaged: it does not fit afterwards either. What was fetched is thrown away.
+        """
+        stopped = self._halt.is_set
+        fits = file.fits(stopped)
+        if not fits:
+            for part in file.parts:
+                self._count(-part.done, fetched=False)
+                file.again(part)
+                self._complete(file, part)
+            fits = file.fits(stopped)
+        if stopped():
+            raise Ended
+        if not fits:
+            file.discard()
+            raise Damaged(
+                self._remote.name,
+                f"{file.entry.key} arrives with another {file.sum_kind} sum than the store tells, also when "
+                "it is fetched again",
+            )
 
     def _mend(self, file: PartFile, wanted: int) -> None:
         """Fetch once more what is wrong: the part with the one wrong bit, or else each until it fits.
@@ -303,7 +337,7 @@ class Download:
         total = self._manifest.bytes
         rate = self._rate(time.monotonic(), fetched)
         eta = (total - done) / rate if rate else None
-        return Progress(phase, done, total, rate, eta, current, whole)
+        return Progress(phase, done, total, rate, eta, current, whole, fetched)
 
 
 class _Pending:

@@ -19,7 +19,9 @@ from pierhead.sources.header_window import (
 ENTRIES = 4096
 TENSORS = 100_000
 TEXT_BYTES = 64 * 1024
+_TEXTS = 16 * 1024 * 1024  #: bytes of all texts that are kept
 _LISTED = 1024  #: longer lists of numbers are only counted
+_ALL_LISTED = 64 * 1024  #: numbers in all lists that are kept
 _DIMENSIONS = 4
 _ALIGNMENT = 32
 
@@ -47,6 +49,7 @@ class Tensor:
     numbers: int
     bytes: int
     offset: int  #: from the beginning of the file's tensors
+    sizes: tuple[int, ...] = ()  #: the row's length first
 
 
 @dataclass(slots=True)
@@ -56,7 +59,11 @@ class Gguf:
     facts: dict[str, Any] = field(default_factory=dict[str, Any])  #: single values, `GGUF.version`
     lists: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     counts: dict[str, int] = field(default_factory=dict[str, int])  #: of all lists
+    #: Key, begin and end of every entry in the file.
+    entries: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
     tensors: tuple[Tensor, ...] = ()
+    begin: int = 0  #: where in the file the tensors begin
+    alignment: int = _ALIGNMENT
     whole: bool = False  #: the list of tensors was reached
 
 
@@ -88,7 +95,7 @@ def read_gguf(file: HeaderFile) -> Gguf:
         found.whole = True
     except BudgetSpent:
         if "general.architecture" not in found.facts:
-            raise BadHeader(f"{file.name} does not say early on what model it is.") from None
+            raise BadHeader(f"{file.shown} does not say early on what model it is.") from None
     return found
 
 
@@ -105,12 +112,13 @@ class _Reader:
     def __init__(self, file: HeaderFile, found: Gguf) -> None:
         self._window = Window(file)
         self._found = found
+        self._texts, self._numbers = _TEXTS, _ALL_LISTED  # that may still be kept
 
     def pairs(self) -> int:
         """Read all key-values; gives the number of tensors that follow."""
         window = self._window
         if window.file.size < 24 or window.take(4) != b"GGUF":
-            raise BadHeader(f"{window.file.name[:200]} is no GGUF file.")
+            raise BadHeader(f"{window.file.shown} is no GGUF file.")
         version, tensors, entries = window.numbers("<IQQ")
         if version not in {2, 3}:
             raise window.bad(f"has the version {version}; 2 and 3 are known")
@@ -126,21 +134,23 @@ class _Reader:
         found = tuple(self._tensor() for _ in range(count))
         alignment = self._found.facts.get("general.alignment", _ALIGNMENT)
         if not isinstance(alignment, int) or not 1 <= alignment <= TEXT_BYTES:
-            raise self._window.bad(f"aligns its tensors to {alignment!r}")
+            raise self._window.bad(f"aligns its tensors to {alignment!a}")
         begin = -(-self._window.at // alignment) * alignment
         room = self._window.file.size - begin
         placed = sorted(found, key=lambda tensor: tensor.offset)
         if placed and placed[-1].offset + placed[-1].bytes > room:
             last = placed[-1]
             raise self._window.bad(
-                f"puts {last.bytes} bytes of {last.name[:80]!r} at {last.offset}, with room for {room}"
+                f"puts {last.bytes} bytes of {last.name[:80]!a} at {last.offset}, with room for {room}"
             )
         for one, other in pairwise(placed):
             if one.offset + one.bytes > other.offset:
-                raise self._window.bad(f"puts {one.name[:80]!r} over {other.name[:80]!r}")
+                raise self._window.bad(f"puts {one.name[:80]!a} over {other.name[:80]!a}")
+        self._found.begin, self._found.alignment = begin, alignment
         return found
 
     def _pair(self) -> None:
+        begin = self._window.at
         key = self._text()
         (kind,) = self._window.numbers("<I")
         if kind == self._ARRAY:
@@ -151,12 +161,14 @@ class _Reader:
             (self._found.facts[key],) = self._window.numbers(self._FORMS[kind])
         else:
             raise self._window.bad(f"has a value of the unknown kind {kind}")
+        self._found.entries.append((key, begin, self._window.at))
 
     def _text(self) -> str:
         (length,) = self._window.numbers("<Q")
-        if length > TEXT_BYTES:
+        if length > min(TEXT_BYTES, self._texts):
             self._window.skip(length)
             return ""
+        self._texts -= length
         return self._window.take(length).decode("utf-8", "replace")
 
     def _list(self, key: str) -> None:
@@ -167,7 +179,8 @@ class _Reader:
             self._window.skip_strings(count)
         elif element not in self._FORMS:  # lists of lists: nobody writes them
             raise self._window.bad(f"has a list of the kind {element}")
-        elif count <= _LISTED and element in self._WHOLE:
+        elif count <= min(_LISTED, self._numbers) and element in self._WHOLE:
+            self._numbers -= count
             form = f"<{count}{self._FORMS[element][1]}"
             self._found.lists[key] = self._window.numbers(form)
         else:
@@ -183,7 +196,7 @@ class _Reader:
         name = self._text()
         (dimensions,) = self._window.numbers("<I")
         if not 1 <= dimensions <= _DIMENSIONS:
-            raise self._window.bad(f"gives {name[:80]!r} {dimensions} dimensions")
+            raise self._window.bad(f"gives {name[:80]!a} {dimensions} dimensions")
         sizes = self._window.numbers(f"<{dimensions}Q")
         kind, offset = self._window.numbers("<IQ")
         if kind not in TYPES:
@@ -191,8 +204,8 @@ class _Reader:
         label, block, size = TYPES[kind]
         numbers = prod(sizes)
         if sizes[0] % block:
-            raise self._window.bad(f"cuts a row of {name[:80]!r} within a block")
-        return Tensor(name, label, numbers, numbers // block * size, offset)
+            raise self._window.bad(f"cuts a row of {name[:80]!a} within a block")
+        return Tensor(name, label, numbers, numbers // block * size, offset, sizes)
 
 
 def tables(tensors: tuple[Tensor, ...]) -> Iterator[Tensor]:

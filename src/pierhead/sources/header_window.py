@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pierhead.sources import regular
+
 #: (start, length) -> the bytes there; fewer only where the file ends.
 Read = Callable[[int, int], bytes]
 
@@ -32,16 +34,27 @@ class HeaderFile:
     budget: int = _MOST  #: bytes that may be read; a small one for files far away
 
     @property
+    def shown(self) -> str:
+        """Its name as it may stand in a message."""
+        return shown(self.name, 200)
+
+    @property
     def far(self) -> bool:
         """Does every byte cost?"""
         return self.budget < _MOST
+
+
+def shown(text: str, most: int) -> str:
+    """What a file says as it may stand in a message and a database: short, on one line, no half characters."""
+    text = text[:most]
+    return text if text.isprintable() else ascii(text)[:most]
 
 
 def local_file(path: Path, name: str = "") -> HeaderFile:
     """A file on this machine. Raises OSError when there is none; so does reading it."""
 
     def read(start: int, length: int) -> bytes:
-        with path.open("rb") as stream:
+        with regular.opened(path) as stream:
             stream.seek(start)
             return stream.read(length)
 
@@ -102,7 +115,7 @@ class Window:
 
     def bad(self, problem: str) -> BadHeader:
         """The error of this file."""
-        return BadHeader(f"The header of {self.file.name[:200]} cannot be true: it {problem}.")
+        return BadHeader(f"The header of {self.file.shown} cannot be true: it {problem}.")
 
     def _fetch(self, count: int) -> None:
         left = self.file.size - self.at

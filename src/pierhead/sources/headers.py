@@ -15,11 +15,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from pierhead.sources import regular
 from pierhead.sources.gguf_header import gguf_header
+from pierhead.sources.header_window import shown
 from pierhead.sources.measure import ENTRIES, README_BYTES, measure, readme
 
 JSON_BYTES = 4 * 1024 * 1024
-SAFETENSORS_HEADER_BYTES = 100 * 1024 * 1024  #: what the format itself allows
+SAFETENSORS_HEADER_BYTES = 16 * 1024 * 1024  #: many times what the largest models have
+_PARTS = 200_000  #: objects and lists of a JSON text
 #: A larger model gets no checksum: it would take longer than anybody waits.
 CHECKSUM_BYTES = 256 * 1024**3
 #: Share of memory beside the weights: cache, activations.
@@ -124,7 +127,8 @@ def _config(path: Path) -> dict[str, str]:
             task="text-to-image" if pipeline else None,
         )
     classes: object = config.get("architectures")
-    first = str(cast("list[object]", classes)[0]) if isinstance(classes, list) and classes else None
+    named = cast("list[object]", classes)[0] if isinstance(classes, list) and classes else None
+    first = _words(named)
     quantized: object = config.get("quantization_config")
     method = (
         _text(cast("Mapping[str, Any]", quantized), "quant_method")
@@ -154,7 +158,7 @@ def _safetensors(weights: list[Path]) -> dict[str, str]:
 def safetensors_header(file: Path) -> dict[str, Any]:
     """The JSON header of a safetensors file, empty when it is none: 8 bytes length, then the text."""
     try:
-        with file.open("rb") as stream:
+        with regular.opened(file) as stream:
             head = stream.read(8)
             if len(head) < 8:
                 return {}
@@ -207,7 +211,7 @@ def _checksum(path: Path, files: list[Path], stopped: Callable[[], bool]) -> str
 
 def _sha256(file: Path, stopped: Callable[[], bool]) -> str:
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with regular.opened(file) as stream:
         while piece := stream.read(_CHUNK):
             if stopped():
                 raise InterruptedError(str(file))
@@ -217,14 +221,17 @@ def _sha256(file: Path, stopped: Callable[[], bool]) -> str:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        if file.stat().st_size > JSON_BYTES:
-            return {}
-        return _object(file.read_bytes())
+        with regular.opened(file) as stream:
+            text = stream.read(JSON_BYTES + 1)
+            return _object(text) if len(text) <= JSON_BYTES else {}
     except OSError:
         return {}
 
 
 def _object(text: bytes) -> dict[str, Any]:
+    # Counted before it is built: in memory a list takes fifty times its text.
+    if text.count(b"{") + text.count(b"[") > _PARTS or text.count(b",") > 8 * _PARTS:
+        return {}
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -233,8 +240,11 @@ def _object(text: bytes) -> dict[str, Any]:
 
 
 def _text(facts: Mapping[str, Any], key: str) -> str | None:
-    value = facts.get(key)
-    return value.replace("\0", "")[:255] if isinstance(value, str) and value else None
+    return _words(facts.get(key))
+
+
+def _words(value: object) -> str | None:
+    return shown(value, 255) if isinstance(value, str) and value else None
 
 
 def _task(class_name: str) -> str | None:

@@ -66,10 +66,11 @@ def readme(folder: Path) -> str | None:
         )
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as file:
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
             # A NUL is text to no database.
             return file.read(README_BYTES).decode("utf-8", "replace").replace("\0", "")
         except OSError:

@@ -37,8 +37,8 @@ def folder(root: Path, source: NasSource) -> Path:
         raise Missing(str(source), f"there is no {source.path} below {root}")
     for link in _links(found):
         if not Path(os.path.realpath(link)).is_relative_to(top):
-            name = link.relative_to(found)
-            raise Denied(str(source), f"the link {str(name)[:200]} in it leads out of {root}")
+            name = ascii(str(link.relative_to(found))[:200])
+            raise Denied(str(source), f"the link {name} in it leads out of {root}")
     return found
 
 

@@ -17,11 +17,12 @@ from typing import IO
 from pierhead.core.connections import Connection, Export, export
 from pierhead.core.manifest import Entry, Manifest, safe
 from pierhead.core.mounts import NasSource
-from pierhead.sources.remote import Flaky, Missing, Rejected, RemoteError
+from pierhead.sources.remote import Changed, Flaky, Missing, Rejected, RemoteError
 
 #: One read of a file is one run of `nfs-cat`, from its beginning: parts would read it many times.
 WHOLE_FILES = 1 << 50
 _PIECE = 1 << 20
+_LISTING = 16 << 20  #: bytes of what `nfs-ls` writes: more than ten thousand of the longest names
 _PATIENCE = 30.0  #: seconds without a byte after which the server counts as hanging
 #: `-rw-r--r--  1 65534 65534            6 a.txt`
 _LINE = re.compile(
@@ -55,8 +56,8 @@ class NfsRemote:
             Invalid: what it holds cannot be stored here.
         """
         command = [_tool("nfs-ls"), "-R", self._export.url(self._path)]
-        pieces = b"".join(self._output(command))
-        found = list(_entries(pieces.decode(errors="surrogateescape"), self.name))
+        text = self._text(command).decode(errors="surrogateescape")
+        found = list(_entries(text, self.name))
         if not found:
             raise Missing(self.name, "there are no files in it")
         return safe(found)
@@ -71,10 +72,15 @@ class NfsRemote:
             raise Rejected(self.name, "a file's name has a question mark: libnfs cannot read it")
         url = self._export.url(f"{self._path}{entry.key}")
         skip, left = start, length
-        for piece in self._output([_tool("nfs-cat"), url]):
-            useful = piece[skip : skip + left]
-            skip = max(0, skip - len(piece))
-            left -= len(useful)
+        pieces = self._output([_tool("nfs-cat"), url])
+        for piece in pieces:
+            dropped = min(skip, len(piece))
+            useful = piece[dropped : dropped + left]
+            skip, left = skip - dropped, left - len(useful)
+            # What ends where the file does is only given when nothing follows.
+            last = not left and start + length >= entry.size
+            if last and (len(piece) > dropped + len(useful) or next(pieces, b"")):
+                raise Changed(self.name, f"{entry.key} grows while it is read")
             if useful:
                 yield useful
             if not left:
@@ -83,6 +89,15 @@ class NfsRemote:
     def crc64(self, entry: Entry) -> int | None:
         """NFS tells none."""
         return None
+
+    def check(self, entry: Entry) -> str:
+        """NFS tells none.
+
+        Reading all twice would double the time and compare a server's memory with itself: what NFS
+        carries is summed up by TCP alone, as it is for a mounted file system. What is found out is a
+        file that somebody writes to: its size is not the listed one when its end is read.
+        """
+        return ""
 
     def close(self) -> None:
         """Nothing is held: each question is a process of its own."""
@@ -95,6 +110,14 @@ class NfsRemote:
     def _path(self) -> str:
         path = self.source.path.strip("/")
         return f"/{path}/" if path else "/"
+
+    def _text(self, command: list[str]) -> bytes:
+        found = bytearray()
+        for piece in self._output(command):
+            found += piece
+            if len(found) > _LISTING:
+                raise Rejected(self.name, "it holds more than can be copied: name a folder in it")
+        return bytes(found)
 
     def _output(self, command: list[str]) -> Iterator[bytes]:
         """What the tool writes; its end is checked."""

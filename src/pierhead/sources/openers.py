@@ -1,4 +1,4 @@
-"""Opens the folder of a bucket with what its storage connection says, by the kind of the store."""
+"""Opens a folder far away with what its storage connection says, by the kind of the store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,9 +6,11 @@ from typing import Protocol
 
 from pierhead.core.connections import Account
 from pierhead.core.ids import Clock
-from pierhead.core.mounts import NasSource, OssSource, S3Source
+from pierhead.core.mounts import HubSource, NasSource, OssSource, S3Source
+from pierhead.core.mounts import Remote as RemoteSource
 from pierhead.sources import oss
 from pierhead.sources.addresses import Egress
+from pierhead.sources.hub import HubFolder
 from pierhead.sources.nfs import NfsRemote
 from pierhead.sources.remote import Missing, Remote
 from pierhead.sources.s3 import S3Remote
@@ -70,9 +72,9 @@ OPENERS: dict[str, Opener] = {"oss": _oss, "s3": _s3}
 
 
 def opened(
-    source: OssSource | S3Source | NasSource,
+    source: RemoteSource,
     account: Account,
-    find: Callable[[OssSource | S3Source | NasSource], Account | None],
+    find: Callable[[RemoteSource], Account | None],
     clock: Clock,
 ) -> Opened:
     """The folder of a source, to be fetched; of a NAS, over NFS.
@@ -86,4 +88,7 @@ def opened(
             raise Missing(str(source), f"it is mounted at {account.connection.local_path}")
         return NfsRemote(account.connection, source)
     current = Renewed(lambda: find(source), clock, account)
+    if isinstance(source, HubSource):
+        egress = Egress(private=account.connection.allow_private)
+        return HubFolder(source, account, current, egress)
     return OPENERS[source.kind](account, source, current, clock)

@@ -17,8 +17,10 @@ from xml.etree.ElementTree import ParseError
 
 from pierhead.core.errors import Invalid, Unavailable
 from pierhead.core.ids import Clock
-from pierhead.core.manifest import MOST_OBJECTS, Entry, Manifest, safe
-from pierhead.sources.addresses import Answer, Egress, Endpoint, Http, endpoint
+from pierhead.core.manifest import Entry, Manifest, safe
+from pierhead.sources.addresses import Egress, Endpoint, Http, endpoint
+from pierhead.sources.answers import Answer
+from pierhead.sources.pages import all_pages
 from pierhead.sources.remote import (
     Changed,
     Denied,
@@ -46,6 +48,8 @@ _ADVICE = {
     "UserDisable": "the account is disabled",
     "InvalidObjectState": "the object is archived: restore it first",
 }
+#: What reading an answer that makes no sense ends in; LookupError: an encoding that nobody knows.
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
 _TOKEN_CODES = {"SecurityTokenExpired", "InvalidSecurityToken", "InvalidAccessKeyId"}
 
 
@@ -112,7 +116,7 @@ class OssFolder:
         self._http = Http(egress)
         self._clock = clock
         self._signer = _Signer(keys)
-        self._sdk = _sdk()
+        self._sdk = sdk()
         self._client = self._connected()
         self._sums: dict[str, int | None] = {}
 
@@ -133,26 +137,28 @@ class OssFolder:
 
     def listing(self) -> Manifest:
         """All objects below the prefix, or the one of this name; sums come with the objects later."""
-        entries: list[Entry] = []
-        token: str | None = None
-        for _ in range(MOST_OBJECTS):
-            page = self._ask(
-                "list_objects_v2",
-                "ListObjectsV2Request",
-                prefix=self._place.prefix,
-                max_keys=_PAGE,
-                encoding_type="url",
-                continuation_token=token,
-            )
-            entries.extend(self._entries(page))
-            before, token = token, page.next_continuation_token
-            if len(entries) > MOST_OBJECTS or not page.is_truncated:
-                break
-            if not token or token == before:
-                raise Rejected(self.name, "its listing does not end")
+        entries = all_pages(self.name, self._page)
         if not entries:
             raise Missing(self.name, "there are no objects below it")
         return safe(entries)
+
+    def _page(self, token: str) -> tuple[list[Entry], str]:
+        page = self._ask(
+            "list_objects_v2",
+            "ListObjectsV2Request",
+            prefix=self._place.prefix,
+            max_keys=_PAGE,
+            encoding_type="url",
+            continuation_token=token or None,
+        )
+        if not page.name:
+            raise Rejected(
+                self.name, "it answers with no listing: is this the address of an OSS store?"
+            )
+        following = str(page.next_continuation_token or "") if page.is_truncated else ""
+        if page.is_truncated and not following:
+            raise Rejected(self.name, "its listing does not end")
+        return list(self._entries(page)), following
 
     def read(self, entry: Entry, start: int, length: int) -> Iterator[bytes]:
         """A range of an object, of the listed version only."""
@@ -169,6 +175,10 @@ class OssFolder:
             self._sums[entry.key] = _number(found.hash_crc64)
             self._same_range(found, start, entry)
             yield from reply.iter_bytes()
+
+    def check(self, entry: Entry) -> str:
+        """OSS tells a CRC-64 of every object."""
+        return ""
 
     def crc64(self, entry: Entry) -> int | None:
         """As the object's own header tells it."""
@@ -200,7 +210,7 @@ class OssFolder:
             return getattr(self._client, operation)(made)
         except self._sdk.exceptions.OperationError as error:
             self._fail(error.unwrap())
-        except (self._sdk.exceptions.BaseError, ParseError, ValueError, TypeError) as error:
+        except (self._sdk.exceptions.BaseError, ParseError, *_UNREADABLE) as error:
             raise Rejected(self.name, "its answer cannot be read") from error
 
     def _fail(self, error: BaseException) -> NoReturn:
@@ -357,7 +367,12 @@ class _Reply:
         self._answer.close()
 
 
-def _sdk() -> Any:
+def sdk() -> Any:
+    """The vendor's SDK; its first import takes a second.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
     try:
         return import_module("alibabacloud_oss_v2")
     except ModuleNotFoundError as error:

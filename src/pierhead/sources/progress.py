@@ -18,6 +18,7 @@ class Phase(StrEnum):
     WAITING = "waiting for lock"  #: somebody else fetches the same; the figures are theirs
     DOWNLOADING = "downloading"
     VERIFYING = "verifying"
+    CONVERTING = "converting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,17 @@ class Progress:
     eta: float | None = None  #: seconds that are left; None = nobody can say
     file: str = ""  #: one that is being fetched
     files: int = 0  #: how many are whole
+    moved: int = (
+        0  #: bytes that came over the network in this fetch; some of them may be thrown away
+    )
 
     def __str__(self) -> str:
-        """`downloading model.gguf: 12.0 MiB of 93.8 MiB, 8.0 MiB/s, 10 s left`."""
+        """`downloading model.gguf: 12 %, 12.0 MiB of 93.8 MiB, 8.0 MiB/s, 10 s left`."""
         text = f"{self.phase} {self.file}".rstrip()
         if not self.total:
             return text
-        text += f": {human_bytes(self.done)} of {human_bytes(self.total)}"
+        share = 100 * min(self.done, self.total) // self.total
+        text += f": {share} %, {human_bytes(self.done)} of {human_bytes(self.total)}"
         if self.rate:
             text += f", {human_bytes(self.rate)}/s"
         return text + (f", {self.eta:.0f} s left" if self.eta is not None else "")

@@ -43,7 +43,16 @@ class Remote(Protocol):
     def crc64(self, entry: Entry) -> int | None:
         """CRC-64/XZ that the store gives for the whole object; None when it gives none.
 
+        A sum that the listing tells is in the entry itself: its `crc64` or `check`.
+
         It is asked after the object was read. Raises as `read`.
+        """
+        ...
+
+    def check(self, entry: Entry) -> str:
+        """Another sum of the whole object, in the form of `Entry.check`; "" when the store tells none.
+
+        It is asked before the object is read, unless the entry has one. Raises as `read`.
         """
         ...
 

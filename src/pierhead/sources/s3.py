@@ -1,22 +1,27 @@
 """Reads a folder of a store that speaks S3: lists it and reads ranges, signed with AWS's version 4.
 
-Only GET is ever asked, over connections whose address was checked (see addresses.py).
+Only GET and HEAD are ever asked, over connections whose address was checked (see addresses.py).
 """
 
 import hashlib
 import hmac
+import re
 import time
 import xml.etree.ElementTree as Xml
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
+from typing import Literal
 from urllib.parse import quote, unquote_plus
 
 from pierhead.core.connections import Account, Connection
 from pierhead.core.ids import Clock
-from pierhead.core.manifest import MOST_OBJECTS, Entry, Manifest, safe
-from pierhead.sources.addresses import Answer, Egress, Endpoint, Http, endpoint
+from pierhead.core.manifest import Entry, Manifest, safe
+from pierhead.sources.addresses import Egress, Endpoint, Http, endpoint
+from pierhead.sources.answers import Answer
+from pierhead.sources.pages import all_pages
 from pierhead.sources.remote import Changed, Denied, Flaky, Missing, Rejected, RemoteError
+from pierhead.sources.s3_sums import told as told_sum
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -24,6 +29,8 @@ _SKEWED = "RequestTimeTooSkewed"
 #: Clouds that want the bucket in the host name; others may not have a name for each bucket.
 _BUCKET_IN_HOST = (".aliyuncs.com", ".amazonaws.com")
 _PAGE = 1000
+Method = Literal["GET", "HEAD"]
+_WORD = re.compile(r"[A-Za-z0-9._/+=-]{1,80}")
 
 
 class S3Remote:
@@ -63,7 +70,7 @@ class S3Remote:
             RemoteError: it cannot be listed.
             Invalid: what it holds cannot be stored here.
         """
-        found = list(self._entries())
+        found = all_pages(self.name, self._listed)
         if not found:
             raise Missing(self.name, "there are no objects below it")
         below = [entry for entry in found if entry.key]
@@ -81,8 +88,7 @@ class S3Remote:
         headers = {"range": f"bytes={start}-{start + length - 1}"}
         if entry.etag:
             headers["if-match"] = f'"{entry.etag}"'
-        key = f"{self._prefix}/{entry.key}".lstrip("/")
-        answer = self._get(self._prefix if self._single else key, {}, headers)
+        answer = self._ask("GET", self._key(entry), {}, headers)
         _right_range(answer, self.name, start)
         yield from answer.pieces()
 
@@ -90,27 +96,40 @@ class S3Remote:
         """S3 tells no CRC-64/XZ."""
         return None
 
+    def check(self, entry: Entry) -> str:
+        """What the object's head tells, see `s3_sums`; a listing would not say how it is encrypted."""
+        headers = {"x-amz-checksum-mode": "ENABLED"}
+        if entry.etag:
+            headers["if-match"] = f'"{entry.etag}"'
+        try:
+            answer = self._ask("HEAD", self._key(entry), {}, headers)
+        except (Denied, Missing, Rejected):
+            return ""  # whether the object can be had, its own GET says
+        answer.close()
+        return told_sum(answer.headers, entry.etag)
+
     def close(self) -> None:
         """End the connections that are kept."""
         self._http.close()
 
-    def _entries(self) -> Iterator[Entry]:
-        token = ""
-        for _page in range(MOST_OBJECTS // _PAGE + 2):
-            query = {"list-type": "2", "max-keys": str(_PAGE), "prefix": self._prefix}
-            query |= {"encoding-type": "url"} | ({"continuation-token": token} if token else {})
-            page = _page_of(self._get("", query, {}).text(), self.name)
-            yield from page.below(self._prefix)
-            token = page.next
-            if not token:
-                return
+    def _listed(self, token: str) -> tuple[list[Entry], str]:
+        query = {"list-type": "2", "max-keys": str(_PAGE), "prefix": self._prefix}
+        query |= {"encoding-type": "url"} | ({"continuation-token": token} if token else {})
+        page = _page_of(self._ask("GET", "", query, {}).text(), self.name)
+        return list(page.below(self._prefix)), page.next
 
-    def _get(self, key: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+    def _key(self, entry: Entry) -> str:
+        return self._prefix if self._single else f"{self._prefix}/{entry.key}".lstrip("/")
+
+    def _ask(
+        self, method: Method, key: str, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Answer:
         host, path = self._where(key)
         text = "&".join(f"{_quoted(name)}={_quoted(query[name])}" for name in sorted(query))
-        signed = {**headers, **self._signed(host.netloc, path, text, headers)}
+        request = Request(host.netloc, path, text, headers, method)
+        signed = {**headers, **self._signed(request)}
         url = f"{host.url}{path}" + (f"?{text}" if text else "")
-        answer = self._http.send("GET", url, signed)
+        answer = self._http.send(method, url, signed)
         if answer.status in {200, 206}:
             return answer
         raise self._refused(answer)
@@ -123,9 +142,7 @@ class S3Remote:
             return Endpoint(self._place.scheme, host, self._place.port), f"/{path}"
         return self._place, f"/{bucket}/{path}" if path else f"/{bucket}"
 
-    def _signed(
-        self, host: str, path: str, query: str, headers: Mapping[str, str]
-    ) -> dict[str, str]:
+    def _signed(self, request: "Request") -> dict[str, str]:
         """The headers that prove who asks."""
         account = self._account()
         connection, keys = account.connection, account.keys
@@ -134,16 +151,16 @@ class S3Remote:
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
         own = {"x-amz-date": now, "x-amz-content-sha256": _EMPTY}
         own |= {"x-amz-security-token": keys.token} if keys.token else {}
-        request = Request(host, path, query, {**headers, **own})
+        request = replace(request, headers={**request.headers, **own})
         scope = Scope(connection.access_key_id, keys.secret, connection.region, now)
         return {**own, "authorization": authorization(request, scope)}
 
     def _refused(self, answer: Answer) -> RemoteError:
-        status, reason, headers = answer.status, answer.reason, answer.headers
+        status, headers = answer.status, answer.headers
         told = _error_of(answer.text())
-        code = told.get("Code") or reason or str(status)
-        request = told.get("RequestId") or headers.get("x-amz-request-id", "")
-        why = f"{status} {code[:80]}" + (f" (request {request[:80]})" if request else "")
+        code = _word(told.get("Code"))
+        request = _word(told.get("RequestId")) or _word(headers.get("x-amz-request-id"))
+        why = f"{status} {code}".rstrip() + (f" (request {request})" if request else "")
         bucket = self._connection.bucket
         if code == _SKEWED:
             return Denied(self.name, f"{why}: {self._skew(headers)}")
@@ -158,8 +175,8 @@ class S3Remote:
             return Changed(self.name, "an object changed while it was read")
         if status in _BUSY:
             return Flaky(self.name, why, wait=_seconds(headers.get("retry-after", "")))
-        region = headers.get("x-amz-bucket-region", "")
-        hint = f": the bucket is in the region {region[:40]}" if region else ""
+        region = _word(headers.get("x-amz-bucket-region"))
+        hint = f": the bucket is in the region {region}" if region else ""
         return Rejected(self.name, f"{why}{hint}")
 
     def _skew(self, headers: Mapping[str, str]) -> str:
@@ -172,12 +189,13 @@ class S3Remote:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What of a GET is signed; `path` and `query` as they travel, header names in lower case."""
+    """What of a request is signed; `path` and `query` as they travel, header names in lower case."""
 
     host: str
     path: str
     query: str
     headers: Mapping[str, str]
+    method: Method = "GET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +209,11 @@ class Scope:
 
 
 def authorization(request: Request, scope: Scope) -> str:
-    """The Authorization header of a GET, as "Signature Version 4" of S3's reference describes it."""
+    """The Authorization header of a request without a body, as "Signature Version 4" of S3's reference describes it."""
     headers = {**request.headers, "host": request.host}
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
-    canonical = f"GET\n{request.path}\n{request.query}\n{lines}\n{names}\n{_EMPTY}"
+    canonical = f"{request.method}\n{request.path}\n{request.query}\n{lines}\n{names}\n{_EMPTY}"
     day = scope.at[:8]
     where = f"{day}/{scope.region}/s3/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
@@ -225,7 +243,7 @@ class _Page:
 def _page_of(text: bytes, name: str) -> _Page:
     try:
         root = Xml.fromstring(text)  # noqa: S314 - expat expands no external entity, and bounds others
-    except Xml.ParseError as error:
+    except (Xml.ParseError, ValueError, LookupError) as error:
         raise Rejected(
             name, "its listing is no XML: is this the address of an S3 store?"
         ) from error
@@ -254,9 +272,14 @@ def _object(each: Xml.Element, space: str, *, encoded: bool) -> tuple[str, int, 
 def _error_of(text: bytes) -> dict[str, str]:
     try:
         root = Xml.fromstring(text)  # noqa: S314 - as above
-    except Xml.ParseError:
+    except (Xml.ParseError, ValueError, LookupError):
         return {}
-    return {each.tag.rpartition("}")[2]: " ".join((each.text or "").split()) for each in root}
+    return {each.tag.rpartition("}")[2]: each.text or "" for each in root}
+
+
+def _word(text: str | None) -> str:
+    """A code of the store, if it looks like one: whatever else a server says is not repeated."""
+    return text if text and _WORD.fullmatch(text) else ""
 
 
 def _right_range(answer: Answer, name: str, start: int) -> None:
@@ -268,7 +291,7 @@ def _right_range(answer: Answer, name: str, start: int) -> None:
     answer.close()
     if answer.status == 200 and start == 0:
         raise Rejected(name, "the store does not serve ranges")
-    raise Rejected(name, f"a read at {start} was answered with {answer.status} [{told[:60]}]")
+    raise Rejected(name, f"a read at {start} was answered with {answer.status} and another range")
 
 
 def _seconds(text: str) -> float:

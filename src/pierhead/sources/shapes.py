@@ -9,6 +9,7 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -16,13 +17,21 @@ from typing import Any, cast
 
 from pierhead.core.sizing import Shape
 from pierhead.sources.gguf_header import Gguf, read_gguf, tables
-from pierhead.sources.header_window import BadHeader, HeaderFile, Window, local_file
+from pierhead.sources.header_window import BadHeader, HeaderFile, Window, local_file, shown
 
+_NAME = 64  #: characters of an architecture's name
 _JSON_BYTES = 8 * 1024 * 1024
 _PARTS = 400_000  #: objects and lists of a JSON header
 _FILES = 10_000
+_DIMENSIONS, _LARGEST = 64, 1 << 48  #: of a tensor, and numbers along one of them
 _PICKLED = (".bin", ".pt", ".pth")
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+#: llama.cpp's number of a file's type -> the tensor type that most of it has.
+_FILE_TYPES: Mapping[object, str] = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+    11: "Q3_K", 12: "Q3_K", 13: "Q3_K", 14: "Q4_K", 15: "Q4_K", 16: "Q5_K", 17: "Q5_K",
+    18: "Q6_K", 25: "IQ4_NL", 30: "IQ4_XS", 32: "BF16",
+}  # fmt: skip
 #: Bits of one number, by the name that safetensors gives its type.
 _BITS = {
     "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16,
@@ -88,7 +97,7 @@ def shape_of(files: Sequence[HeaderFile]) -> Shape | None:
     if models:
         return _gguf(models)
     config = next((file for file in files if file.name == "config.json"), None)
-    tensors = [file for file in files if file.name.endswith(".safetensors")]
+    tensors = [file for file in files if file.name.lower().endswith(".safetensors")]
     pickled = [file for file in files if file.name.lower().endswith(_PICKLED)]
     if config is None and not tensors:
         return None
@@ -99,7 +108,9 @@ def shape_of(files: Sequence[HeaderFile]) -> Shape | None:
         label = str(facts.get("torch_dtype") or facts.get("dtype") or "unknown")[:32]
         weights = {label: sum(file.size for file in tensors or pickled)}
         parameters = 0
-    return _configured(facts, parameters, weights)
+    # Pickles have no format that an engine of ours reads: see `core.choice.PICKLED`.
+    shape = _configured(facts, parameters, weights)
+    return replace(shape, format="safetensors") if tensors else shape
 
 
 # ---- GGUF --------------------------------------------------------------------------------------
@@ -114,7 +125,9 @@ def _gguf(files: Sequence[HeaderFile]) -> Shape | None:
     header = read_gguf(first)
     numbers = _gguf_numbers(header)
     if first.far or not header.whole:
-        weights = Counter({"unknown": sum(file.size for file in files)})
+        # What most tensors are can stand in the header, before the list of them.
+        kind = _FILE_TYPES.get(header.facts.get("general.file_type"), "unknown")
+        weights = Counter({kind: sum(file.size for file in files)})
         looked_up, parameters = Counter[str](), 0
     else:
         all_tensors = header.tensors + tuple(
@@ -127,7 +140,8 @@ def _gguf(files: Sequence[HeaderFile]) -> Shape | None:
             looked_up[tensor.type] += tensor.bytes
         parameters = sum(tensor.numbers for tensor in all_tensors)
     return Shape(
-        architecture=str(header.facts.get("general.architecture", ""))[:64],
+        architecture=shown(str(header.facts.get("general.architecture", "")), _NAME),
+        format="gguf",
         parameters=parameters,
         weights=dict(weights),
         tables=dict(looked_up),
@@ -182,7 +196,7 @@ def _architecture(facts: Mapping[str, Any]) -> str:
     """As GGUF calls it. The first ChatGLM and its successors share a name, but not a setting."""
     classes: object = facts.get("architectures")
     first = str(cast("list[object]", classes)[0]) if isinstance(classes, list) and classes else ""
-    kind = str(facts.get("model_type") or first.split("For")[0]).lower()[:64]
+    kind = shown(str(facts.get("model_type") or first.split("For")[0]), _NAME).lower()
     if kind == "chatglm" and ("position_encoding_2d" in facts or "inner_hidden_size" in facts):
         return "chatglm-v1"
     return kind
@@ -226,7 +240,7 @@ def _tensor(window: Window, name: str, entry: Any) -> tuple[int, str, int, int, 
     """(numbers, type, begin, end, name)."""
     try:
         kind, sizes, (begin, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        numbers = prod(sizes) if all(type(size) is int and size >= 0 for size in sizes) else -1
+        numbers = _product(sizes)
         right = type(begin) is int and type(stop) is int and 0 <= begin <= stop and numbers >= 0
         if not right or numbers * _BITS[kind] != 8 * (stop - begin):
             raise ValueError
@@ -235,19 +249,27 @@ def _tensor(window: Window, name: str, entry: Any) -> tuple[int, str, int, int, 
     return numbers, kind, begin, stop, name
 
 
+def _product(sizes: Any) -> int:
+    """Below zero where they are no sizes; they are bounded first: huge ones take hours to multiply."""
+    fits = len(sizes) <= _DIMENSIONS and all(
+        type(size) is int and 0 <= size <= _LARGEST for size in sizes
+    )
+    return prod(sizes) if fits else -1
+
+
 def _json(file: HeaderFile, length: int, begin: int) -> dict[str, Any]:
     """A JSON object of a file; counted before it is built, since a list takes 50 times its text."""
     if length > _JSON_BYTES:
-        raise BadHeader(f"{file.name[:200]} is larger than {_JSON_BYTES >> 20} MiB.")
+        raise BadHeader(f"{file.shown} is larger than {_JSON_BYTES >> 20} MiB.")
     text = file.read(begin, length)
     if text.count(b"{") + text.count(b"[") > _PARTS or text.count(b",") > 8 * _PARTS:
-        raise BadHeader(f"{file.name[:200]} holds more parts than any model has.")
+        raise BadHeader(f"{file.shown} holds more parts than any model has.")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadHeader(f"{file.name[:200]} holds no JSON.") from None
+        raise BadHeader(f"{file.shown} holds no JSON.") from None
     if not isinstance(value, dict):
-        raise BadHeader(f"{file.name[:200]} holds no JSON object.")
+        raise BadHeader(f"{file.shown} holds no JSON object.")
     return cast("dict[str, Any]", value)
 
 
@@ -256,7 +278,8 @@ def _json(file: HeaderFile, length: int, begin: int) -> dict[str, Any]:
 
 def _checked(name: str, value: object) -> int:
     if type(value) is not int or not 0 <= value <= _MOST[name]:
-        shown = str(value)[:24] if isinstance(value, (int, float, str)) else type(value).__name__
+        plain = isinstance(value, (int, float, str))
+        shown = ascii(value)[:30] if plain else type(value).__name__
         raise BadHeader(f"The model's header cannot be true: its {name} is {shown}.")
     return value
 

@@ -1,76 +1,53 @@
 """The cache of fetched weights: one copy per content, shared by all who need it, whole or not in use.
 
 `<cache>/<origin>/<content>/files` is what an engine reads: `origin` names endpoint, bucket and prefix,
-`content` the manifest. `READY` beside it was written last. `users` holds a file for each user, which
-keeps the snapshot; without users it is removed when the cache is larger than its limit, the one first
-that was not used for longest. An flock per snapshot keeps threads and processes apart.
+`content` the manifest; a conversion, `converted/<key>`, is its own folder of files. `READY` beside them
+was written last. `users` holds a file for each user, which keeps the snapshot; which of those without
+users are removed, and when, is `eviction`'s business.
 """
 
-import fcntl
 import hashlib
 import json
+import math
 import os
-import shutil
-import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
-from pierhead.core.errors import InUse, NotFound, Unavailable
+from pierhead.core.errors import InUse, NotFound
 from pierhead.core.ids import Clock
-from pierhead.core.manifest import Entry, Manifest
-from pierhead.sources import cache, parts
-from pierhead.sources.crc64 import crc64
+from pierhead.core.manifest import Manifest
+from pierhead.sources import cache, parts, snapshot_care
 from pierhead.sources.download import Download, Options
 from pierhead.sources.patience import Patience
 from pierhead.sources.progress import Ended, Phase, Progress, Stopped, Tell
 from pierhead.sources.remote import Changed, Remote
-
-_LOOK = 0.1  #: seconds between two looks at a lock
-_TOLD = 0.3  #: seconds between two notes of the progress for others
-_BLOCK = 1 << 20
-_GONE = ".gone"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One content of one remote folder, on disk."""
-
-    folder: Path
-    name: str  #: as a person knows its origin
-    manifest: Manifest
-    ready: bool
-    used: float = 0.0  #: epoch seconds of the last use
-    users: tuple[str, ...] = ()
-    bytes: int = 0  #: on the disk
-
-    @property
-    def files(self) -> Path:
-        """What an engine reads."""
-        return self.folder / "files"
-
-    @property
-    def id(self) -> str:
-        """`<origin>/<content>`, as people name it."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A file of a snapshot that is not what it was."""
-
-    key: str
-    problem: str
+from pierhead.sources.snapshot import CONVERTED as CONVERTED
+from pierhead.sources.snapshot import GONE, below, folders_in, held, modified, read, users_of
+from pierhead.sources.snapshot import Snapshot as Snapshot
+from pierhead.sources.snapshot_care import Damage
+from pierhead.sources.snapshot_locks import Busy, Noted, at_once, disk, locked
 
 
 class Snapshots:
     """All snapshots below one folder; everything blocks."""
 
-    def __init__(self, folder: Path, clock: Clock, options: Options | None = None) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        options: Options | None = None,
+        converted: Path | None = None,
+        make_room: Callable[[int], None] = lambda _bytes: None,
+    ) -> None:
+        """`converted`: the folder of conversions, which are cared for in the same way.
+
+        `make_room` is called with the bytes that are about to be written, before they are.
+        """
+        self._folder, self._converted = folder, converted
+        self.make_room = make_room
         self._clock = clock
         self._options = options or Options()
 
@@ -84,7 +61,7 @@ class Snapshots:
             Unavailable: the disk is too small or broken.
             Ended: `stopped()` became true.
         """
-        with _disk(self._folder):
+        with disk(self._folder):
             return self._fetched(remote, tell, stopped)
 
     def _fetched(self, remote: Remote, tell: Tell, stopped: Stopped) -> Snapshot:
@@ -102,8 +79,8 @@ class Snapshots:
     def newest(self, identity: str) -> Snapshot | None:
         """The whole snapshot of this origin that was fetched last: for when the store does not answer."""
         folder = self._folder / _origin(identity)
-        whole = [found for found in self._below(folder) if found.ready]
-        return max(whole, key=lambda found: _modified(found.folder / "began"), default=None)
+        whole = [found for found in below(folder) if found.ready]
+        return max(whole, key=lambda found: modified(found.folder / "began"), default=None)
 
     def _listed(self, remote: Remote, tell: Tell, stopped: Stopped) -> Manifest:
         tell(Progress(Phase.LISTING))
@@ -121,86 +98,100 @@ class Snapshots:
         self, remote: Remote, manifest: Manifest, tell: Tell, stopped: Stopped
     ) -> Snapshot:
         folder = self._place(remote.identity, manifest)
+        ears = (tell, stopped)
+        return self.made(folder, lambda: self._make(folder, remote, manifest, ears), ears)
+
+    def made(self, folder: Path, make: Callable[[], None], ears: tuple[Tell, Stopped]) -> Snapshot:
+        """The snapshot in `folder`: `make` makes it unless it is here, or somebody else does.
+
+        Raises:
+            Ended: it was to end while it waited for somebody else. And what `make` raises.
+        """
         if not cache.is_ready(folder):
-            with _locked(folder, tell, stopped):
+            with locked(folder, *ears):
                 if not cache.is_ready(folder):
-                    self._make(folder, remote, manifest, (tell, stopped))
+                    make()
         return self._touched(folder)
+
+    def begin(self, folder: Path, about: dict[str, Any], tell: Tell) -> Tell:
+        """Note what is being made in `folder`; gives what tells how far it is, to those that wait, too."""
+        (folder / "users").mkdir(parents=True, exist_ok=True)
+        cache.write_whole(folder / "about.json", json.dumps(about).encode())
+        self._stamp(folder / "began")
+        return Noted(folder, tell)
 
     def _make(
         self, folder: Path, remote: Remote, manifest: Manifest, ears: tuple[Tell, Stopped]
     ) -> None:
-        (folder / "users").mkdir(parents=True, exist_ok=True)
-        about = {"name": remote.name, "identity": remote.identity, "manifest": manifest.rows()}
-        cache.write_whole(folder / "about.json", json.dumps(about).encode())
-        self._begun(folder)
-        self._seed(folder, manifest)
         tell, stopped = ears
-        Download(remote, manifest, folder, self._options).run(_Noted(folder, tell), stopped)
+        about = {"name": remote.name, "identity": remote.identity, "manifest": manifest.rows()}
+        noted = self.begin(folder, about, tell)
+        snapshot_care.seed(folder, manifest)
+        self.make_room(max(0, manifest.bytes - held(folder)))
+        Download(remote, manifest, folder, self._options).run(noted, stopped)
         self._seal(folder, manifest)
 
-    def _begun(self, folder: Path) -> None:
+    def _stamp(self, file: Path) -> None:
         now = self._clock()
-        (folder / "began").touch()
-        os.utime(folder / "began", (now, now))
-
-    def _seed(self, folder: Path, manifest: Manifest) -> None:
-        """Link the files that another whole snapshot of this origin has in the same version."""
-        for other in self._below(folder.parent):
-            if not other.ready or other.folder == folder:
-                continue
-            have = {entry.key: entry for entry in other.manifest.entries}
-            for entry in manifest.entries:
-                if entry.etag and have.get(entry.key) == entry:
-                    with suppress(OSError):  # then it is fetched
-                        _link(other.folder, folder, entry)
+        file.touch()
+        os.utime(file, (now, now))
 
     def _seal(self, folder: Path, manifest: Manifest) -> None:
         """Make all read-only and lasting, and then say that it is whole."""
-        for path, folders, files in os.walk(folder / "files", topdown=False):
-            for name in files:
-                Path(path, name).chmod(0o444)
-            for name in folders:
-                Path(path, name).chmod(0o555)
-            cache.sync_folder(Path(path))
-        (folder / "files").chmod(0o555)
+        snapshot_care.close_up(folder / "files")
         (folder / "progress.json").unlink(missing_ok=True)
         whole = {"manifest": manifest.rows(), "ended": self._clock()}
         cache.mark_ready(folder, json.dumps(whole))
 
     def _adopt(self, old: Path, new: Path) -> None:
         """Let the fetch of a newer listing begin with what the older one has; it is left alone if in use."""
-        with suppress(_Busy), _at_once(old), _at_once(new):
+        with suppress(Busy), at_once(old), at_once(new):
             if not cache.is_ready(old) and old.is_dir() and not new.is_dir():
                 old.rename(new)
 
     # ---- use ----------------------------------------------------------------------------------
 
     def use(self, snapshot: Snapshot, user: str) -> Snapshot:
-        """Keep it for `user`, such as a service's id, until `release`.
+        """Keep it for `user`, such as the source that services name, until `release`.
 
         Raises:
             NotFound: it was removed meanwhile.
         """
-        with _locked(snapshot.folder, lambda _: None, lambda: False, make=False):
+        with locked(snapshot.folder, lambda _: None, lambda: False, make=False):
             if not cache.is_ready(snapshot.folder):
                 raise NotFound("snapshot", snapshot.id)
-            (snapshot.folder / "users" / quote(user, safe="")).touch()
+            self._stamp(snapshot.folder / "users" / quote(user, safe=""))
             return self._touched(snapshot.folder)
 
     def release(self, snapshot: Snapshot, user: str) -> None:
         """`user` needs it no more; harmless when that was known."""
-        (snapshot.folder / "users" / quote(user, safe="")).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            (snapshot.folder / "users" / quote(user, safe="")).unlink()
+            # Until now it was in use, however long ago that began.
+            self._touch(snapshot.folder)
 
-    def release_others(self, users: Sequence[str]) -> None:
-        """Forget users that do not exist any more: after an end in mid-work, say."""
+    def release_others(self, users: Sequence[str], *, before: float = math.inf) -> None:
+        """Forget users that do not exist any more, and were last seen to `use` it `before` a moment.
+
+        Who reads which users there are takes that moment first: one that comes meanwhile stays.
+        """
         for found in self.all():
             for user in set(found.users) - set(users):
-                self.release(found, user)
+                # With the lock: whoever uses it at this very moment does so before or after.
+                with suppress(Busy), at_once(found.folder):
+                    if modified(found.folder / "users" / quote(user, safe="")) < before:
+                        self.release(found, user)
 
     def all(self) -> list[Snapshot]:
         """Every snapshot, also those that are not whole."""
-        return [found for origin in _folders(self._folder) for found in self._below(origin)]
+        origins = folders_in(self._folder)
+        if self._converted is not None:
+            origins.append(self._converted)
+        return [found for origin in origins for found in below(origin)]
+
+    def at(self, folder: Path) -> Snapshot | None:
+        """The one in this folder; None when there is none."""
+        return read(folder)
 
     def find(self, id_: str) -> Snapshot:
         """The one that people name so.
@@ -213,20 +204,17 @@ class Snapshots:
             raise NotFound("snapshot", id_)
         return found
 
-    def _touched(self, folder: Path) -> Snapshot:
+    def _touch(self, folder: Path) -> None:
         now = self._clock()
         with suppress(FileNotFoundError):
             os.utime(folder / cache.READY, (now, now))
-        found = _read(folder)
+
+    def _touched(self, folder: Path) -> Snapshot:
+        self._touch(folder)
+        found = read(folder)
         if found is None:
             raise NotFound("snapshot", f"{folder.parent.name}/{folder.name}")
         return found
-
-    def _below(self, origin: Path) -> Iterator[Snapshot]:
-        for folder in _folders(origin):
-            found = _read(folder)
-            if found is not None:
-                yield found
 
     # ---- care ---------------------------------------------------------------------------------
 
@@ -236,16 +224,7 @@ class Snapshots:
         Raises:
             Ended: `stopped()` became true.
         """
-        found: list[Damage] = []
-        state = Progress(Phase.VERIFYING, total=snapshot.manifest.bytes)
-        for entry in snapshot.manifest.entries:
-            state = replace(state, file=entry.key)
-            tell(state)
-            problem = _problem(snapshot, entry, stopped)
-            if problem:
-                found.append(Damage(entry.key, problem))
-            state = replace(state, done=state.done + entry.size, files=state.files + 1)
-        return found
+        return snapshot_care.verify(snapshot, tell, stopped)
 
     def repair(
         self, snapshot: Snapshot, remote: Remote, tell: Tell, stopped: Stopped
@@ -257,21 +236,24 @@ class Snapshots:
             RemoteError, Unavailable, Ended: as `fetch`; the next fetch goes on.
         """
         folder = snapshot.folder
-        with _disk(folder), _locked(folder, tell, stopped):
+        with disk(folder), locked(folder, tell, stopped):
             bad = self.verify(snapshot, tell, stopped)
             if bad or not cache.is_ready(folder):
                 (folder / cache.READY).unlink(missing_ok=True)
-                _open_up(folder / "files")
+                snapshot_care.open_up(folder / "files")
                 for damage in bad:
                     entry = next(e for e in snapshot.manifest.entries if e.key == damage.key)
                     parts.unpublish(snapshot.files / entry.key, folder / "parts", entry)
                 self._make(folder, remote, snapshot.manifest, (tell, stopped))
         return bad
 
-    def prune(self, limit: int, *, unfinished_before: float = 0.0) -> list[Snapshot]:
+    def prune(
+        self, limit: int, *, unfinished_before: float = 0.0, dry_run: bool = False
+    ) -> list[Snapshot]:
         """Remove unused snapshots, longest unused first, until all take `limit` bytes at most.
 
         Fetches that did not end are removed, too, where nothing was written since `unfinished_before`.
+        With `dry_run`, nothing is: what would be is given.
         """
         found = sorted(self.all(), key=lambda each: each.used)
         total = sum(each.bytes for each in found)
@@ -280,216 +262,36 @@ class Snapshots:
             stale = not each.ready and each.used < unfinished_before
             if not stale and (total <= limit or not each.ready):
                 continue
+            if dry_run and each.users:
+                continue
             with suppress(InUse):
-                self.remove(each)
+                if not dry_run:
+                    self.remove(each)
                 total -= each.bytes
                 removed.append(each)
         return removed
 
-    def remove(self, snapshot: Snapshot) -> None:
-        """Remove it.
+    def remove(self, snapshot: Snapshot, *, even_used: bool = False) -> None:
+        """Remove it; those that have its files open go on with them.
 
         Raises:
             InUse: somebody uses or fetches it.
             Unavailable: it cannot be removed.
         """
         folder = snapshot.folder
-        gone = folder.with_name(f"{folder.name}{_GONE}")
+        gone = folder.with_name(f"{folder.name}{GONE}")
         try:
-            with _disk(folder), _at_once(folder):
-                users = _users(folder)
-                if users:
+            with disk(folder), at_once(folder):
+                users = users_of(folder)
+                if users and not even_used:
                     raise InUse("snapshot", snapshot.id, f"is used by {', '.join(users[:5])}")
                 if folder.is_dir():
-                    _discard(gone)
+                    snapshot_care.discard(gone)
                     folder.rename(gone)  # at once: nobody shall see half of it
-                    _discard(gone)
-        except _Busy:
+                    snapshot_care.discard(gone)
+        except Busy:
             raise InUse("snapshot", snapshot.id, "is being fetched, verified or repaired") from None
-
-
-class _Noted:
-    """Tells, and notes it now and then for those that wait."""
-
-    def __init__(self, folder: Path, tell: Tell) -> None:
-        self._path, self._tell = folder / "progress.json", tell
-        self._noted = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._noted >= _TOLD:
-            self._noted = now
-            cache.write_whole(self._path, json.dumps(progress.row()).encode(), lasting=False)
-        self._tell(progress)
-
-
-def _noted(folder: Path) -> Progress:
-    """What the one that fetches told last."""
-    try:
-        row: dict[str, Any] = json.loads((folder / "progress.json").read_bytes())
-        row["phase"] = Phase.WAITING
-        return Progress(**row)
-    except (OSError, ValueError, TypeError):
-        return Progress(Phase.WAITING)
-
-
-@contextmanager
-def _disk(folder: Path) -> Generator[None, None, None]:
-    """Says of a disk that fails which file it was."""
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable(
-            "The cache", f"{error.filename or folder}: {error.strerror or error}"
-        ) from error
-
-
-class _Busy(Exception):
-    """Somebody else has the lock."""
-
-
-@contextmanager
-def _locked(
-    folder: Path, tell: Tell, stopped: Stopped, *, make: bool = True
-) -> Generator[None, None, None]:
-    """Hold a snapshot's lock; while another has it, its progress is told."""
-    while True:
-        with _lock_file(folder, make=make) as descriptor:
-            if _taken(descriptor):
-                yield
-                return
-        tell(_noted(folder))
-        if stopped():
-            raise Ended
-        time.sleep(_LOOK)
-
-
-@contextmanager
-def _at_once(folder: Path) -> Generator[None, None, None]:
-    """Hold a snapshot's lock, or raise `_Busy`."""
-    with _lock_file(folder, make=True) as descriptor:
-        if not _taken(descriptor):
-            raise _Busy
-        yield
-
-
-@contextmanager
-def _lock_file(folder: Path, *, make: bool) -> Generator[int, None, None]:
-    if make:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    try:
-        descriptor = os.open(folder.parent / f"{folder.name}.lock", flags, 0o600)
-    except FileNotFoundError:
-        raise NotFound("snapshot", f"{folder.parent.name}/{folder.name}") from None
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _origin(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def _read(folder: Path) -> Snapshot | None:
-    """What lies there; None when it is no snapshot, or is being removed."""
-    try:
-        about: dict[str, Any] = json.loads((folder / "about.json").read_bytes())
-        manifest = Manifest.of(about["manifest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    ready = cache.is_ready(folder)
-    return Snapshot(
-        folder=folder,
-        name=str(about.get("name", "")),
-        manifest=manifest,
-        ready=ready,
-        used=_modified(folder / (cache.READY if ready else "began")),
-        users=_users(folder),
-        bytes=manifest.bytes if ready else _held(folder),
-    )
-
-
-def _users(folder: Path) -> tuple[str, ...]:
-    with suppress(OSError):
-        return tuple(sorted(unquote(file.name) for file in (folder / "users").iterdir()))
-    return ()
-
-
-def _held(folder: Path) -> int:
-    """Bytes on the disk; files with holes are smaller than they look."""
-    found = 0
-    for file in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # renamed meanwhile
-            found += file.lstat().st_blocks * 512
-    return found
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        found = sorted(each for each in folder.iterdir() if each.is_dir())
-    except OSError:
-        return []
-    return [each for each in found if not each.name.endswith(_GONE)]
-
-
-def _link(source: Path, folder: Path, entry: Entry) -> None:
-    target = folder / "files" / entry.key
-    if target.exists():
-        return
-    _, checkpoint = parts.paths(folder / "parts", entry.key)
-    for path in (target, checkpoint):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(parts.paths(source / "parts", entry.key)[1], checkpoint)
-    target.hardlink_to(source / "files" / entry.key)
-
-
-def _problem(snapshot: Snapshot, entry: Entry, stopped: Stopped) -> str:
-    """What is wrong with a file; "" when nothing is."""
-    said = parts.read(parts.paths(snapshot.folder / "parts", entry.key)[1], entry)
-    if said is None:
-        return "its checkpoint is gone"
-    path = snapshot.files / entry.key
-    try:
-        size = path.lstat().st_size
-        if path.is_symlink() or size != entry.size:
-            return f"has {size} bytes instead of {entry.size}"
-        found = 0
-        with path.open("rb", buffering=0) as file:
-            while block := file.read(_BLOCK):
-                if stopped():
-                    raise Ended
-                found = crc64(block, found)
-    except OSError as error:
-        return error.strerror or str(error)
-    return "" if found == said.crc else "has other bytes than were fetched"
-
-
-def _open_up(folder: Path) -> None:
-    """Let folders be written to again."""
-    for path, _, _ in os.walk(folder):
-        Path(path).chmod(0o755)
-
-
-def _discard(folder: Path) -> None:
-    if folder.exists():
-        for path, folders, _ in os.walk(folder):
-            for name in folders:
-                Path(path, name).chmod(0o755)
-        shutil.rmtree(folder)

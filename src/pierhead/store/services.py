@@ -183,6 +183,18 @@ def everything(tx: Connection) -> list[tuple[Service, Seen]]:
     return [_both(tuple(row)) for row in tx.execute(_BOTH).all()]
 
 
+def versions(tx: Connection) -> list[Version]:
+    """What services serve or want to serve: each one's current version, and older ones that still run."""
+    found: list[Version] = []
+    for service, seen in everything(tx):
+        found.append(service.current)
+        for rollout in {replica.rollout for replica in seen.replicas} - {service.rollout}:
+            older = version(tx, service.id, int(rollout.partition(".")[0]))
+            if older is not None:
+                found.append(older)
+    return found
+
+
 def using_template(tx: Connection, template: str) -> list[Service]:
     """Services that were made from a registered template, oldest first."""
     return _services(tx, _BY_TEMPLATE, template)

@@ -1,8 +1,8 @@
 """containers[] and storage[] of a service JSON: a command, its environment, its probes, its files.
 
-On a host without containers the command runs as it is. Two things that only a container can promise
-are translated: the fixed port (each replica gets one of its own) and the mount path (the files lie
-in MODEL_DIR); where a command names either of them, `{port}` and `{model_dir}` take their place.
+On a host without containers the command runs as it is. Two things are the replica's own: its port
+and, where the runtime cannot show files at the mount path, the folder they lie in; where a command
+names either of them, `{port}` and `{model_dir}` take their place.
 """
 
 import re
@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from pierhead.core import devices
 from pierhead.core.errors import Invalid, Missing, Unsupported
 from pierhead.core.events import Notice
+from pierhead.core.mount_paths import mount_path
 from pierhead.core.mounts import Source
 from pierhead.core.templates import Probe, Template
 from pierhead.dialects.eas.document_part import Part
-from pierhead.dialects.eas.messages import nas, oss
+from pierhead.dialects.eas.messages import nas, oss, without_effect
 
 Templates = Callable[[str], Template | None]
 DEFAULT_PORT = 8000
@@ -28,13 +30,14 @@ _SHELL_WORDS = frozenset(
 )
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Variables that the platform sets for every replica.
-_OURS = ("PORT", "HOST", "MODEL_DIR", "SERVICE_NAME", "REPLICA_ID")
+_OURS = ("PORT", "HOST", "MODEL_DIR", "SERVICE_NAME", "REPLICA_ID", *devices.VARIABLES)
+_NO_FOLDER = "a replica's process has the host's temporary folder; nothing is made at mount_path"
 _NO_CONTAINER = "replicas are processes on this host, without a container around them"
 
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
-    """The service's own weights, and the path where the document expects them."""
+    """The service's own weights, and the path where its replicas see them; "" = where they lie."""
 
     source: Source | None = None
     path: str = ""
@@ -54,10 +57,12 @@ def mounted(storage: list[Part]) -> Mounted:
 
 def _mount(entry: Part) -> Mounted:
     entry.refuse("there are no datasets in this release; give oss or nfs", "dataset")
-    entry.report("a replica's process has the host's temporary folder", "empty_dir")
-    path = entry.text("mount_path").rstrip("/")
-    if path and not path.startswith("/"):
-        raise Invalid(entry.name("mount_path"), f"[{path[:200]}]", "an absolute path")
+    entry.report(_NO_FOLDER, "empty_dir")
+    if _is_plain_folder(entry):  # its usual form, which counts as nothing elsewhere
+        entry.notices.append(without_effect(entry.name("empty_dir"), _NO_FOLDER))
+    path = entry.text("mount_path")
+    if path:
+        path = mount_path(path, entry.name("mount_path"))
     kind = entry.part("properties").text("resource_type")
     if kind not in {"", "model"}:
         raise Unsupported(
@@ -65,11 +70,11 @@ def _mount(entry: Part) -> Mounted:
         )
     source = _source(entry)
     entry.rest()
-    if source is not None and path:
-        _tell(
-            entry, "MountPath", f"{entry.name('mount_path')} [{path}]: the files lie in MODEL_DIR."
-        )
     return Mounted(source, path)
+
+
+def _is_plain_folder(entry: Part) -> bool:
+    return entry.entries.get("empty_dir") == {}
 
 
 def _source(entry: Part) -> Source | None:
@@ -85,7 +90,7 @@ def _source(entry: Part) -> Source | None:
         _read_only(part)
     if len(sources) > 1:
         raise Invalid(entry.path, "it names two sources", "one of oss, nfs")
-    if not sources and not entry.has("empty_dir"):
+    if not sources and not entry.has("empty_dir") and not _is_plain_folder(entry):
         raise Missing(f"{entry.path}.oss", "one of oss, nfs, empty_dir")
     return sources[0] if sources else None
 
@@ -128,7 +133,11 @@ def template_of(container: Part, name: str, mount: Mounted, templates: Templates
         container.report("the template's engine has its own options", "args")
     else:
         raise Missing(container.name("script"), "or command, or an image that names a template")
-    template = replace(template, env={**template.env, **_env(container, mount)})
+    template = replace(
+        template,
+        env={**template.env, **_env(container)},
+        mount_path=mount.path or template.mount_path,
+    )
     template = _probed(container, template, port, mount)
     if configured:
         _tell(
@@ -228,7 +237,7 @@ def _with_files(command: tuple[str, ...], mount: Mounted) -> tuple[str, ...]:
     return tuple(where.sub("{model_dir}", argument) for argument in command)
 
 
-def _env(container: Part, mount: Mounted) -> dict[str, str]:
+def _env(container: Part) -> dict[str, str]:
     values: dict[str, str] = {}
     for entry in container.parts("env"):
         name = entry.text("name")
@@ -238,8 +247,6 @@ def _env(container: Part, mount: Mounted) -> dict[str, str]:
         entry.rest()
         if name in _OURS:
             _tell(entry, "EnvironmentReplaced", f"{entry.path}: {name} is set by the platform.")
-        if mount.path and mount.path in values[name]:
-            _tell(entry, "MountPath", f"{entry.path}: {mount.path} is not there; read MODEL_DIR.")
     return values
 
 

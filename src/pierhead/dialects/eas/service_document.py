@@ -13,7 +13,7 @@ from pierhead.core.errors import Invalid, Missing, NotFound, Unsupported
 from pierhead.core.events import Notice
 from pierhead.core.mounts import NasSource, OssSource, Source
 from pierhead.core.names import service_name
-from pierhead.core.resources import MIB, Resources
+from pierhead.core.resources import GIB, MIB, Resources
 from pierhead.core.services import Service
 from pierhead.core.templates import Rolling, Template
 from pierhead.dialects.eas.containers import (
@@ -145,12 +145,13 @@ def _grace(runtime: Part) -> float | None:
 
 def _resources(top: Part, metadata: Part, usual: Resources) -> Resources:
     cpu, memory = metadata.number("cpu", 0.01), metadata.integer("memory", 1)
-    gpu = metadata.integer("gpu", 0, 1024)
+    gpu, gpu_memory = _gpus(metadata, usual)
     _computing(top.part("cloud"), sized=cpu is not None and memory is not None)
     sized = Resources(
         cpu=usual.cpu if cpu is None else cpu,
         memory=usual.memory if memory is None else memory * MIB,
-        gpu=usual.gpu if gpu is None else gpu,
+        gpu=gpu,
+        gpu_memory=gpu_memory,
     )
     # A template's requests belong to its own limits; to others they would be out of proportion.
     return replace(
@@ -158,6 +159,19 @@ def _resources(top: Part, metadata: Part, usual: Resources) -> Resources:
         cpu_request=usual.cpu_request if sized.cpu == usual.cpu else None,
         memory_request=usual.memory_request if sized.memory == usual.memory else None,
     )
+
+
+def _gpus(metadata: Part, usual: Resources) -> tuple[int, int | None]:
+    """(whole GPUs, bytes of one that others may share)."""
+    count = metadata.integer("gpu", 0, 1024)
+    part = metadata.number("gpu_memory", 0.0)
+    metadata.report("no device's computing power is divided here", "gpu_core_percentage")
+    if count:
+        metadata.report("whole GPUs are asked for by metadata.gpu", "gpu_memory")
+        return count, None
+    if part:
+        return 0, round(part * GIB)
+    return (usual.gpu, usual.gpu_memory) if count is None and part is None else (0, None)
 
 
 def _computing(cloud: Part, *, sized: bool) -> None:
@@ -289,10 +303,16 @@ def synthesized(service: Service, template: str, owners: Mapping[str, str]) -> d
         "cpu": resources.cpu,
         "memory": None if resources.memory is None else ceil(resources.memory / MIB),
         "gpu": resources.gpu,
+        "gpu_memory": None if resources.gpu_memory is None else _gib(resources.gpu_memory),
     }
     document["metadata"] |= {key: value for key, value in sizes.items() if value}
     document["containers"] = [shown_container(template, current.env)]
     return document
+
+
+def _gib(amount: int) -> float:
+    """Whole ones as a whole number, as they were given."""
+    return amount // GIB if amount % GIB == 0 else amount / GIB
 
 
 def _shown_source(source: Source | None) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pierhead.core.devices import Devices
 from pierhead.core.ids import Clock, Entropy
 from pierhead.core.launch import Launch, Placement
 from pierhead.core.workloads import Workload
+from pierhead.runtimes.process import hardware
 from pierhead.runtimes.process.identity import boot_id
 from pierhead.runtimes.process.limits import Limits
+from pierhead.runtimes.process.mounting import Mounts, possible
 from pierhead.runtimes.process.ports import shared_folder
 from pierhead.runtimes.process.probing import Prober
 
@@ -26,7 +29,20 @@ class Settings:
     port_locks: Path = field(default_factory=shared_folder)
     boot: str = field(default_factory=boot_id)
     log_bytes: int = 10 * MIB  #: of one log file; there are at most two per run
+    mounts: Mounts = field(default_factory=possible)
+    closed: tuple[str, ...] = ()  #: folders of the platform's own, in which no replica sees files
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    accelerators: Callable[[], hardware.Found] = hardware.look  #: what GPUs there are; blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one run gets of the machine."""
+
+    threads: int  #: CPU threads that its engine may use
+    devices: Devices = field(default_factory=Devices)
+    names: tuple[str, ...] = ()  #: of the devices, as CUDA_VISIBLE_DEVICES takes them
+    share: float = 0.0  #: of the one device's memory; 0 = all of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +57,7 @@ class Ground:
     entropy: Entropy
     engine_key: Callable[[str], str]
     limits: Limits
+    mounts: Mounts
     prober: Prober
     hint: Callable[[str], None]
+    released: Callable[[], None]  #: a run has ended that had devices

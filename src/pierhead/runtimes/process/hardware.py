@@ -1,22 +1,35 @@
 """What this machine has: its architecture and its GPUs.
 
-Wire facts: `nvidia-smi --help-query-gpu`; machine names as `uname -m` prints them.
+The GPUs are asked for in a process of its own (nvml.py), and for a bounded time: a broken driver may
+hang or crash whoever asks it. Machine names are as `uname -m` prints them.
 """
 
-import csv
-import io
+import json
 import os
-import shutil
+import re
 import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
+from uuid import NAMESPACE_URL, uuid5
 
 from pierhead.core.placement import ARCHITECTURES, gpu_spec
 from pierhead.core.replicas import Accelerator
-from pierhead.core.resources import MIB
 
-_FIELDS = ("uuid", "name", "memory.total", "compute_cap", "pci.bus_id", "serial")
-_PATIENCE = 20.0  #: seconds; a driver that wakes up its devices takes a while
-_UNKNOWN = frozenset({"[N/A]", "N/A", "[Not Supported]", "[Unknown Error]"})
+_ASK = Path(__file__).with_name("nvml.py")
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+PATIENCE = 20.0  #: seconds; a driver that wakes up its devices takes a while
+_HEX = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The GPUs that can be used, and why others cannot: a clause, "" = nothing is wrong."""
+
+    accelerators: tuple[Accelerator, ...] = ()
+    problem: str = ""
 
 
 def architecture() -> str:
@@ -25,43 +38,80 @@ def architecture() -> str:
     return ARCHITECTURES.get(machine.lower(), machine.upper())
 
 
-def accelerators() -> tuple[Accelerator, ...]:
-    """The GPUs that nvidia-smi tells of; none where there is no such program, or no driver."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ()
-    argv = (program, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits")
+def look(patience: float = PATIENCE) -> Found:
+    """The GPUs that the driver tells of within `patience` seconds; none where there is no driver. Blocks."""
+    argv = (sys.executable, "-I", str(_ASK))
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=True
+        with _Child(argv) as child:
+            told, complaint = child.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        return Found(problem=f"the driver did not answer within {patience:g} s")
+    except OSError as error:
+        return Found(problem=str(error))
+    if child.returncode != 0:
+        lines = complaint.decode("utf-8", "replace").strip().splitlines()
+        return Found(problem=f"asking the driver failed ({child.returncode}) {''.join(lines[-1:])}")
+    found = parse(told)
+    return replace(found, accelerators=_ours(found.accelerators, os.environ.get(_VISIBLE)))
+
+
+def _ours(gpus: tuple[Accelerator, ...], visible: str | None) -> tuple[Accelerator, ...]:
+    """Those that whoever started the platform left to it: all, or as CUDA_VISIBLE_DEVICES lists them."""
+    if visible is None:
+        return gpus
+    named = [entry.strip() for entry in visible.split(",")]
+    return tuple(
+        gpu
+        for gpu in gpus
+        if any(entry == str(gpu.index) or (entry and gpu.id.startswith(entry)) for entry in named)
+    )
+
+
+class _Child(subprocess.Popen[bytes]):
+    """A child that is killed, and not waited for without end: the kernel may hold it in the driver."""
+
+    def __init__(self, argv: tuple[str, ...]) -> None:
+        super().__init__(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return parse(done.stdout.decode("utf-8", "replace"))
+
+    def __exit__(self, *_problem: object) -> None:
+        for pipe in (self.stdout, self.stderr):
+            if pipe is not None:
+                pipe.close()
+        self.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(1.0)
 
 
-def parse(table: str) -> tuple[Accelerator, ...]:
-    """The GPUs of nvidia-smi's table; a row that is not one is left out."""
-    rows = csv.reader(io.StringIO(table), skipinitialspace=True)
-    return tuple(_accelerator(row) for row in rows if len(row) == len(_FIELDS))
+def parse(told: bytes) -> Found:
+    """What nvml.py said."""
+    try:
+        answer: Any = json.loads(told)
+        devices = cast("list[dict[str, Any]]", answer["devices"])
+        return Found(tuple(map(_accelerator, devices)), str(answer["problem"]))
+    except (ValueError, KeyError, TypeError) as error:
+        return Found(problem=f"the driver's answer cannot be read: {error!r}")
 
 
-def count(found: tuple[Accelerator, ...]) -> int:
-    """How many GPUs there are, also when nobody can say which."""
-    return len(found) or len(list(Path("/dev").glob("nvidia[0-9]*")))
-
-
-def _accelerator(row: list[str]) -> Accelerator:
-    uuid, name, memory, capability, address, serial = (
-        "" if (text := cell.strip()) in _UNKNOWN else text for cell in row
-    )
+def _accelerator(device: dict[str, Any]) -> Accelerator:
     return Accelerator(
-        uuid=uuid.removeprefix("GPU-").replace("-", "").lower(),
-        spec=gpu_spec("NVIDIA", name),
+        uuid=_uuid(device["id"]),
+        spec=gpu_spec("NVIDIA", device["name"]),
         vendor="NVIDIA",
-        name=name,
-        memory=int(memory) * MIB if memory.isdigit() else 0,
-        capability=capability,
-        address=address,
-        serial=serial,
+        name=device["name"],
+        memory=device["memory"],
+        capability=device["capability"],
+        address=device["address"],
+        serial=device["serial"],
+        id=device["id"],
+        index=device["index"],
+        memory_free=device["free"],
+        part=device["part"],
     )
+
+
+def _uuid(id: str) -> str:
+    """32 hex digits: the device's own ones; older drivers name parts by their place."""
+    digits = id.partition("-")[2].replace("-", "").lower()
+    return digits if _HEX.fullmatch(digits) else uuid5(NAMESPACE_URL, f"pierhead:gpu:{id}").hex

@@ -5,7 +5,7 @@ replica, so each MiB counts). Called as `keeper.py OWNER REPLICA RUN_FOLDER`, th
 standard input, so that neither arguments nor disk hold a secret. SIGTERM: the engine is told to
 end and killed after its grace; SIGUSR1: it is killed now. The keeper ends after the engine.
 """
-# ruff: noqa: PTH105, PTH118, PTH123, SIM105
+# ruff: noqa: PTH105, PTH118, PTH120, PTH123, SIM105
 
 import ctypes
 import errno
@@ -67,6 +67,9 @@ class Spec:
         self.data_bytes: int = found["data_bytes"]
         self.nice: int = found["nice"]
         self.lease: int = found["lease"]  # descriptor that holds the port
+        self.binds: list[list[str]] = found["binds"]  # [source, target] that the engine alone sees
+        self.own_users: bool = found["own_users"]  # does that take a user namespace?
+        self.closed: list[str] = found["closed"]  # folders in which nothing may be shown
 
 
 class Log:
@@ -357,10 +360,10 @@ def _become(spec: Spec, output: int, keeper: int) -> None:
         os.setpgid(0, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != keeper:  # the keeper died before the line above
-            os._exit(NOT_STARTED)
+        _end_with(keeper)
         _take_limits(spec)
+        _show_files(spec)
+        _end_with(keeper)  # again: kernels forget it where credentials change
         os.chdir(spec.cwd)
         code = 127
         os.execvpe(spec.argv[0], spec.argv, spec.env)  # noqa: S606 - no shell on purpose
@@ -375,6 +378,12 @@ def _become(spec: Spec, output: int, keeper: int) -> None:
         os._exit(code)
 
 
+def _end_with(keeper: int) -> None:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != keeper:  # the keeper died before the line above
+        os._exit(NOT_STARTED)
+
+
 def _take_limits(spec: Spec) -> None:
     for folder in spec.cgroups:
         with open(os.path.join(folder, "cgroup.procs"), "w") as file:
@@ -383,6 +392,22 @@ def _take_limits(spec: Spec) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (spec.data_bytes, spec.data_bytes))
     if spec.nice:
         os.nice(spec.nice)
+
+
+def _show_files(spec: Spec) -> None:
+    """Give the engine a view of its own: ours stays the host's, where log and records belong."""
+    if not spec.binds:
+        return
+    # Loaded here, after the fork: the keeper itself has no memory to spare for it. At the end of
+    # the path, so that no neighbour of ours can be taken for a module of the standard library.
+    sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        __import__("namespace").show(spec.binds, spec.closed, own_users=spec.own_users)
+    except (ImportError, OSError) as error:
+        about = getattr(error, "filename", None) or "a view of its own"
+        why = getattr(error, "strerror", None) or str(error)
+        os.write(2, f"[pierhead] cannot run with its files at {about}: {why}\n".encode())
+        os._exit(NOT_STARTED)
 
 
 def _prctl(option: int, value: int) -> None:

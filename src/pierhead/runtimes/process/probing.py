@@ -11,6 +11,8 @@ from typing import Any, cast
 import aiohttp
 
 from pierhead.core.templates import Probe
+from pierhead.runtimes.process.identity import Identity
+from pierhead.runtimes.process.mounting import beside
 
 #: A completion of one token is far below this.
 _BODY_LIMIT = 1024 * 1024
@@ -20,12 +22,13 @@ _BODY_LIMIT = 1024 * 1024
 class Subject:
     """Whom to ask."""
 
-    name: str  #: service name = model name
+    name: str  #: what its engine calls the model: the service's name, unless it has one of its own
     host: str
     port: int
     key: str
     env: Callable[[], Mapping[str, str]]  #: the replica's, for `exec`
     cwd: str
+    beside: Identity | None = None  #: whose view of the file system `exec` needs; None = ours
 
 
 def once_ready(probe: Probe) -> Probe:
@@ -158,11 +161,14 @@ def _judge(text: bytes, name: str) -> str:
 async def _exec(probe: Probe, subject: Subject) -> str:
     if not probe.command:
         return "the exec probe has no command"
+    command, cwd = probe.command, subject.cwd
+    if subject.beside is not None:
+        command, cwd = beside(subject.beside, cwd, command), "/"
     try:
         process = await asyncio.create_subprocess_exec(
-            *probe.command,
+            *command,
             env=dict(subject.env()),
-            cwd=subject.cwd,
+            cwd=cwd,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

@@ -80,6 +80,13 @@ class RunFacts:
     deadline: float | None = None  #: seconds from launch to ready
     watched: int = 0  #: bytes its processes may hold in all, where no cgroup limits them; 0 = any
     command: tuple[str, ...] = ()  #: what is executed, secrets masked
+    devices: tuple[
+        str, ...
+    ] = ()  #: ids of GPUs that are its own for as long as something of it lives
+    device_memory: int = 0  #: bytes of the one device that are its own; 0 = all of each
+    engine: str = ""  #: "" = a run of a release that did not tell
+    model: str = ""  #: the name its engine knows the model by; "" = the service's
+    shown: bool = False  #: it sees its files through mounts of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,12 +300,21 @@ def _template(facts: dict[str, Any]) -> Template:
     for name in ("command", "flags", "ports"):
         known[name] = tuple(facts.get(name, ()))
     known["environment"] = _environment(facts.get("environment"))
-    known["constraints"] = Constraints()  # it was placed already
+    known["constraints"] = _constraints(facts.get("constraints") or {})
     known["links"] = tuple(Link(**_known(Link, link)) for link in facts.get("links", ()))
     known["resources"] = Resources(**_known(Resources, facts["resources"]))
     known["readiness"] = _probe(facts["readiness"])
     known["liveness"] = _probe(facts["liveness"]) if facts["liveness"] else None
     return Template(**known)
+
+
+def _constraints(facts: dict[str, Any]) -> Constraints:
+    specs: dict[str, list[str]] = facts.get("gpu_specs") or {}
+    return Constraints(
+        architectures=tuple(facts.get("architectures", ())),
+        gpu_capability=facts.get("gpu_capability", ""),
+        gpu_specs={vendor: tuple(ids) for vendor, ids in specs.items()},
+    )
 
 
 def _environment(facts: dict[str, Any] | None) -> Environment | None:
@@ -314,7 +330,7 @@ def _run_facts(facts: dict[str, Any]) -> RunFacts:
     known = _known(RunFacts, facts)
     known["readiness"] = _probe(facts["readiness"])
     known["liveness"] = _probe(facts["liveness"]) if facts["liveness"] else None
-    for name in ("cgroups", "ports", "command"):
+    for name in ("cgroups", "ports", "command", "devices"):
         known[name] = tuple(facts.get(name, ()))
     return RunFacts(**known)
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pierhead.core import backoff, diagnosis, plan
+from pierhead.core import backoff, devices, diagnosis, plan
+from pierhead.core.devices import Devices
 from pierhead.core.diagnosis import Cause
 from pierhead.core.errors import PierheadError
 from pierhead.core.launch import Launch, Placement
@@ -20,8 +21,9 @@ from pierhead.core.secrecy import masked, masked_command, secrets
 from pierhead.core.workloads import Workload
 from pierhead.runtimes.failpoint import failpoint
 from pierhead.runtimes.process import logfiles, ports
-from pierhead.runtimes.process.ground import Ground
+from pierhead.runtimes.process.ground import Grant, Ground
 from pierhead.runtimes.process.identity import Identity, environment, stat
+from pierhead.runtimes.process.mounting import on_host
 from pierhead.runtimes.process.probing import Subject
 from pierhead.runtimes.process.records import Intent, ReplicaFolder, RunFacts, RunFolder
 from pierhead.runtimes.process.run import Run
@@ -63,6 +65,17 @@ class Replica:
         """Is there a process, or a rest of one?"""
         return self._run is not None and self._run.live
 
+    @property
+    def devices(self) -> Devices:
+        """The GPUs that are its own now."""
+        return self.last_devices if self.live else Devices()
+
+    @property
+    def last_devices(self) -> Devices:
+        """The GPUs of its present or last run."""
+        facts = self._run.facts if self._run else None
+        return Devices(facts.devices, facts.device_memory) if facts else Devices()
+
     def seen(self) -> plan.Seen:
         """For the planner."""
         return plan.Seen(
@@ -101,6 +114,9 @@ class Replica:
             keyed=facts.keyed if facts else False,
             api=facts.api if facts else "any",
             command=facts.command if facts else (),
+            devices=self.devices.ids,
+            engine=facts.engine if facts else "",
+            model=facts.model if facts else "",
         )
 
     @property
@@ -115,21 +131,29 @@ class Replica:
 
     # ---- the planner's steps --------------------------------------------------------------
 
-    def launch(self, wanted: Workload, threads: int) -> None:
-        """Run it (again). An older rollout runs as it was, not as `wanted` says.
+    def own(self, wanted: Workload) -> Workload:
+        """What it runs: an older rollout runs as it was, not as `wanted` says."""
+        same = wanted.rollout == self.intent.workload.rollout
+        return wanted if same else self.intent.workload
+
+    def launch(self, wanted: Workload, grant: Grant) -> None:
+        """Run it (again).
 
         Raises:
             PierheadError: it cannot be started (now); the replica says why.
             OSError: the disk or the kernel refuses.
         """
-        same = wanted.rollout == self.intent.workload.rollout
         try:
-            self._launch(wanted if same else self.intent.workload, threads)
+            self._launch(self.own(wanted), grant)
         except (PierheadError, OSError) as error:
             self._reason, self._message = "CannotStart", str(error)
             raise
 
-    def _launch(self, workload: Workload, threads: int) -> None:
+    def waits(self, reason: str, why: str) -> None:
+        """It cannot run again now, because others have what it needs."""
+        self._say(reason, why)
+
+    def _launch(self, workload: Workload, grant: Grant) -> None:
         ground, settings = self._ground, self._ground.settings
         lease = ports.lease(settings.ports, settings.host, settings.port_locks, ground.entropy)
         try:
@@ -139,11 +163,19 @@ class Replica:
                 host=settings.host,
                 port=lease.port,
                 key=ground.engine_key(self.intent.id),
-                threads=threads,
+                threads=grant.threads,
                 folder=str(self._folder.path),
+                devices=grant.names,
+                device_share=grant.share,
             )
-            launch = ground.launch(workload, placement)
-            facts = self._new_facts(workload, placement, launch)
+            launch = ground.mounts.launched(ground.launch, workload, placement)
+            visible = devices.environment(grant.names)
+            launch = replace(launch, env={**launch.env, **visible})  # a template's own do not count
+            facts = replace(
+                self._new_facts(workload, placement, launch),
+                devices=grant.devices.ids,
+                device_memory=grant.devices.memory,
+            )
             self._folder.show(workload.template.links)
             ground.limits.prepare(self.intent.id, workload.template.resources)
             folder = self._folder.new_run(facts)
@@ -177,12 +209,16 @@ class Replica:
             deadline=launch.deadline,
             watched=bounds.data_bytes,
             command=masked_command(launch.argv, self._hidden),
+            engine=workload.template.engine,
+            model=launch.model,
+            shown=bool(launch.binds),
         )
 
     def _cwd(self, workload: Workload, launch: Launch) -> str:
         """Where it runs; a template's folder that is not there is made up for by an empty one."""
         optional = launch.cwd == workload.template.workdir
-        own = not launch.cwd or (optional and not Path(launch.cwd).is_dir())
+        there = Path(on_host(launch.cwd, launch.binds))
+        own = not launch.cwd or (optional and not there.is_dir())
         return str(self._folder.path / "work") if own else launch.cwd
 
     def _spec(self, workload: Workload, launch: Launch, facts: RunFacts) -> dict[str, Any]:
@@ -197,6 +233,9 @@ class Replica:
             "oom_file": bounds.oom_file,
             "data_bytes": bounds.data_bytes,
             "nice": bounds.nice,
+            "binds": [(bind.source, bind.target) for bind in launch.binds],
+            "own_users": self._ground.mounts.means == "user",
+            "closed": self._ground.mounts.closed,
         }
 
     def drain(self) -> None:
@@ -338,12 +377,13 @@ class Replica:
         assert self._run is not None  # noqa: S101 - a vigil begins with its run
         facts, engine = self._run.facts, self._run.engine
         return Subject(
-            name=self.intent.workload.name,
+            name=facts.model or self.intent.workload.name,
             host=facts.host,
             port=facts.port,
             key=self._ground.engine_key(self.intent.id) if facts.keyed else "",
             env=lambda: environment(engine.pid) if engine else {},
             cwd=facts.cwd,
+            beside=engine if facts.shown else None,
         )
 
     def _became_ready(self) -> None:
@@ -377,6 +417,8 @@ class Replica:
         self._ask_no_more()
         if self._run is None:
             return
+        if self._run.facts.devices:
+            self._ground.released()
         end = self._run.folder.exit() or Exit(at=self._ground.clock(), lost=True)
         killed = self._run.folder.marked("killed")
         if killed is not None and not end.oom:

@@ -4,6 +4,7 @@ import asyncio
 import platform
 import signal
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -11,7 +12,7 @@ from weakref import WeakValueDictionary
 import psutil
 
 from pierhead.core import plan
-from pierhead.core.errors import NotFound, PierheadError, Unavailable
+from pierhead.core.errors import NotFound, Occupied, PierheadError, Unavailable
 from pierhead.core.ids import Clock, Entropy, short_id
 from pierhead.core.launch import Launch, Placement
 from pierhead.core.names import replica_name
@@ -21,7 +22,8 @@ from pierhead.runtimes.base import LogLine
 from pierhead.runtimes.failpoint import failpoint
 from pierhead.runtimes.hints import Hints
 from pierhead.runtimes.process import hardware, logfiles
-from pierhead.runtimes.process.ground import Ground, Settings
+from pierhead.runtimes.process.allotment import Allotment
+from pierhead.runtimes.process.ground import Grant, Ground, Settings
 from pierhead.runtimes.process.identity import Handle, Identity
 from pierhead.runtimes.process.limits import detect
 from pierhead.runtimes.process.probing import Prober
@@ -54,8 +56,9 @@ class ProcessRuntime:
     ) -> None:
         path_part(settings.owner, "owner")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        root = folder.resolve()
         self._ground = Ground(
-            root=folder.resolve(),
+            root=root,
             node=platform.node(),
             settings=settings,
             launch=launch,
@@ -63,9 +66,12 @@ class ProcessRuntime:
             entropy=entropy,
             engine_key=engine_key,
             limits=detect(settings.owner),
+            mounts=replace(settings.mounts, closed=(str(root), *settings.closed)),
             prober=Prober(),
             hint=self._hint,
+            released=self._released,
         )
+        self._allotment = Allotment(settings.accelerators, clock, self._hint)
         self._services: dict[str, dict[str, Replica]] = {}
         self._turns = WeakValueDictionary[str, asyncio.Lock]()
         self._listeners: set[Hints] = set()
@@ -74,19 +80,23 @@ class ProcessRuntime:
     async def probe(self) -> RuntimeInfo:
         """What this host has."""
         memory = psutil.virtual_memory()
-        accelerators = await asyncio.to_thread(hardware.accelerators)
+        found = await self._allotment.look()
         node = Node(
             name=self._ground.node,
             cpu=self._ground.settings.cores,
             memory=memory.total,
             memory_free=memory.available,
-            gpus=hardware.count(accelerators),
+            gpus=len(found.accelerators),
             architecture=hardware.architecture(),
-            accelerators=accelerators,
+            accelerators=found.accelerators,
         )
-        limits = self._ground.limits
+        limits, mounts = self._ground.limits, self._ground.mounts
         unbounded = limits.memory is None or limits.cpu is None
-        return RuntimeInfo("process", (node,), limits.sentence, (limits.sentence,) * unbounded)
+        warnings = (limits.sentence,) * unbounded + (mounts.sentence,) * (not mounts.binds)
+        warnings += (f"Some GPUs cannot be used: {found.problem}.",) * bool(found.problem)
+        return RuntimeInfo(
+            "process", (node,), limits.sentence, warnings, mounts.sentence, mounts.binds
+        )
 
     # ---- adopt ----------------------------------------------------------------------------
 
@@ -142,7 +152,10 @@ class ProcessRuntime:
         """
         path_part(workload.service, "service")
         async with self._turn(workload.service):
+            await self._allotment.get_ready(workload)
             problems = await self._apply(workload)
+            if not any(isinstance(problem, Occupied) for problem in problems):
+                self._allotment.served(workload.service)
             self._tidy(workload.service)
         if problems:
             raise problems[0]
@@ -155,6 +168,7 @@ class ProcessRuntime:
             workload.rolling,
             workload.drained,
             workload.held,
+            self._allotment.crowding(workload, self._everyone()),
         )
         seen = [replica.seen() for replica in group.values()]
         problems: list[PierheadError] = []
@@ -175,11 +189,12 @@ class ProcessRuntime:
     def _act(self, action: plan.Action, workload: Workload, group: dict[str, Replica]) -> None:
         match action:
             case plan.Start():
+                grant = self._grant(workload)  # before there is anything of it: it may have to wait
                 replica = self._create(workload)
                 group[replica.intent.id] = replica
-                replica.launch(workload, self._threads(workload))
+                replica.launch(workload, grant)
             case plan.Rerun(id):
-                group[id].launch(workload, self._threads(workload))
+                self._run_again(group[id], workload)
             case plan.Drain(id):
                 group[id].drain()
             case plan.Stop(id):
@@ -187,6 +202,27 @@ class ProcessRuntime:
             case plan.Forget(id):
                 if group[id].forget():
                     del group[id]
+
+    def _run_again(self, replica: Replica, workload: Workload) -> None:
+        own = replica.own(workload)
+        try:
+            grant = self._grant(own, replica.intent.id)
+        except Occupied as busy:
+            replica.waits(busy.reason, busy.why)
+            if own is workload:
+                raise
+            return  # an older version's replica: nobody waits for that one
+        replica.launch(workload, grant)
+
+    def _grant(self, workload: Workload, asking: str = "") -> Grant:
+        has = self._allotment.give(workload, self._everyone(), asking)
+        return self._allotment.grant(self._threads(workload), has)
+
+    def _everyone(self) -> list[Replica]:
+        return [replica for group in self._services.values() for replica in group.values()]
+
+    def _released(self) -> None:
+        self._allotment.released()
 
     def _create(self, workload: Workload) -> Replica:
         ground = self._ground
@@ -222,6 +258,7 @@ class ProcessRuntime:
             Unavailable: the disk refuses now; call again.
         """
         path_part(service, "service")
+        self._allotment.served(service)
         async with self._turn(service):
             return self._remove(service, grace)
 

@@ -67,8 +67,9 @@ class Infrastructure:
 
     async def query_gpus(self, call: Call) -> Answer:
         """The GPUs of the nodes."""
+        taken = {id for replica in self._platform.runtime.observe() for id in replica.devices}
         devices = [
-            present.gpu_device(gpu, node)
+            present.gpu_device(gpu, node, taken=gpu.id in taken)
             for node in self._platform.nodes
             for gpu in node.accelerators
         ]

@@ -51,8 +51,8 @@ def gpu_spec(item: Accelerator) -> dict[str, Any]:
     }
 
 
-def gpu_device(item: Accelerator, node: Node) -> dict[str, Any]:
-    """A GpuDeviceInventory; what only a hypervisor knows is null."""
+def gpu_device(item: Accelerator, node: Node, *, taken: bool = False) -> dict[str, Any]:
+    """A GpuDeviceInventory; what only a hypervisor knows is null. `taken`: a replica has it, or a part."""
     return {
         "uuid": item.uuid,
         "name": item.name,
@@ -63,7 +63,7 @@ def gpu_device(item: Accelerator, node: Node) -> dict[str, Any]:
         "pciSpecUuid": item.spec,
         "type": _GPU,
         "state": "Enabled",
-        "status": "Active",
+        "status": "Attached" if taken else "Active",
         "virtStatus": None,
         "chooser": None,
         "vendorId": None,

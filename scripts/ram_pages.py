@@ -75,10 +75,14 @@ def _parameter(item: Any) -> tuple[str, ...]:
             f"at most {item.maximum:,} {'bytes' if item.type == 'document' else 'characters'}"
         ]
     parts += [f"default {item.default}"] if item.default is not None else []
-    parts += ["**ours**: the policy counts only in this workspace"] if item.extension else []
+    parts += [_OURS.get(item.name, "**ours**")] if item.extension else []
     kind = item.type if item.type in {"boolean", "integer"} else "string"
     required = "yes" if item.required else ""
     return code(item.name), kind, required, "; ".join(part for part in parts if part)
+
+
+#: What a parameter of ours is for, where its operation does not say it.
+_OURS = {"Workspace": "**ours**: the policy counts only in this workspace"}
 
 
 def _shape(shape: Mapping[str, Any]) -> str:
@@ -88,7 +92,8 @@ def _shape(shape: Mapping[str, Any]) -> str:
         if isinstance(inner, dict):
             shown.append(f"{code(name)} ({_shape(inner)})")
         elif isinstance(inner, list):
-            shown.append(f"{code(name)}, a list of ({_shape(inner[0])})")
+            each = f"({_shape(inner[0])})" if isinstance(inner[0], dict) else "texts"
+            shown.append(f"{code(name)}, a list of {each}")
         else:
             shown.append(code(name))
     return ", ".join(shown) or "nothing but the request id"

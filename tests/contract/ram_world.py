@@ -30,6 +30,7 @@ from pierhead.operations import identity
 from pierhead.operations.accounts import Hashing, put_admin
 from pierhead.operations.authority import Authority
 from pierhead.operations.key_ring import KeyRing
+from pierhead.operations.permission import Permission
 from pierhead.operations.platform import Platform
 from pierhead.runtimes.fake import FakeRuntime
 from pierhead.store import keys
@@ -150,7 +151,9 @@ class World:
         )
         table = {
             name: self._or_failing(handler)
-            for name, handler in handlers.table(self.platform, authority, self.hashing).items()
+            for name, handler in handlers.table(
+                Permission(self.platform, authority), self.hashing
+            ).items()
         }
         inside = Inside(
             routes=cast(Any, None),

@@ -13,7 +13,7 @@ SECRET = re.compile(
 #: (module, the comparison) -> why a clock tells nothing there.
 HARMLESS = {
     ("operations/logins.py", "password"): "rows of the same user, before and after a check",
-    ("sources/oss.py", "token"): "a listing's own marks of pages",
+    ("sources/pages.py", "token"): "a listing's own marks of pages",
     ("operations/tag_patterns.py", "WITH_TOKEN"): "a kind of tag",
 }
 #: Where credentials are checked; each must do it in constant time.

@@ -170,7 +170,7 @@ def _ram(
         answered=answered,
         watch=watch,
     )
-    table = ram_handlers.table(platform, authority, hashing)
+    table = ram_handlers.table(permission, hashing)
     return RamApp(doors, table, BodyLimits(settings.body_limit))
 
 

@@ -20,8 +20,8 @@ def _fit(shape: object, value: Any) -> Any:
     if isinstance(shape, dict):
         return fit(cast(Shape, shape), value)
     if isinstance(shape, list):
-        (item,) = cast("list[Shape]", shape)
-        return [fit(item, each) for each in value]
+        (item,) = cast("list[object]", shape)
+        return [_fit(item, each) for each in value]
     return value
 
 

@@ -6,17 +6,19 @@ from pierhead.dialects.ram.calls import Handler
 from pierhead.dialects.ram.handlers.groups import Groups
 from pierhead.dialects.ram.handlers.policies import Policies
 from pierhead.dialects.ram.handlers.roles import Roles
+from pierhead.dialects.ram.handlers.simulating import Simulating
 from pierhead.dialects.ram.handlers.users import Users
 from pierhead.operations.accounts import Hashing
-from pierhead.operations.authority import Authority
-from pierhead.operations.platform import Platform
+from pierhead.operations.permission import Permission
 
 
-def table(platform: Platform, authority: Authority, hashing: Hashing) -> Mapping[str, Handler]:
+def table(permission: Permission, hashing: Hashing) -> Mapping[str, Handler]:
     """Operation id -> handler."""
+    platform = permission.platform
     return {
         **Users(platform, hashing).table(),
         **Groups(platform).table(),
         **Policies(platform).table(),
-        **Roles(platform, authority).table(),
+        **Roles(platform, permission.authority).table(),
+        **Simulating(permission).table(),
     }

@@ -20,14 +20,15 @@ def ask(
     client: str = "192.0.2.1",
     scheme: str = "http",
     said: list[tuple[bytes, bytes]] | None = None,
+    scope: dict[str, Any] | None = None,
     **headers: str,
 ) -> tuple[int, dict[str, str], bytes, dict[str, Any]]:
     """Status, headers and body of the answer, and the scope that the app saw."""
     seen: dict[str, Any] = {}
     sent: list[dict[str, Any]] = []
 
-    async def app(scope: Any, _receive: Any, send: Any) -> None:
-        seen.update(scope)
+    async def app(given: Any, _receive: Any, send: Any) -> None:
+        seen.update(given)
         await send({"type": "http.response.start", "status": 200, "headers": said or []})
         await send({"type": "http.response.body", "body": b"ok"})
 
@@ -38,15 +39,17 @@ def ask(
         sent.append(message)
 
     raw = [(k.replace("_", "-").encode(), v.encode("latin-1")) for k, v in headers.items()]
-    scope = {
+    asked = {
         "type": "http",
         "method": "GET",
+        "query_string": b"",
         "path": path,
         "headers": raw,
         "client": (client, 1234),
         "scheme": scheme,
+        **(scope or {}),
     }
-    asyncio.run(Edge(app, rules)(scope, receive, send))
+    asyncio.run(Edge(app, rules)(asked, receive, send))
     told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], told, sent[1]["body"], seen
 
@@ -95,8 +98,24 @@ def test_law_a_name_that_an_attacker_gave_to_this_address_is_refused(host: str) 
     assert ask("/zstack/v1/zones", host=host)[1]["content-type"] == "text/plain"
 
 
-def test_signed_calls_say_themselves_what_host_they_are_for() -> None:
-    assert ask("/api/v2/services", host="evil.example")[0] == 200
+@pytest.mark.parametrize(
+    ("path", "more", "status"),
+    [
+        ("/api/v2/services", {}, 200),
+        ("/audit", {}, 200),
+        ("/internal/routes", {}, 200),
+        ("/", {"method": "POST"}, 200),
+        ("/", {"query_string": b"Action=ListUsers"}, 200),
+        ("/", {}, 421),
+        ("/zstack/v1/accounts/login", {}, 421),
+        ("/metrics", {}, 421),
+        ("/apix", {}, 421),
+    ],
+)
+def test_a_name_matters_where_no_key_is_needed(
+    path: str, more: dict[str, Any], status: int
+) -> None:
+    assert ask(path, host="evil.example", scope=more)[0] == status
 
 
 def test_any_host_may_be_allowed_and_none_is_needed() -> None:

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pierhead import telemetry
 from pierhead.bootstrap.credentials import Credentials
@@ -50,6 +50,14 @@ Answered = Callable[[str, str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """Who hears of calls."""
+
+    answered: Answered  #: the figures
+    watch: Watch
+
+
+@dataclass(frozen=True, slots=True)
 class Dialects:
     """The apps."""
 
@@ -60,11 +68,7 @@ class Dialects:
 
 @asynccontextmanager
 async def dialects(
-    platform: Platform,
-    settings: Settings,
-    credentials: Credentials,
-    answered: Answered,
-    watch: Watch,
+    platform: Platform, settings: Settings, credentials: Credentials, told: Told
 ) -> AsyncGenerator[Dialects]:
     """The apps, ready to be called; jobs of a former hub are answered, and its webhooks told.
 
@@ -83,7 +87,7 @@ async def dialects(
         cors_origins=settings.cors_origins,
     )
     table = handlers.table(platform, Identity(platform, logins), options)
-    doors = replace(_zstack_doors(permission, ring, logins, jobs, webhooks, answered), watch=watch)
+    doors = _zstack_doors(permission, ring, logins, jobs, webhooks, told)
     app = ZStackApp(doors, table, options)
     working: list[asyncio.Task[None]] = []
     try:
@@ -93,8 +97,8 @@ async def dialects(
         await jobs.recover(answers(table, owner), lambda error: {"error": body_of(error)})
         working.append(asyncio.create_task(_purge(platform)))
         working.append(asyncio.create_task(ring.write_uses()))
-        eas = _eas(permission, settings, ring, answered, watch)
-        yield Dialects(eas, app, _ram(permission, settings, ring, hashing, (watch, answered)))
+        eas = _eas(permission, settings, ring, told)
+        yield Dialects(eas, app, _ram(permission, settings, ring, hashing, told))
     finally:
         for task in working:
             task.cancel()
@@ -103,9 +107,7 @@ async def dialects(
         hashing.close()
 
 
-def _eas(
-    permission: Permission, settings: Settings, ring: KeyRing, answered: Answered, watch: Watch
-) -> EasApp:
+def _eas(permission: Permission, settings: Settings, ring: KeyRing, told: Told) -> EasApp:
     platform = permission.platform
     doors = EasDoors(
         find_key=ring.find,
@@ -115,16 +117,18 @@ def _eas(
         clock=time.time,
         entropy=secrets.token_bytes,
         region=settings.region,
-        answered=answered,
+        answered=told.answered,
         used=ring.used,
-        watch=watch,
+        watch=told.watch,
     )
     limits = Limits(
         body=settings.body_limit,
         signatures=_signatures(settings),
         nonce_seconds=settings.nonce_minutes * 60,
     )
-    return EasApp(doors, Handlers(platform).table(), limits, own=trail.own(platform, watch.settle))
+    return EasApp(
+        doors, Handlers(platform).table(), limits, own=trail.own(platform, told.watch.settle)
+    )
 
 
 def _signatures(settings: Settings) -> sign.Options:
@@ -142,10 +146,9 @@ def _ram(
     settings: Settings,
     ring: KeyRing,
     hashing: Hashing,
-    told: tuple[Watch, Answered],
+    told: Told,
 ) -> RamApp:
     platform, authority = permission.platform, permission.authority
-    watch, answered = told
 
     async def authorize(principal: Principal, requests: Sequence[Request]) -> None:
         for request in requests:
@@ -160,15 +163,15 @@ def _ram(
         nonce_seconds=settings.nonce_minutes * 60,
         read=sign.read_rpc_style,
         used=ring.used,
-        guard=watch.keys,
+        guard=told.watch.keys,
     )
     doors = RamDoors(
         callers=callers,
         authorize=authorize,
         clock=time.time,
         entropy=secrets.token_bytes,
-        answered=answered,
-        watch=watch,
+        answered=told.answered,
+        watch=told.watch,
     )
     table = ram_handlers.table(permission, hashing)
     return RamApp(doors, table, BodyLimits(settings.body_limit))
@@ -186,7 +189,7 @@ def _zstack_doors(
     logins: Logins,
     jobs: Jobs,
     webhooks: Webhooks,
-    answered: Answered,
+    told: Told,
 ) -> calls.Doors:
     return calls.Doors(
         find_login=logins.find,
@@ -196,7 +199,8 @@ def _zstack_doors(
         check_webhook=webhooks.check,
         clock=time.time,
         entropy=secrets.token_bytes,
-        answered=answered,
+        answered=told.answered,
+        watch=told.watch,
     )
 
 

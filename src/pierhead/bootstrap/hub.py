@@ -16,7 +16,7 @@ from pierhead import __version__, telemetry
 from pierhead.bootstrap import serving, tls
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate
-from pierhead.bootstrap.dialects import dialects
+from pierhead.bootstrap.dialects import Told, dialects
 from pierhead.bootstrap.engines import engines
 from pierhead.bootstrap.memory import give_back_large_blocks
 from pierhead.bootstrap.storage import accounts, box, connected, ready_for_oss, snapshots
@@ -99,7 +99,9 @@ async def serve(settings: Settings) -> None:
         async with (
             _hub(settings, credentials) as hub,
             watching(hub.platform, settings) as watch,
-            dialects(hub.platform, settings, credentials, hub.figures.request, watch) as doors,
+            dialects(
+                hub.platform, settings, credentials, Told(hub.figures.request, watch)
+            ) as doors,
             serving.renewing(certificate),
         ):
             front = FrontDoor(_inside(hub), doors.eas, doors.zstack, doors.ram)

@@ -34,6 +34,8 @@ _OPAQUE = re.compile(
     r"^(?:env\w*|yaml|script|command|args|\w*commands?|\w*args|content|opaque\w*|user_?data)$",
     re.IGNORECASE,
 )
+#: Policies: who reads the trail wants to know what they said.
+_DOCUMENT = re.compile(r"^(?:\w*policy_?document|policy)$", re.IGNORECASE)
 _LONGEST, _MOST, _DEEPEST = 200, 20, 6
 
 
@@ -61,9 +63,13 @@ def redacted(value: object, name: str = "", depth: int = 0) -> Any:
     if isinstance(value, bool | int | float) or value is None:
         return value
     kind = _kind(name)
-    if kind:
-        return _digest(value) if kind == "opaque" else MASK if value else ""
+    if kind == "secret":
+        return MASK if value else ""
+    if kind == "opaque":
+        return _digest(value)
     if isinstance(value, str):
+        if kind == "document":
+            return one_line(masked_text(value), _LONGEST * 10)
         long = "\n" in value.strip()
         return _digest(value) if long else one_line(masked_text(value), _LONGEST)
     return _inside(value, depth) if depth < _DEEPEST else "…"
@@ -71,10 +77,12 @@ def redacted(value: object, name: str = "", depth: int = 0) -> Any:
 
 @lru_cache(4096)
 def _kind(name: str) -> str:
-    """`secret`, `opaque`, or ""."""
+    """`secret`, `opaque`, `document`, or ""."""
     if SECRET_NAME.search(name):
         return "secret"
-    return "opaque" if _OPAQUE.match(name) else ""
+    if _OPAQUE.match(name):
+        return "opaque"
+    return "document" if _DOCUMENT.match(name) else ""
 
 
 def _inside(value: object, depth: int) -> Any:

@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from pierhead import telemetry
+from pierhead.core import egress
 from pierhead.core.errors import Invalid
 from pierhead.core.jobs import Job, JobState
 from pierhead.operations.platform import Platform
@@ -28,8 +29,6 @@ DELAYS = (2.0,) * 15
 #: Seconds for one call, and for finding out the addresses of a host.
 _CALL, _LOOKUP = 10.0, 5.0
 _AT_A_TIME = 16
-#: IPv6 addresses that stand for the IPv4 address in their last four bytes.
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 #: Gives the addresses of a host's name; raises OSError.
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
@@ -200,14 +199,8 @@ class PublicAddresses(AbstractResolver):
 
 
 def is_public(text: str) -> bool:
-    """True for an address of the open internet, also where IPv6 wraps an IPv4 address."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(address.packed[-4:])
-        address = inner or address
-    return address.is_global and not address.is_multicast
+    """True for an address of the open internet: the rule that storage endpoints go by, too."""
+    return egress.refusal(text) is None
 
 
 def _is_address(host: str) -> bool:

@@ -2,8 +2,7 @@
 
 A page on the internet can give its own name the address 127.0.0.1 and so have a browser call a
 platform on loopback ("DNS rebinding"). The browser then sends that name as `Host`, so names that are
-not known are refused. Below /api every call is signed, a browser has no key, and the signature says
-itself what host it is for: there nothing is refused here.
+not known are refused, except where every call is signed or brings the internal key, which no browser has.
 """
 
 import json
@@ -60,7 +59,7 @@ class Edge:
             scope = self._behind_proxy(scope, client[0])
         host = _header(scope, b"host")
         secured = self._secured(send, secure=scope["scheme"] == "https", host=host)
-        if host and not scope["path"].startswith("/api/") and not self._is_known(host):
+        if host and not _is_signed(scope) and not self._is_known(host):
             await self._refuse(scope, host, secured)
             return
         await self._app(scope, receive, secured)
@@ -114,6 +113,14 @@ class Edge:
         headers.append((b"connection", b"close"))  # its body is not read
         await send({"type": "http.response.start", "status": 421, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+
+def _is_signed(scope: Scope) -> bool:
+    """Is nothing done for this call unless a key signed it? EAS, RAM and STS, the trail, gateways."""
+    path: str = scope["path"]
+    if path == "/":
+        return scope["method"] == "POST" or b"Action=" in scope["query_string"]
+    return path.startswith(("/api/", "/internal/")) or path == "/audit"
 
 
 def is_known(host: str, names: frozenset[str]) -> bool:

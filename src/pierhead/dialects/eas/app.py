@@ -203,13 +203,14 @@ class EasApp:
         principal = exchange.principal = await self._authenticate(exchange, raw_path, body)
         exchange.resources = arns(operation, path, self._doors.region, principal.account)
         values = _read(exchange, operation, body)
+        if not isinstance(values, PierheadError):
+            exchange.asked = {**values.query, **values.body}
         about = asking.deed(operation, path, _legal(values), self._known(exchange))
         principal = exchange.principal = await self._doors.authorize(principal, about)
         if operation.tier == "3":
             raise Unsupported(operation.id, operation.unsupported)
         if isinstance(values, PierheadError):
             raise values
-        exchange.asked = {**values.query, **values.body}
         handler = self._handlers.get(operation.id)
         if handler is None:
             raise Unsupported(operation.id, operation.unsupported)

@@ -42,6 +42,7 @@ from pierhead.sources.conversion_plan import Kind, plan
 from pierhead.sources.conversions import RETRY_AFTER, Conversions
 from pierhead.sources.gguf_header import gguf_header
 from pierhead.sources.header_window import BadHeader
+from pierhead.sources.programs import Programs
 from pierhead.sources.snapshots import CONVERTED, Snapshots
 from pierhead.store import db, schema, services
 from store_world import Memory, never, nobody, options
@@ -397,9 +398,11 @@ def test_first_a_hold_then_after_the_wake_up_the_files(tmp_path: Path) -> None:
         assert (hold.reason, hold.permanent, hold.progressing) == ("ConvertingWeights", False, True)
         assert hold.message == "Converting to F16 (model.gguf): it begins."
         seen: set[str] = set()
-        while not stage.woken.is_set():
-            seen.add(stage.hold(model, "f16").message)
+        # It may be there a moment before the wake-up.
+        while isinstance(now := stage.conversions.ensure(files(model), "f16"), Hold):
+            seen.add(now.message)
             await asyncio.sleep(0.02)
+        await asyncio.wait_for(stage.woken.wait(), PATIENCE)
         told = [message for message in seen if " %" in message]
         assert told
         figures = r"\d+ %, [\d.]+ (MiB|KiB|B) of 258\.3 MiB(, \d+ s left)?\."
@@ -991,3 +994,23 @@ def test_a_model_that_somebody_damaged_is_made_anew(tmp_path: Path, how: str) ->
         os.truncate(made, 1000)
     assert converted(model, "q8_0", tmp_path / "cache") == made
     assert sha256(made) == wanted
+
+
+def test_the_child_never_gets_the_name_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: what is published is what its own child wrote: one that begins late, for a parent that was
+    killed, would open a name, and empty what the next one is writing."""
+    seen: list[list[str]] = []
+    begin = subprocess.Popen
+
+    def watched(command: list[str], **more: Any) -> Any:
+        seen.append(command)
+        return begin(command, **more)
+
+    monkeypatch.setattr(conversion.subprocess, "Popen", watched)
+    target = tmp_path / "model.gguf.part"
+    conversion.run("q8_0", [demo_model()], target, lambda _done, _total: None, Programs())
+    (command,) = seen
+    assert str(target) not in command
+    assert target.stat().st_size > 0

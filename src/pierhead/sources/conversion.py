@@ -127,9 +127,14 @@ def run(
     if any(find_spec(name) is None for name in _NEEDED):
         raise NoConverter
     command = [sys.executable, "-m", "pierhead.sources.requantize", kind, *map(str, parts)]
+    target.unlink(missing_ok=True)
+    # An open file, never a name: a child whose parent was killed a moment ago would open, and empty, what
+    # the next one is writing to.
     with (
+        target.open("xb") as out,
         subprocess.Popen(
-            [*command, str(target)],
+            [*command, f"/dev/fd/{out.fileno()}"],
+            pass_fds=(out.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

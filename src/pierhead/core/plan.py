@@ -11,6 +11,7 @@ Rules, in the order they are applied:
   7. A target that is held starts nothing; what runs of it runs on.
   8. Where a new replica finds no devices beside the old ones (`crowded`), old ones leave first: as few
      as must, whatever `max_unavailable` says. Else the update would wait for ever.
+  9. No more new ones start than a quota has `room` for.
 Because every call starts from what is seen, it can be called at any time, any number of times.
 """
 
@@ -81,6 +82,7 @@ class Target:
     held: bool = False  #: what a replica of this rollout needs is not there: none is started
     #: Old replicas that hold the devices without which no new one starts; 0 = there is room.
     crowded: int = 0
+    room: int | None = None  #: new replicas that may be started now; None = any number
 
 
 def plan(target: Target, seen: Sequence[Seen], now: float) -> list[Action]:
@@ -99,7 +101,8 @@ def plan(target: Target, seen: Sequence[Seen], now: float) -> list[Action]:
     staying = len(current) + sum(replica not in leaving for replica in old)
     room = target.replicas + (surge if old else 0) - staying
     if not target.held:
-        actions += [Start()] * max(0, min(target.replicas - len(current), room))
+        allowed = room if target.room is None else min(room, target.room)
+        actions += [Start()] * max(0, min(target.replicas - len(current), allowed))
         actions += [Rerun(replica.id) for replica in current if _due(replica, now)]
     # An older rollout that still serves is kept alive too: a roll may fail, and then it must carry on.
     actions += [

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pierhead.core.endpoint_tokens import DEFAULT, NO_LIMITS, Limits
+from pierhead.core.usage import Meter
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -19,13 +22,27 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteToken:
+    """One secret that opens a service; a token that is being rotated has two, which count as one."""
+
+    secret: str
+    name: str = DEFAULT  #: what its use is counted for
+    until: float | None = None  #: epoch seconds after which it opens nothing; None = for good
+    limits: Limits = NO_LIMITS
+    spent: int = (
+        0  #: tokens used in the month `spent_in`, as the hub knew it when it made the table
+    )
+    spent_in: str = ""  #: `2026-11`, UTC; "" = nothing is known
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """How requests for one service are judged and where they go."""
 
     service: str  #: service id
     name: str
     aliases: tuple[str, ...] = ()  #: other names it answers to, e.g. `<group>.<name>`
-    tokens: tuple[str, ...] = ()  #: any of them opens it
+    tokens: tuple[RouteToken, ...] = ()  #: any of them opens it
     targets: tuple[Target, ...] = ()
     api: str = "any"  #: `openai`: its /v1 paths speak OpenAI's protocol
     #: Model names that its engine may be asked for; empty = the engine checks for itself.
@@ -82,9 +99,22 @@ def load(text: str | bytes) -> RouteTable:
 def _route(entry: dict[str, Any]) -> Route:
     known = {name: entry[name] for name in Route.__dataclass_fields__ if name in entry}
     known["targets"] = tuple(_target(target) for target in entry["targets"])
-    for name in ("aliases", "tokens", "models", "paths"):
+    known["tokens"] = tuple(_token(token) for token in entry.get("tokens", ()))
+    for name in ("aliases", "models", "paths"):
         known[name] = tuple(entry.get(name, ()))
     return Route(**known)
+
+
+def _token(entry: dict[str, Any] | str) -> RouteToken:
+    """Of a release before this one a token is its bare text."""
+    if isinstance(entry, str):
+        return RouteToken(entry)
+    known = {name: entry[name] for name in RouteToken.__dataclass_fields__ if name in entry}
+    limits = entry.get("limits") or {}
+    known["limits"] = Limits(
+        **{name: limits[name] for name in Limits.__dataclass_fields__ if name in limits}
+    )
+    return RouteToken(**known)
 
 
 def _target(entry: dict[str, Any]) -> Target:
@@ -100,3 +130,4 @@ class GatewayReport:
     revision: int  #: table it serves by
     outstanding: Mapping[str, int]  #: replica id -> requests it is busy with, zero left out
     ejected: tuple[str, ...] = ()  #: replica ids out of rotation because they failed
+    meters: tuple[Meter, ...] = ()  #: what changed since the last report that the hub took

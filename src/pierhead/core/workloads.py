@@ -19,6 +19,10 @@ class Workload:
     rolling: Rolling = Rolling()
     #: Leaving replicas that the data plane has let go of: their last request has ended.
     drained: frozenset[str] = frozenset()
+    #: New replicas that a quota lets it start now; None = any number.
+    room: int | None = None
+    #: Old replicas that must leave before the quota has room for a new one; 0 = there is room.
+    crowded: int = 0
     held: bool = False  #: nothing of this rollout is started: what runs of it runs on
 
 

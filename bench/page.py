@@ -12,6 +12,7 @@ TITLES = {
     "memory": "Memory",
     "control": "Control plane at 1,000 services",
     "registry": "Registry through the ZStack door",
+    "policies": "Policies",
     "readiness": "From create to Running",
     "gateway": "Gateway",
     "sizing": "Memory before the download",

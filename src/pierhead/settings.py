@@ -173,6 +173,13 @@ class Settings:
             "accept HMAC-SHA1 in RAM and STS calls, as older SDKs sign", "ram.hmac_sha1"
         ),
     )
+    strict_ids: bool = field(
+        default=False,
+        metadata=_about(
+            "refuse a WorkspaceId, projectUuid or QuotaId that nobody made; else a workspace is "
+            "made at its first use, and an unknown quota limits nothing"
+        ),
+    )
     zstack_async: AsyncMode = field(
         default="auto",
         metadata=_about(

@@ -26,7 +26,7 @@ from gguf import GGMLQuantizationType as Type
 from test_llama_cpp import QUESTION, serving
 from typer.testing import CliRunner
 
-from builders import FakeClock, a_service, a_template, a_version
+from builders import BOX, FakeClock, a_service, a_template, a_version
 from demo_weights import demo_model
 from pierhead.cli.cache import CacheDamaged
 from pierhead.cli.main import app
@@ -925,7 +925,7 @@ def test_a_conversion_is_kept_as_long_as_a_service_names_its_original(
     model.parent.mkdir(parents=True, exist_ok=True)
     write_tiny_gguf(model, "llama_7b_fp16")
     made = converted(model, "q8_0", home.cache_dir)
-    engine = db.connect(home.database, writing=True)
+    engine = db.connect(home.database, writing=True, box=BOX)
     service = a_service(current=version)
     db.run(engine, services.add, service)
     assert "0 snapshots" in cli(tmp_path, "prune")

@@ -42,7 +42,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     """The writing side of a database."""
-    found = db.connect(url, writing=True)
+    found = db.connect(url, writing=True, box=BOX)
     yield found
     found.dispose()
 
@@ -323,7 +323,7 @@ def test_of_many_with_one_name_exactly_one_is_made(url: str, kind: str) -> None:
     line = threading.Barrier(6, timeout=PATIENCE)
 
     def contend(number: int) -> bool:
-        engine = db.connect(url, writing=True)
+        engine = db.connect(url, writing=True, box=BOX)
         try:
             line.wait()
             db.run(engine, ADDERS[kind], number)
@@ -342,7 +342,7 @@ def test_of_changes_at_once_each_is_counted(url: str) -> None:
     line = threading.Barrier(6, timeout=PATIENCE)
 
     def contend(_number: int) -> None:
-        engine = db.connect(url, writing=True)
+        engine = db.connect(url, writing=True, box=BOX)
         try:
             line.wait()
             for _ in range(5):
@@ -361,7 +361,7 @@ def test_of_changes_at_once_each_is_counted(url: str) -> None:
 
 def test_a_change_keeps_others_out_until_it_is_done(url: str) -> None:
     """What a change found (two keys, nobody has it) still holds when it is written."""
-    first, second = (db.connect(url, writing=True) for _ in range(2))
+    first, second = (db.connect(url, writing=True, box=BOX) for _ in range(2))
     inside, leave, order = threading.Event(), threading.Event(), list[str]()
 
     def slow(tx: Connection) -> None:

@@ -18,6 +18,7 @@ from pierhead.cli import (
     platform,
     policies,
     processes,
+    quotas,
     reports,
     roles,
     service_documents,
@@ -26,6 +27,7 @@ from pierhead.cli import (
     template_documents,
     templates,
     users,
+    workspaces,
 )
 from pierhead.cli.client import CA_FILE
 
@@ -62,6 +64,8 @@ app.add_typer(roles.groups, name="groups")
 app.add_typer(roles.app, name="roles")
 app.add_typer(policies.app, name="policies")
 app.add_typer(policies.asking, name="policy")
+app.add_typer(quotas.app, name="quota")
+app.add_typer(workspaces.app, name="workspace")
 for shortcut in (reports.logs, reports.events, reports.instances):
     app.command()(shortcut)
 

@@ -41,8 +41,8 @@ class Version:
     source: Source | None  #: the service's own weights; None = the template's
     rolling: Rolling = Rolling()
     request_timeout: float | None = None  #: seconds a request may take; None = the platform's limit
-    #: What the client submitted for this version, word for word (JSON object).
-    submitted: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    #: What the client submitted for this version, word for word (JSON object); it may hold secrets.
+    submitted: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     @property
     def weights(self) -> Source | None:
@@ -84,7 +84,7 @@ class Service:
     latest: int  #: highest version number
     epoch: int  #: raised by restart
     revision: int
-    token: str  #: what opens its endpoint
+    token: str = field(repr=False)  #: what opens its endpoint; "" = it cannot be opened
     created: float
     updated: float
     workspace: str = ""
@@ -119,6 +119,9 @@ class Hold:
     progressing: bool = False  #: it goes on by itself, at its own pace: no deadline counts
     placement: bool = False  #: no machine has what a replica needs
     stage: str = ""  #: a word for how far it is; another one is an event, unlike another message
+    since: float = 0.0  #: `placement`: since when it waits for others to let go, epoch seconds
+    #: Of a quota: (since when, up to how many replicas) it wants; asked in steps, it waits in steps.
+    asked: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class Seen:
     failed_roll: bool = False  #: the newest version did not come up; the old one serves on
     served: bool = False  #: at least one replica was ready since the last start
     broken: str = ""  #: why removal does not come to an end
+    granted: int = 0  #: replicas that it may have by its quotas, also while one is being replaced
 
     def of(self, rollout_name: str) -> tuple[ReplicaStatus, ...]:
         """Replicas of one rollout."""

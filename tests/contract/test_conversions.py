@@ -39,7 +39,7 @@ from pierhead.settings import Settings
 from pierhead.sources import conversion, requantize
 from pierhead.sources.conversion import MODEL
 from pierhead.sources.conversion_plan import Kind, plan
-from pierhead.sources.conversions import RETRY_AFTER, Conversions
+from pierhead.sources.conversions import FORSAKEN, RETRY_AFTER, Conversions
 from pierhead.sources.gguf_header import gguf_header
 from pierhead.sources.header_window import BadHeader
 from pierhead.sources.programs import Programs
@@ -588,6 +588,26 @@ def test_closing_ends_the_child(tmp_path: Path, large: Path) -> None:
         stage.conversions.close()
         await until(lambda: not alive(pid))
         assert not list((tmp_path / "cache").rglob("READY"))
+
+    asyncio.run(go())
+
+
+def test_what_nobody_waits_for_any_more_ends_and_leaves_no_weights(
+    tmp_path: Path, large: Path
+) -> None:
+    async def go() -> None:
+        stage = Stage(tmp_path / "cache")
+        stage.hold(large)
+        pid = await child_of(stage)
+        stage.clock.now += FORSAKEN / 2
+        stage.hold(large)
+        stage.clock.now += FORSAKEN / 2 + 1
+        assert alive(pid), "somebody asked for it since"
+        stage.clock.now += FORSAKEN / 2
+        await stage.wake()
+        assert not alive(pid)
+        assert not any(file.startswith(MODEL) for file in left_behind(stage.cache))
+        await stage.made(large)  # as if it had never begun
 
     asyncio.run(go())
 

@@ -24,17 +24,8 @@ from pierhead.setting_values import url_of as url_of
 PREFIX = "PIERHEAD_"
 FILE = "settings.toml"
 #: Settings with a flag of their own; all others are given with `--set KEY=VALUE`.
-FLAGS = frozenset(
-    {
-        "data_dir",
-        "listen",
-        "gateway_listen",
-        "region",
-        "log_level",
-        "log_format",
-        "stop_replicas_on_exit",
-    }
-)
+_PLACES = ("data_dir", "listen", "gateway_listen", "region")
+FLAGS = frozenset({*_PLACES, "log_level", "log_format", "stop_replicas_on_exit"})
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]

@@ -51,6 +51,7 @@ class Watched(BusRuntime):
         self.bound: dict[str, tuple[str, ...]] = {}  #: service id -> quotas
         self.beyond: list[str] = []
         self.applied = 0
+        self.slow = 0.0  #: seconds until a step is taken, as where a driver is asked first
         self.nothing_left = False  #: of a start that is refused, as with the process runtime
 
     def used(self, quota: str, only: str = "") -> Amount:
@@ -64,6 +65,7 @@ class Watched(BusRuntime):
 
     async def apply(self, workload: Workload) -> None:
         self.applied += 1
+        await asyncio.sleep(self.slow)
         await super().apply(workload)
 
     def _create(self, workload: Workload) -> Any:
@@ -528,6 +530,22 @@ def test_many_that_come_at_once_share_the_quota_exactly(db: Database) -> None:
         left = [name for name in names if await its.exists(name)]
         assert len(left) == 13
         assert sum([await its.there(name) for name in left]) == 7
+
+    tell(db, story)
+
+
+def test_two_updates_at_the_same_time_do_not_share_what_is_free(db: Database) -> None:
+    """Law: what one pass may start is its own, also while the runtime takes its time."""
+
+    async def story(its: Stage) -> None:
+        await its.quota("q", replicas=3)
+        for name in ("one", "two"):
+            await its.made(name, 1, stop_grace=0.0)
+            await its.settled(name)
+        its.runtime.slow = 0.5
+        await asyncio.gather(its.restart("one"), its.restart("two"))
+        for name in ("one", "two"):
+            await its.settled(name, within=20)
 
     tell(db, story)
 

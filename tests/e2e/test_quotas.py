@@ -72,7 +72,6 @@ def test_who_waits_for_a_quota_starts_as_soon_as_another_lets_go(
         lambda: bool(eas("ListServiceInstances", "quota_waits")["Instances"]), 5, "it is launched"
     )
     took = time.monotonic() - gone
-    print(f"released within {took:.3f} s")
     assert took < RELEASE, f"{took:.2f} s"
     until(lambda: _shown(eas, "quota_waits")[0] == "Running", 60, "it runs")
     found = eas("ListServiceInstances", "quota_two")["Instances"]

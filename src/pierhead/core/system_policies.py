@@ -33,7 +33,9 @@ DOCUMENTS: Mapping[str, tuple[str, str]] = {
     "PierheadAuditReadOnlyAccess": ("Reading the audit log", _allow("pierhead:*Audit*")),
     "PierheadQuotaFullAccess": (
         "Quotas and workspaces",
-        _allow("pierhead:*Quota", "pierhead:*Quotas", "pierhead:*Workspace", "pierhead:*Workspaces"),
+        _allow(
+            "pierhead:*Quota", "pierhead:*Quotas", "pierhead:*Workspace", "pierhead:*Workspaces"
+        ),
     ),
     "PierheadQuotaReadOnlyAccess": (
         "Looking at quotas and workspaces",

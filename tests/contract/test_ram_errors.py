@@ -292,6 +292,8 @@ def of_parameters() -> dict[str, tuple[str, dict[str, str]]]:
             name = f"InvalidParameter.{item.name}"
             if item.required:
                 found[f"Missing{item.name}"] = (operation.id, {**legal, item.name: ""})
+            elif item.extension:  # of a script whose variable is not set
+                found[f"{name}.Empty"] = (operation.id, {**legal, item.name: ""})
             if item.maximum is not None and item.type not in errors.NUMBERS:
                 found[f"{name}.Length"] = (operation.id, {**legal, item.name: "x" * 7000})
             wrong = {"name": ".InvalidChars", "text": ".InvalidChars", "phone": ".Format"}
@@ -597,6 +599,8 @@ def test_a_policy_bounded_to_a_workspace(world: World) -> None:
     assert world.new_sdk(keys)("ListUsers")
     with pytest.raises(Refused, match=r"EntityNotExist\.User\.Policy"):
         root.extended("DetachPolicyFromUser", {"Workspace": "team-b"}, **look)
+    unset = world.v3("AttachPolicyToUser", {**look, "Workspace": ""})  # a script's empty variable
+    assert unset.code == "InvalidParameter.Workspace.Empty"
     root("DetachPolicyFromUser", **look)
     root.extended("DetachPolicyFromUser", {"Workspace": "team-a"}, **look)
     assert root("ListPoliciesForUser", UserName="alice")["Policies"]["Policy"] == []

@@ -174,8 +174,10 @@ class RouteBook:
             left = deadline - loop.time()
             if left <= 0:
                 return
+            # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the news.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._told.wait()
 
     def _is_taken_up(self, revision: int) -> bool:
         live = self._live()
@@ -211,7 +213,8 @@ class RouteBook:
             if left <= 0 or self._ended:
                 return None
             try:
-                await asyncio.wait_for(self._changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
             except TimeoutError:
                 return None
         if self._dumped[0] != self._revision:

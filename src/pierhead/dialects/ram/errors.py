@@ -147,6 +147,8 @@ def _of_parameter(item: Parameter) -> Iterator[tuple[str, str]]:
     name = f"InvalidParameter.{item.name}"
     if item.required:
         yield f"Missing{item.name}", f"{item.name} is absent or empty."
+    elif item.extension:
+        yield f"{name}.Empty", f"{item.name} is empty; leave it out for none."
     if item.maximum is not None and item.type not in NUMBERS:
         unit = "bytes" if item.type == "document" else "characters"
         yield f"{name}.Length", f"{item.name} is longer than {item.maximum} {unit}."

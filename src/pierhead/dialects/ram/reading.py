@@ -53,6 +53,8 @@ def parameters(query: bytes, content_type: str, body: bytes) -> dict[str, str]:
 def read(operation: Operation, given: Mapping[str, str]) -> dict[str, Value]:
     """The values of a call: only what the catalog knows, typed; absent and empty ones are left out.
 
+    An extension is never empty: a script whose variable holds nothing would do it without a bound.
+
     Raises:
         RamError: a required parameter is absent, or a value is not legal.
     """
@@ -61,6 +63,8 @@ def read(operation: Operation, given: Mapping[str, str]) -> dict[str, Value]:
         text = given.get(item.name, "")
         if text:
             values[item.name] = _READERS[item.type](item, text)
+        elif item.extension and not item.required and item.name in given:
+            raise _invalid(item, ".Empty", "it is empty; leave it out for none")
         elif item.required:
             raise RamError(f"Missing{item.name}", f"{item.name} is mandatory for this action.")
         elif item.default is not None:

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from pierhead.core.errors import Duplicate, PierheadError, Taken
 from pierhead.core.identities import Attachment, Group, PolicyRecord, PolicyVersion, Role, User
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.core.system_policies import DOCUMENTS
-from pierhead.store import db, grants, keys, policies, roles, schema, users
+from pierhead.store import db, grants, keys, policies, roles, users
 
 WORDS = "grüße, 世界, 🙂, quote's \" \\ % _ ; --"
 ALICE = User("2" * 18, "Alice.A", WORDS, WORDS, "a@b", "86-1", T0, T0 + 0.5, T0 + 0.25)
@@ -25,18 +24,6 @@ ROLE = Role("5" * 18, "Build", "{}", WORDS, 7200, T0, T0 + 1)
 DOCUMENT = '{"Version":"1","Statement":[]}'
 POLICY = PolicyRecord("Read-Only", "Custom", WORDS, DOCUMENT, created=T0, updated=T0)
 PATIENCE = 60.0
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database with the schema of this release."""
-    found: str = (
-        db.sqlite_url(tmp_path / "pierhead.db")
-        if request.param == "sqlite"
-        else request.getfixturevalue("postgres_url")
-    )
-    assert schema.migrate(found)
-    return found
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ import virtual_time
 from builders import ROOT, a_template
 from pierhead.core import lifecycle
 from pierhead.core.errors import Conflict, NotFound, Occupied
-from pierhead.core.quotas import CHANGED, NOTHING, Amount, Quota, of_replica
+from pierhead.core.quota_sizes import of_replica
+from pierhead.core.quotas import CHANGED, NOTHING, Amount, Quota
 from pierhead.core.replicas import LEAVING, Exit, ReplicaState
 from pierhead.core.resources import GIB, Resources
 from pierhead.core.services import Hold, Seen, Service
@@ -60,7 +61,7 @@ class Watched(BusRuntime):
         for service, group in self._services.items():
             if quota in self.bound.get(service, ()) and only in {"", service}:
                 for double in group.values():
-                    found += of_replica(double.workload.template.resources)
+                    found += of_replica(double.workload.template)
         return found
 
     async def apply(self, workload: Workload) -> None:
@@ -73,7 +74,7 @@ class Watched(BusRuntime):
         if problem is not None and self.nothing_left:
             raise problem
         made = super()._create(workload)
-        one = of_replica(workload.template.resources)
+        one = of_replica(workload.template)
         for id_ in self.bound.get(workload.service, ()):
             quota = self.quotas.get(id_)
             if quota is not None and quota.exceeded(self.used(id_) + one):
@@ -398,7 +399,7 @@ def test_a_lowered_quota_stops_nothing_and_a_crashed_replica_comes_back(db: Data
 def test_a_service_that_alone_is_beyond_the_quota_is_told_so(db: Database) -> None:
     async def story(its: Stage) -> None:
         await its.quota("q", replicas=2, cpu=4.0)
-        await its.made("many", 3)
+        await its.made("many", 3, resources=Resources(cpu=0.5))
         await its.has("many", 2)
         await its.says("many", "this service alone wants 3. Waiting does not help")
         asked = len(its.weights.asked)
@@ -409,8 +410,22 @@ def test_a_service_that_alone_is_beyond_the_quota_is_told_so(db: Database) -> No
         assert "Quota [q] allows 4 CPU, and this service alone wants 8." in found.message
         assert len(its.weights.asked) == asked, "nothing is fetched for it"
         await its.delete("many")
-        await its.made("fits", 1)
+        await its.made("fits", 1, resources=Resources(cpu=4.0))
         await its.has("fits", 1, within=7)
+
+    tell(db, story)
+
+
+def test_law_what_does_not_say_how_much_it_takes_slips_past_no_quota(db: Database) -> None:
+    async def story(its: Stage) -> None:
+        await its.quota("q", cpu=4.0)
+        await its.made("vague", 1)
+        await its.says("vague", "Quota [q] bounds CPU, but the template [echo] has no limit for it")
+        found = await its.verdict("vague")
+        assert (found.status, found.reason) == (Status.FAILED, "QuotaNeedsLimits")
+        assert await its.there("vague") == 0
+        await its.quota("q", replicas=1)
+        await its.has("vague", 1)
 
     tell(db, story)
 
@@ -774,7 +789,7 @@ async def _first_is_right(its: Stage, waits: list[str]) -> bool:
     """Is there, of those who wait, one for whom there is no room, or that could never have it?"""
     for name in waits:
         service, _ = await its.look(name)
-        one = of_replica(service.current.template.resources)
+        one = of_replica(service.current.template)
         older = [
             replica
             for replica in its.runtime.observe(service.id)

@@ -9,20 +9,23 @@ from hypothesis import strategies as st
 
 from pierhead.core import quota_holds, quota_steps
 from pierhead.core.quota_holds import Lack
+from pierhead.core.quota_sizes import of_replica, unsaid
 from pierhead.core.quota_steps import Stand
 from pierhead.core.quotas import (
     BOUNDS,
     NOTHING,
+    UNSAID,
     Amount,
     Claim,
     Granted,
     Quota,
     Share,
     grants,
-    of_replica,
     told,
 )
 from pierhead.core.resources import GIB, Resources
+from pierhead.core.specs import BUILT_IN
+from pierhead.core.templates import Template
 
 ONE = Amount(1.0, GIB, 0.0, 1)
 IDS = ("a", "b")
@@ -275,10 +278,49 @@ def test_what_is_asked_for_later_waits_from_then_on() -> None:
 # ---- words --------------------------------------------------------------------------------
 
 
+COMMAND = Template("a_command", "custom", command=("serve",))
+
+
 def test_a_replica_counts_for_its_limits_and_a_part_of_a_gpu_for_one() -> None:
-    assert of_replica(Resources()) == Amount(replicas=1)
-    assert of_replica(Resources(2.0, GIB, 3)) == Amount(2.0, GIB, 3.0, 1)
-    assert of_replica(Resources(gpu_memory=GIB)).gpus == 1.0
+    def of(resources: Resources) -> Amount:
+        return of_replica(replace(COMMAND, resources=resources))
+
+    assert of(Resources()) == Amount(replicas=1)
+    assert of(Resources(2.0, GIB, 3)) == Amount(2.0, GIB, 3.0, 1)
+    assert of(Resources(gpu_memory=GIB)).gpus == 1.0
+
+
+def test_a_model_without_limits_counts_with_what_its_family_needs_and_one_core() -> None:
+    counted = of_replica(BUILT_IN["llama_7b_fp16"])
+    assert counted.cpu == 1.0
+    assert 14 * GIB < counted.memory < 24 * GIB
+    small = of_replica(BUILT_IN["llama_7b_int8"]).memory
+    assert 7 * GIB < small < counted.memory
+    assert of_replica(BUILT_IN["smollm2_135m_q4"]) == Amount(1.0, GIB, 0.0, 1)
+
+
+@pytest.mark.parametrize("template", BUILT_IN.values(), ids=lambda one: one.name)
+def test_law_no_built_in_spec_escapes_a_quota(template: Template) -> None:
+    assert unsaid(template, [Quota("q", 8.0, GIB, 1.0, 1)]) == ()
+
+
+def test_what_a_command_does_not_say_is_told_where_a_quota_bounds_it() -> None:
+    assert unsaid(COMMAND, []) == ()
+    assert unsaid(COMMAND, [Quota("q", replicas=1, gpus=1.0)]) == ()
+    both = [Quota("q", cpu=1.0), Quota("p", memory=GIB)]
+    assert unsaid(COMMAND, both) == ("cpu", "memory")
+    told_ = quota_holds.unsaid("a_command", ("cpu", "memory"), both)
+    assert told_.reason == UNSAID
+    assert told_.permanent
+    assert told_.message == (
+        "Quotas [q], [p] bound CPU and memory, but the template [a_command] has no limit for it: "
+        "give it one, so that it can be counted."
+    )
+    said = replace(COMMAND, resources=Resources(cpu=1.0, memory=GIB))
+    assert unsaid(said, both) == ()
+
+
+def test_amounts_are_told_with_their_units() -> None:
     assert told("memory", 2**30) == "1.0 GiB memory"
 
 

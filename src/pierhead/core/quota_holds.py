@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pierhead.core.quotas import BOUNDS, EXCEEDED, Amount, Quota, told
+from pierhead.core.quotas import BOUNDS, EXCEEDED, UNSAID, Amount, Quota, told
 from pierhead.core.resources import human_bytes
 from pierhead.core.services import Hold
 
@@ -52,6 +52,18 @@ def hold(
         since=since,
         asked=asked,
     )
+
+
+def unsaid(template: str, names: Sequence[str], quotas: Sequence[Quota]) -> Hold:
+    """Of a template that does not say how much it takes of what quotas bound."""
+    ids = [one.id for one in quotas if any(getattr(one, name) is not None for name in names)]
+    bounding = f"Quota{'s' * (len(ids) > 1)} {', '.join(f'[{id_}]' for id_ in ids)}"
+    what = " and ".join({"cpu": "CPU", "gpus": "GPUs"}.get(name, name) for name in names)
+    text = (
+        f"{bounding} {'bound' if len(ids) > 1 else 'bounds'} {what}, but the template [{template}] has "
+        f"no limit for it: give it one, so that it can be counted."
+    )
+    return Hold(UNSAID, text, permanent=True)
 
 
 def _short(lack: Lack) -> tuple[str, ...]:

@@ -1,19 +1,21 @@
 """Quotas: how much the services that name one may hold at the same time. Pure.
 
 A quota bounds what exists, not what is wished for: each replica counts from its start until it has
-gone, with what its template asks for. What a template leaves open counts as nothing.
+gone, with what quota_sizes.py says of its version.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import floor, inf
 
-from pierhead.core.resources import Resources, human_bytes
+from pierhead.core.resources import human_bytes
 
 #: What is woken, as a service is by its id, when a quota, or the quota of a workspace, was changed.
 CHANGED = "quotas:"
 #: Reason of a hold: a quota has no room for (more of) a service.
 EXCEEDED = "QuotaExceeded"
+#: And: it bounds something of which a template does not tell how much it takes.
+UNSAID = "QuotaNeedsLimits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,6 @@ class Amount:
 
 
 NOTHING = Amount()
-
-
-def of_replica(resources: Resources) -> Amount:
-    """What one replica counts for: its limits, since they are what it may come to hold."""
-    return Amount(resources.cpu or 0.0, resources.memory or 0, float(resources.devices), 1)
 
 
 @dataclass(frozen=True, slots=True)

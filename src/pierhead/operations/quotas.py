@@ -11,7 +11,8 @@ from pierhead.core.errors import NotFound
 from pierhead.core.identities import check_name
 from pierhead.core.permits import refusal
 from pierhead.core.principals import Principal
-from pierhead.core.quotas import CHANGED, NOTHING, Amount, Quota, of_replica
+from pierhead.core.quota_sizes import of_replica
+from pierhead.core.quotas import CHANGED, NOTHING, Amount, Quota
 from pierhead.core.services import Service, Wanted
 from pierhead.core.workspaces import Workspace
 from pierhead.operations import rights
@@ -236,7 +237,7 @@ def _use(
 ) -> Use:
     used = wanted = NOTHING
     for service in services:
-        one = of_replica(service.current.template.resources)
+        one = of_replica(service.current.template)
         wanted += one.times(service.wanted_replicas)
         running = Counter(replica.rollout for replica in platform.runtime.observe(service.id))
         for rollout, count in running.items():
@@ -250,7 +251,7 @@ def _of_rollout(tx: Connection, service: Service, rollout: str) -> Amount:
     version = service.current
     if number != version.number:
         version = service_rows.version(tx, service.id, number) or version
-    return of_replica(version.template.resources)
+    return of_replica(version.template)
 
 
 def _having(

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from pierhead.core import quota_holds, quota_steps
 from pierhead.core.quota_holds import Lack
+from pierhead.core.quota_sizes import of_replica, unsaid
 from pierhead.core.quota_steps import Stand, Step
-from pierhead.core.quotas import EXCEEDED, NOTHING, Share, grants, of_replica
+from pierhead.core.quotas import EXCEEDED, NOTHING, Quota, Share, grants
 from pierhead.core.replicas import LEAVING, ReplicaStatus
 from pierhead.core.services import Hold, Seen, Service
 from pierhead.core.workloads import Workload, version_of
@@ -72,7 +73,8 @@ class Admission:
             Unavailable: the database does not answer.
         """
         await self._renew(db)
-        self.call([member.service.id for member in self._members.waiting()])
+        concerned = [*self._members.waiting(), *self._members.refused()]
+        self.call([member.service.id for member in concerned])
 
     async def _renew(self, db: Database) -> None:
         while self._read < self._changes:
@@ -100,17 +102,17 @@ class Admission:
             return None
         await self._renew(db)
         member = self._members.enter(service)
-        member.sizes[service.current.number] = of_replica(service.current.template.resources)
+        member.sizes[service.current.number] = of_replica(service.current.template)
         for number in {version_of(one.rollout) for one in present} - member.sizes.keys():
             version = await db.read(rows.version, service.id, number)
             known = service.current if version is None else version
-            member.sizes[number] = of_replica(known.template.resources)
+            member.sizes[number] = of_replica(known.template)
         return member
 
     def _restore(self, member: Member, seen: Seen, present: Present) -> None:
         service, hold = member.service, seen.hold
         member.right = seen.granted
-        member.size = of_replica(service.current.template.resources)
+        member.size = of_replica(service.current.template)
         member.note(present)
         if hold is not None and hold.reason == EXCEEDED:
             stand = _stand(member, service.rollout, service.wanted_replicas, present)
@@ -127,14 +129,14 @@ class Admission:
     # ---- one step -------------------------------------------------------------------------
 
     def never(self, service: Service) -> Hold | None:
-        """Is a single replica beyond a quota? Then nothing need be fetched for it."""
-        one = of_replica(service.current.template.resources)
+        """Is a single replica beyond a quota, or unknown? Then nothing need be fetched for it."""
         bound = self._members.bound(service) if service.wanted_replicas else ()
         quotas = [self._members.quotas[id_] for id_ in bound]
-        if not any(quota.exceeded(one) for quota in quotas):
-            return None
-        whole = one.times(service.wanted_replicas)
-        return quota_holds.hold([Lack(quota, NOTHING, one, whole) for quota in quotas], stuck=True)
+        found = _never(service, quotas)
+        member = self._members.get(service.id)
+        if member is not None:
+            member.refused = found is not None
+        return found
 
     def admit(
         self, workload: Workload, present: Present, now: float
@@ -285,3 +287,15 @@ def _stand(member: Member, rollout: str, wanted: int, present: Present) -> Stand
         older=member.older(live, rollout),
         leaving=sum(leaving, NOTHING),
     )
+
+
+def _never(service: Service, quotas: Sequence[Quota]) -> Hold | None:
+    template = service.current.template
+    open_ = unsaid(template, quotas)
+    if open_:
+        return quota_holds.unsaid(template.name, open_, quotas)
+    one = of_replica(template)
+    if not any(quota.exceeded(one) for quota in quotas):
+        return None
+    whole = one.times(service.wanted_replicas)
+    return quota_holds.hold([Lack(quota, NOTHING, one, whole) for quota in quotas], stuck=True)

@@ -27,6 +27,7 @@ class Member:
     asked: tuple[tuple[float, int], ...] = ()  #: see quota_steps.asked
     since: float = 0.0  #: since when its update waits, epoch seconds; 0 = it does not
     claims: tuple[Claim, ...] = ()  #: what it waits for
+    refused: bool = False  #: as its quotas are, nothing of it will ever start
 
     @property
     def held(self) -> Amount:
@@ -132,6 +133,10 @@ class Members:
         """All that wait, the longest wait first."""
         found = [member for member in self._of.values() if member.claims]
         return sorted(found, key=lambda one: (one.claims[0].since, one.service.id))
+
+    def refused(self) -> list[Member]:
+        """All of which nothing will ever start unless a quota is changed."""
+        return [member for member in self._of.values() if member.refused]
 
     def _leave(self, member: Member) -> None:
         for name in _names(member.service):

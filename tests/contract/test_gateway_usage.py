@@ -362,8 +362,8 @@ def test_a_token_that_ends_is_refused_from_that_moment(tmp_path: Path) -> None:
             assert ends <= time.time()
             await new.ask(1)
             assert (new.statuses, old.statuses) == ({200: 1}, {200: 1})
-            used = await until(lambda: b.hub.metered().get(("id-foo", "t")), "it is told")
-            assert used.requests > 1, "both secrets are one token"
+            # Both secrets are one token.
+            await until(lambda: b.hub.metered()[("id-foo", "t")].requests > 2, "all is told")
 
     asyncio.run(scenario())
 
@@ -435,21 +435,28 @@ def test_usage_equals_a_real_engines_own_counters(tmp_path: Path) -> None:
             await b.publish(Route("id-foo", "foo", targets=(target,), tokens=tokens, api="openai"))
             statuses: Counter[int] = Counter()
 
+            async def ask(client: int, number: int) -> int:
+                path, body = QUESTIONS[(client + number) % len(QUESTIONS)]
+                body = {"model": "foo", "max_tokens": 3 + number % 4, **body}
+                headers = {"Authorization": "b" if client % 2 else TOKEN}
+                url = f"{b.gateway.url}/api/predict/foo{path}"
+                async with b.client.post(url, json=body, headers=headers) as answer:
+                    said = await answer.read()
+                    statuses[answer.status] += 1
+                    assert answer.status in {200, 429}, said
+                    if path == "/v1/chat/completions":
+                        assert b'"choices":[]' not in said, "nobody asked for it"
+                return answer.status
+
             async def one(client: int) -> None:
                 for number in range(25):
-                    path, body = QUESTIONS[(client + number) % len(QUESTIONS)]
-                    body = {"model": "foo", "max_tokens": 3 + number % 4, **body}
-                    headers = {"Authorization": "b" if client % 2 else TOKEN}
-                    url = f"{b.gateway.url}/api/predict/foo{path}"
-                    async with b.client.post(url, json=body, headers=headers) as answer:
-                        said = await answer.read()
-                        statuses[answer.status] += 1
-                        assert answer.status in {200, 429}, said
-                        if path == "/v1/chat/completions":
-                            assert b'"choices":[]' not in said, "nobody asked for it"
+                    await ask(client, number)
 
             await asyncio.gather(*map(one, range(8)))
             assert sum(statuses.values()) == 200
+            # Beside others it may be refused early; alone it gets all that its limit has.
+            while await ask(1, statuses[200]) == 200:
+                pass
             both = await until(
                 lambda: (
                     sum(b.hub.metered().values(), NONE).requests == statuses[200]

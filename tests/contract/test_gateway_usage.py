@@ -468,6 +468,5 @@ def test_usage_equals_a_real_engines_own_counters(tmp_path: Path) -> None:
             assert total.estimated == 0
             assert (total.prompt, total.completion) == await engine_figures(b, port)
             assert 700 <= both["id-foo", "bounded"].tokens < 800
-            assert statuses[429]
 
     asyncio.run(scenario())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_a_workspace_from_its_beginning_to_its_end(platform: Platform) -> None:
     verb(platform, "workspace", "update", "verb-w", "--name", "搜索", "--quota", "verb-q")
     shown = told(platform, "workspace", "show", "verb-w")
     assert (shown["Name"], shown["QuotaId"], shown["Services"]) == ("搜索", "verb-q", 0)
-    assert "verb-w  搜索" in verb(platform, "workspace", "list").stdout
+    assert re.search(r"^verb-w +搜索 ", verb(platform, "workspace", "list").stdout, re.M)
     verb(platform, "workspace", "update", "verb-w", "--no-quota")
     assert told(platform, "workspace", "show", "verb-w")["QuotaId"] == ""
     verb(platform, "workspace", "delete", "verb-w")

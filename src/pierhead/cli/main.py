@@ -9,6 +9,7 @@ import typer
 
 from pierhead.cli import (
     audit,
+    backup,
     cache,
     credentials,
     deployments,
@@ -19,6 +20,7 @@ from pierhead.cli import (
     policies,
     processes,
     reports,
+    restore,
     roles,
     service_documents,
     services,
@@ -26,6 +28,7 @@ from pierhead.cli import (
     template_documents,
     templates,
     users,
+    why,
 )
 from pierhead.cli.client import CA_FILE
 
@@ -43,10 +46,14 @@ for verb in (
     platform.hub,
     platform.gateway,
     doctor.doctor,
+    why.why,
     plan.plan,
     platform.settings,
     platform.version,
     platform.migrate,
+    backup.backup,
+    backup.verify,
+    restore.restore,
 ):
     app.command()(verb)
 app.add_typer(services.app, name="services")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pierhead.core.causes import Cause
 from pierhead.core.mounts import Source
 from pierhead.core.replicas import ReplicaStatus
 from pierhead.core.templates import Rolling, Template
@@ -119,6 +120,15 @@ class Hold:
     progressing: bool = False  #: it goes on by itself, at its own pace: no deadline counts
     placement: bool = False  #: no machine has what a replica needs
     stage: str = ""  #: a word for how far it is; another one is an event, unlike another message
+    #: What is behind the message, by name, as people read it: `{"needed": "12.0 GiB"}`.
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    bytes: int = 0  #: that are to be fetched or converted; 0 = not known
+    since: float = 0.0  #: when it was first held for this reason; 0 = not known
+
+    @property
+    def cause(self) -> Cause:
+        """Why it is held."""
+        return Cause(self.reason, self.message, self.facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pierhead.core.routes import GatewayReport
 from pierhead.reconciler.queue import KeyedQueue
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
+from pierhead.reconciler.stock import take_stock
 from pierhead.runtimes.base import Runtime
 from pierhead.store import events, keys
 from pierhead.store import services as rows
@@ -67,6 +68,7 @@ class Reconciler:
             Unavailable: the database does not answer.
         """
         await self._runtime.adopt()
+        await take_stock(self._db, self._runtime, self._clock)
         for service, _seen in await self._db.read(rows.everything):
             self._routes.update(service, tuple(self._runtime.observe(service.id)))
         self._routes.begin()

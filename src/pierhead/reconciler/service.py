@@ -96,11 +96,19 @@ class ServicePass:
         try:
             await self.runtime.apply(replace(step.workload, drained=self.routes.drained(draining)))
         except Occupied as error:
-            return step, Hold(error.reason, str(error), progressing=True, placement=error.placement)
+            return step, Hold(
+                error.reason,
+                str(error),
+                progressing=True,
+                placement=error.placement,
+                facts=error.facts,
+            )
         except Unavailable as error:
-            return step, Hold("StartHeld", f"{error} It is tried again.")
+            facts = {"problem": str(error)}
+            return step, Hold("StartHeld", f"{error} It is tried again.", facts=facts)
         except Refused as error:
-            return step, Hold("CannotStart", str(error), permanent=True)
+            facts = {"problem": str(error)}
+            return step, Hold("CannotStart", str(error), permanent=True, facts=facts)
         return step, None
 
     async def _step(self, service: Service, seen: Seen, present: list[ReplicaStatus]) -> _Step:
@@ -212,6 +220,7 @@ def looked(
     fresh = seen.revision != service.revision
     current = [replica for replica in replicas if replica.rollout == service.rollout]
     ready = any(replica.state is ReplicaState.READY for replica in replicas)
+    hold = _since(seen, hold, now)
     after = Seen(
         revision=service.revision,
         settled=seen.settled,
@@ -226,6 +235,14 @@ def looked(
         if hold is None and reached(service, after)
         else after
     )
+
+
+def _since(seen: Seen, hold: Hold | None, now: float) -> Hold | None:
+    """The hold with the time since when there is one for this reason."""
+    if hold is None:
+        return None
+    lasting = seen.hold is not None and seen.hold.reason == hold.reason
+    return replace(hold, since=(seen.hold.since if lasting and seen.hold else 0.0) or now)
 
 
 def _failed_roll(

@@ -218,7 +218,8 @@ class Environments:
     def _underway(self, build: _Build) -> Hold:
         seconds = self._clock() - build.began
         message = f"The Python environment is on its way: {build.phase}, for {seconds:.0f} s."
-        return Hold("InstallingEnvironment", message, progressing=True)
+        facts = {"phase": build.phase, "seconds": f"{seconds:.0f}"}
+        return Hold("InstallingEnvironment", message, progressing=True, facts=facts)
 
     def _failed(self, build: _Build) -> Hold:
         pause = max(0.0, build.retry_at - self._clock())
@@ -228,6 +229,10 @@ class Environments:
             f"The environment ({described(build.environment)}) could not be built: {build.error.rstrip('.')}. "
             f"It is {again}; a restart of the service tries it at once.",
             permanent=True,
+            facts={
+                "environment": described(build.environment),
+                "problem": build.error.rstrip("."),
+            },
         )
 
 

@@ -87,7 +87,11 @@ class Snapshots:
         if stopped():
             raise Ended
         patience = Patience(
-            self._options.tries, self._options.pause, chance=self._options.chance, stopped=stopped
+            self._options.tries,
+            self._options.pause,
+            chance=self._options.chance,
+            stopped=stopped,
+            trouble=lambda why: tell(Progress(Phase.LISTING, trouble=why)),
         )
         return patience.insist(remote.listing)
 

@@ -246,13 +246,22 @@ def find_bearer(tx: Connection, digest: str) -> BearerToken | None:
 
 def use_nonce(tx: Connection, key: str, nonce: str, expires: float) -> bool:
     """Mark a nonce as used; False if it was used already."""
-    # A digest, because clients choose the length and the column has one.
-    digest = hashlib.sha256(nonce.encode(errors="surrogateescape")).hexdigest()
     try:
-        tx.execute(_NEW_NONCE, {"key": key, "nonce": digest, "expires": expires})
+        tx.execute(_NEW_NONCE, {"key": key, "nonce": _digest(nonce), "expires": expires})
     except IntegrityError:
         return False
     return True
+
+
+def nonce_used(tx: Connection, key: str, nonce: str) -> bool:
+    """Was it used already?"""
+    wanted = select(_N.c.key).where(_N.c.key == key, _N.c.nonce == _digest(nonce))
+    return tx.execute(wanted).first() is not None
+
+
+def _digest(nonce: str) -> str:
+    """A digest, because clients choose a nonce's length and the column has one."""
+    return hashlib.sha256(nonce.encode(errors="surrogateescape")).hexdigest()
 
 
 def prune(tx: Connection, now: float) -> None:

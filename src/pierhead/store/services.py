@@ -104,6 +104,12 @@ def change(tx: Connection, service: Service) -> None:
         add_version(tx, service.id, service.current, service.updated)
 
 
+def skip_versions(tx: Connection, service: str, number: int) -> None:
+    """Let the next version have a higher number than this one, which was lost."""
+    lower = (_S.c.id == service) & (_S.c.latest < number)
+    tx.execute(update(_S).where(lower).values(latest=number))
+
+
 def add_version(tx: Connection, service: str, version: Version, created: float) -> None:
     """Append to a service's history."""
     row = {

@@ -115,6 +115,7 @@ class Replica:
             api=facts.api if facts else "any",
             command=facts.command if facts else (),
             devices=self.devices.ids,
+            deadline=facts.deadline if facts and self.live else None,
             engine=facts.engine if facts else "",
             model=facts.model if facts else "",
         )
@@ -407,7 +408,8 @@ class Replica:
             return
         self._ask_no_more()  # else it could be called ready while it ends
         with suppress(OSError):  # disk full: it is ended all the same, only the reason is poorer
-            self._run.folder.mark("killed", reason=cause.reason, message=cause.message)
+            told = {"reason": cause.reason, "message": cause.message, "facts": dict(cause.facts)}
+            self._run.folder.mark("killed", **told)
         if self.state is ReplicaState.READY:
             self._change(ReplicaState.UNREADY, cause.reason, cause.message)
         self._run.end(self._ground.clock() + self._run.facts.grace)
@@ -422,7 +424,8 @@ class Replica:
         end = self._run.folder.exit() or Exit(at=self._ground.clock(), lost=True)
         killed = self._run.folder.marked("killed")
         if killed is not None and not end.oom:
-            end = replace(end, reason=killed["reason"], message=killed["message"])
+            facts = killed.get("facts", {})
+            end = replace(end, reason=killed["reason"], message=killed["message"], facts=facts)
         self._last_exit = end
         if self.state in LEAVING:
             self._move(ReplicaState.STOPPED)

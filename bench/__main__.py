@@ -18,6 +18,7 @@ from bench import (
     data_plane,
     installed,
     page,
+    policies,
     readiness,
     registry,
     sizing,
@@ -33,6 +34,7 @@ MEASURES: Mapping[str, Callable[[Path], list[Figure]]] = {
     "memory": starting.measure_memory,
     "control": control.measure,
     "registry": registry.measure,
+    "policies": policies.measure,
     "readiness": readiness.measure,
     "gateway": data_plane.measure,
     "sizing": sizing.measure,
@@ -65,7 +67,9 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(MEASURES)}; none = all")
     parser.add_argument("--json", type=Path, default=OUT, help="file for all that was measured")
-    parser.add_argument("--page", action="store_true", help="put the figures into the docs page")
+    parser.add_argument(
+        "--page", action="store_true", help="put the figures of these parts into the docs page"
+    )
     parser.add_argument(
         "--page-only", action="store_true", help="measure nothing; take them from --json"
     )

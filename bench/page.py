@@ -12,6 +12,7 @@ TITLES = {
     "memory": "Memory",
     "control": "Control plane at 1,000 services",
     "registry": "Registry through the ZStack door",
+    "policies": "Policies",
     "readiness": "From create to Running",
     "gateway": "Gateway",
     "sizing": "Memory before the download",
@@ -19,31 +20,39 @@ TITLES = {
     "install": "Install size",
     "cli": "Command line",
 }
+_HEAD = "### "
 
 
 def write(found: dict[str, Any]) -> None:
-    """Replace what stands between the marks."""
+    """Replace between the marks the parts that were measured; the others stay as they are."""
     before, begin, rest = PAGE.read_text().partition(BEGIN)
-    _old, end, after = rest.partition(END)
+    old, end, after = rest.partition(END)
     if not begin or not end:
         raise SystemExit(f"{PAGE} has lost its marks {BEGIN} and {END}")
-    PAGE.write_text(f"{before}{BEGIN}\n\n{_text(found)}\n{END}{after}")
+    sections = {**_sections(old), **{name: _section(found, name) for name in found["measures"]}}
+    text = "\n\n".join(sections[name] for name in TITLES if name in sections)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
-def _text(found: dict[str, Any]) -> str:
-    where = found["machine"]
-    parts = [
-        f"Measured {found['at']} on {where['cores']} cores of {where['cpu']}, "
-        f"{where['memory_gib']:g} GiB, {where['system']}, Python {where['python']}; "
-        f"load average {where['load']}, "
-        f"{found['seconds']:.0f} s in all.\n"
-    ]
-    for name, part in found["measures"].items():
-        figures = [_figure(each) for each in part["figures"]]
-        parts.append(
-            f"### {TITLES[name]}\n\n`python -m bench {name}`; yardstick {part['yardstick']}\n\n{markdown(figures)}\n"
-        )
-    return "\n".join(parts)
+def _sections(text: str) -> dict[str, str]:
+    """What the page has of each part."""
+    names = {title: name for name, title in TITLES.items()}
+    found: dict[str, str] = {}
+    for part in text.split(_HEAD)[1:]:
+        title, _, content = part.partition("\n")
+        found[names[title]] = f"{_HEAD}{title}\n{content.rstrip()}"
+    return found
+
+
+def _section(found: dict[str, Any], name: str) -> str:
+    where, part = found["machine"], found["measures"][name]
+    figures = [_figure(each) for each in part["figures"]]
+    return (
+        f"{_HEAD}{TITLES[name]}\n\n"
+        f"`python -m bench {name}`, {found['at']}: {where['cores']} cores of {where['cpu']}, "
+        f"{where['memory_gib']:g} GiB, {where['system']}, Python {where['python']}; load average "
+        f"{where['load']}; yardstick {part['yardstick']}\n\n{markdown(figures).rstrip()}"
+    )
 
 
 def _figure(document: dict[str, Any]) -> Figure:

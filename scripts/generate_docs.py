@@ -220,7 +220,7 @@ def metrics() -> str:
         [
             "# Metrics\n",
             "`GET /metrics` on either port answers in Prometheus' text format. Durations are seconds.",
-            "The gateway tells services and replicas apart only to who shows what stands in",
+            "Services, replicas and tokens are told apart only to who shows what stands in",
             "`run/metrics.token` in the data folder as a bearer token.\n",
             "## Hub\n",
             "Also `process_...`: memory, CPU time and open files of the process.\n",
@@ -249,7 +249,7 @@ def _figures(figures: object, registry: Any) -> Iterator[tuple[str, ...]]:
             continue
         labels = known.get(family.name)
         if labels is None:
-            labels = list(family.samples[0].labels)
+            labels = getattr(family, "_labelnames", ()) or list(family.samples[0].labels)
         name = family.name + ("_total" if family.type == "counter" else "")
         yield code(name), family.type, ", ".join(map(code, labels)), family.documentation
 

@@ -32,5 +32,6 @@ part() {
 }
 
 part "-n 2 --dist loadfile" "$(with_tests tests/unit tests/contract)" "$@"
-part "" "$(with_tests tests/e2e tests/fault)" "$@"
+# Two files at a time, as their tests mostly wait; the longest is in the first folder.
+part "-n 2 --dist loadfile" "$(with_tests tests/fault tests/e2e)" "$@"
 exit $failed

@@ -24,17 +24,8 @@ from pierhead.setting_values import url_of as url_of
 PREFIX = "PIERHEAD_"
 FILE = "settings.toml"
 #: Settings with a flag of their own; all others are given with `--set KEY=VALUE`.
-FLAGS = frozenset(
-    {
-        "data_dir",
-        "listen",
-        "gateway_listen",
-        "region",
-        "log_level",
-        "log_format",
-        "stop_replicas_on_exit",
-    }
-)
+_PLACES = ("data_dir", "listen", "gateway_listen", "region")
+FLAGS = frozenset({*_PLACES, "log_level", "log_format", "stop_replicas_on_exit"})
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
@@ -171,6 +162,13 @@ class Settings:
         default=True,
         metadata=_about(
             "accept HMAC-SHA1 in RAM and STS calls, as older SDKs sign", "ram.hmac_sha1"
+        ),
+    )
+    strict_ids: bool = field(
+        default=False,
+        metadata=_about(
+            "refuse a WorkspaceId, projectUuid or QuotaId that nobody made; else a workspace is "
+            "made at its first use, and an unknown quota limits nothing"
         ),
     )
     zstack_async: AsyncMode = field(

@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
 from pierhead.core.redaction import MASK, SECRET_NAME, masked_text, one_line
+from pierhead.token_figures import TokenFigures
 from pierhead.weight_figures import WeightFigures
 
 # structlog loads rich where it finds it: 0.1 s and 4 MB per process, for tracebacks with local
@@ -202,6 +203,7 @@ class HubFigures:
         )
         self._refused_before = 0
         self.weights = WeightFigures(self.registry)
+        self.tokens = TokenFigures(self.registry)
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One API request was answered; `code` is `OK` or the error's code."""

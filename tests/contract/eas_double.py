@@ -102,6 +102,11 @@ class EasDouble:
         path = [unquote(part) for part in parts.path.split("/")[3:]]
         document = json.loads(body) if body else None
         self.requests.append((method, parts.path, query, document))
+        if parts.path == "/":
+            rule = self.answers.get(dict(headers).get("x-acs-action", ""))
+            if rule is None:
+                return refusal(404, "InvalidAction.NotFound", "Specified api is not found.")
+            return 200, {"RequestId": "R", **rule(query)}
         rule = self.answers.get(f"{method} {'/'.join([path[0], *path[3:]])}")
         if rule is not None:
             return 200, {"RequestId": "R", **rule(query)}

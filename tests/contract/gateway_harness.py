@@ -16,7 +16,8 @@ from typing import Any, Self
 
 import aiohttp
 
-from pierhead.core.routes import Route, RouteTable, Target, dump, table
+from pierhead.core.routes import Route, RouteTable, RouteToken, Target, dump, table
+from pierhead.core.usage import NONE, Usage
 
 HERE = Path(__file__).parent
 INTERNAL_KEY = "internal-key-1"
@@ -175,6 +176,7 @@ class Hub(Server):
         super().__init__()
         self.table: RouteTable | None = None
         self.reports: list[tuple[float, dict[str, Any]]] = []
+        self.spent: dict[str, int] = {}  #: told to gateways: what others used
         self._changed = asyncio.Event()
 
     def publish(self, *routes: Route, draining: frozenset[str] = frozenset()) -> int:
@@ -188,6 +190,18 @@ class Hub(Server):
         self._changed.set()  # a long poll would sit out its time
         await super().close()
 
+    def metered(self) -> dict[tuple[str, str], Usage]:
+        """What the reports tell of each service and token, all months and gateways together."""
+        totals: dict[tuple[str, str, str, str], Usage] = {}
+        for _, report in self.reports:
+            for each in report["meters"]:
+                key = report["gateway"], each["service"], each["token"], each["month"]
+                totals[key] = Usage(**each["usage"])
+        sums: dict[tuple[str, str], Usage] = {}
+        for (_, service, token, _), usage in totals.items():
+            sums[service, token] = sums.get((service, token), NONE) + usage
+        return sums
+
     @property
     def last(self) -> dict[str, Any]:
         """The last report; empty before the first."""
@@ -198,7 +212,7 @@ class Hub(Server):
             writer.write(plain(401, b"{}"))
         elif request.target == "/internal/report":
             self.reports.append((time.monotonic(), json.loads(request.body)))
-            writer.write(plain(200, b"{}"))
+            writer.write(plain(200, json.dumps({"spent": self.spent}).encode()))
         else:
             await self._routes(request, writer)
         return True
@@ -330,7 +344,9 @@ class Bench:
 
 
 def route(name: str, *engines: Engine, **more: Any) -> Route:
-    more.setdefault("tokens", (TOKEN,))
+    """A route to `engines`; its tokens may be given by their bare text."""
+    given = more.pop("tokens", (TOKEN,))
+    more["tokens"] = tuple(RouteToken(x) if isinstance(x, str) else x for x in given)
     return Route(f"id-{name}", name, targets=tuple(e.target() for e in engines), **more)
 
 

@@ -25,7 +25,7 @@ class Stage:
     def __init__(self, url: str, clock: FakeClock, entropy: FakeEntropy) -> None:
         self.url, self.clock, self.entropy = url, clock, entropy
         self.writes = 0
-        self.db = Database(url, timed=self._count)
+        self.db = Database(url, timed=self._count, box=BOX)
         self.hashing = Hashing()
         self.platform = Platform(
             db=self.db,

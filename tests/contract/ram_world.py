@@ -16,6 +16,7 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 
 from builders import ACCOUNT, BOX, ROOT
+from pierhead.bootstrap.dialects import twins
 from pierhead.core.audit import Act, Source
 from pierhead.core.policy import Request
 from pierhead.core.principals import AccessKey, Principal
@@ -23,6 +24,7 @@ from pierhead.core.specs import BUILT_IN
 from pierhead.dialects.bodies import BodyLimits
 from pierhead.dialects.ram import handlers
 from pierhead.dialects.ram.app import Doors, RamApp
+from pierhead.dialects.ram.catalog import load
 from pierhead.dialects.signing import sign
 from pierhead.dialects.signing.callers import Callers
 from pierhead.dialects.watch import Watch
@@ -40,7 +42,7 @@ from ram_clients import Json, Keys, NewSdk, OldSdk
 
 KEY = AccessKey("LTAI5tRootOfTheTests0001", "RootSecretOfTheTests", ROOT)
 ROOT_KEYS = Keys(KEY.id, KEY.secret)
-VERSIONS = {"AssumeRole": "2015-04-01", "GetCallerIdentity": "2015-04-01"}
+VERSIONS = {action: version for version, action in load().operations}
 BODY_LIMIT = 64 * 1024
 
 
@@ -81,7 +83,7 @@ class World:
     fails: Exception | None = None
 
     def __post_init__(self) -> None:
-        self.db = Database(self.url)
+        self.db = Database(self.url, box=BOX)
         self.hashing = Hashing()
         self.platform = Platform(
             db=self.db,
@@ -125,6 +127,7 @@ class World:
         """The front door as bootstrap builds it, over stubs of the other dialects."""
         ring = KeyRing(self.platform)
         authority = Authority(self.platform)
+        permission = Permission(self.platform, authority, twins())
 
         async def authorize(principal: Principal, requests: Sequence[Request]) -> None:
             for request in requests:
@@ -142,6 +145,7 @@ class World:
         doors = Doors(
             callers=callers,
             authorize=authorize,
+            permit=permission.ask,
             clock=self.clock,
             entropy=secrets.token_bytes,
             answered=lambda action, code, _seconds: self.answered.append((action, code)),
@@ -149,9 +153,7 @@ class World:
         )
         table = {
             name: self._or_failing(handler)
-            for name, handler in handlers.table(
-                Permission(self.platform, authority), self.hashing
-            ).items()
+            for name, handler in handlers.table(permission, self.hashing).items()
         }
         inside = Inside(
             routes=cast(Any, None),

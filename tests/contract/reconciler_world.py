@@ -251,16 +251,14 @@ class World:
             preflight=Preflight(self.shapes, virtual_time.wall, AtOnce()),
         )
         self.routes = RouteBook(virtual_time.wall, str, _ABLE)
-        self.reconciler = Reconciler(
-            ServicePass(
-                db=db,
-                runtime=self.runtime,
-                preparation=Preparation(self.parts),
-                routes=self.routes,
-                clock=virtual_time.wall,
-            ),
-            RHYTHM,
+        self.one_pass = ServicePass(
+            db=db,
+            runtime=self.runtime,
+            preparation=Preparation(self.parts),
+            routes=self.routes,
+            clock=virtual_time.wall,
         )
+        self.reconciler = Reconciler(self.one_pass, RHYTHM)
         self.platform = Platform(
             db=db,
             runtime=self.runtime,
@@ -402,6 +400,6 @@ def fresh_database(folder: Path) -> Iterator[Database]:
     """A migrated SQLite database in `folder`, closed at the end."""
     url = sqlite_url(folder / "pierhead.db")
     schema.migrate(url)
-    made = Database(url)
+    made = Database(url, box=BOX)
     yield made
     made.close()

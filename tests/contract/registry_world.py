@@ -68,7 +68,7 @@ class WatchedDatabase(Database):
     """Tells of every transaction that wrote something."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url)
+        super().__init__(url, box=BOX)
         self.written = asyncio.Event()
 
     async def write(self, fn: Any, *args: Any, **kwargs: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from identity_stage import Stage, play
@@ -17,7 +16,6 @@ from pierhead.operations.iam import common, grants, policies, roles, users
 from pierhead.operations.iam.assume import Wish, assume_role
 from pierhead.operations.iam.roles import RoleChange
 from pierhead.operations.key_ring import KeyRing
-from pierhead.store import db, schema
 from pierhead.store import keys as key_rows
 
 ARN = f"acs:ram::{ACCOUNT}:role/build"
@@ -35,18 +33,6 @@ def allow(*actions: str) -> str:
     """A policy that allows these actions on everything."""
     statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
     return json.dumps({"Version": "1", "Statement": [statement]})
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database with the schema of this release."""
-    found: str = (
-        db.sqlite_url(tmp_path / "pierhead.db")
-        if request.param == "sqlite"
-        else request.getfixturevalue("postgres_url")
-    )
-    assert schema.migrate(found)
-    return found
 
 
 class Scene:

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from builders import a_service, a_version
+from pierhead.bootstrap import database
 from pierhead.bootstrap.storage import box, snapshots
 from pierhead.cli.cache import CacheDamaged
 from pierhead.cli.main import app
@@ -19,7 +20,7 @@ from pierhead.settings import Settings
 from pierhead.sources.openers import opened
 from pierhead.sources.progress import Phase, Progress
 from pierhead.sources.snapshot_locks import at_once
-from pierhead.store import db, schema, services
+from pierhead.store import db, services
 from s3_double import BUCKET, KEY, REGION, SECRET, Store, serving
 
 CONTENT = random.Random(7).randbytes(100_000)
@@ -47,8 +48,8 @@ def fetched(folder: Path, store: Store) -> Path:
     )
     account = Account(connection, Keys(SECRET))
     settings = Settings.load({"data_dir": folder}, {})
-    schema.migrate(settings.database)
-    engine = db.connect(settings.database, writing=True)
+    database.migrate(settings)
+    engine = db.connect(settings.database, writing=True, box=box(settings))
     db.run(engine, connections.add, box(settings), account)
     db.run(engine, services.add, a_service(current=a_version(source=SOURCE)))
     engine.dispose()
@@ -88,7 +89,7 @@ def test_the_cache_is_listed_checked_mended_and_cleared(
 
         assert "0 snapshots" in cli(tmp_path, "prune"), "a service names it"
         settings = Settings.load({"data_dir": tmp_path}, {})
-        engine = db.connect(settings.database, writing=True)
+        engine = db.connect(settings.database, writing=True, box=box(settings))
         service = a_service()
         db.run(engine, services.remove, service.id, service.revision)
         engine.dispose()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -301,6 +302,95 @@ def test_token_shows_how_to_call(hub: EasDouble, cli: Cli):
     assert f'OpenAI(base_url="{url}/v1", api_key="TOKEN")' in out
     snippet = out[out.index("from openai") :]
     compile(snippet, "snippet", "exec")
+
+
+def a_token(name: str, **fields: Any) -> dict[str, Any]:
+    told = {"TokenName": name, "UserName": "", "Limits": {}, "PreviousUntil": "", "CreateDate": ""}
+    return told | fields
+
+
+def test_token_tells_of_the_other_tokens_and_their_use(hub: EasDouble, cli: Cli):
+    hub.answers["GET services/endpoints"] = lambda _: {"AccessToken": "TOKEN", "Endpoints": []}
+    limits = {"RequestsPerMinute": 60, "MonthlyTokens": 1000}
+    held = [a_token("default"), a_token("ci", UserName="alice", Limits=limits)]
+    hub.answers["ListServiceTokens"] = lambda _: {"Tokens": {"Token": held}}
+    used = {"TokenName": "ci", "Month": "2026-11", "Requests": 3, "PromptTokens": 20}
+    used |= {"CompletionTokens": 5, "EstimatedRequests": 0}
+    earlier = used | {"Month": "2026-10", "Requests": 99}
+    hub.answers["GetServiceUsage"] = lambda _: {"Usages": {"Usage": [used, earlier]}}
+    lines = cli("services", "token", "app").out.splitlines()[-3:]
+    assert lines[0].split()[:4] == ["TOKEN", "USER", "LIMITS", "REQUESTS"]
+    assert lines[1].split() == ["default", "-", "-", "0", "0", "0"]
+    assert lines[2].split() == ["ci", "alice", "rpm=60,monthly_tokens=1000", "3", "20", "5"]
+    shown = json.loads(cli("services", "token", "app", "--json").out)
+    assert shown["AccessToken"] == "TOKEN"
+    assert shown["Tokens"] == held
+
+
+@pytest.mark.parametrize(
+    ("flags", "action", "sent"),
+    [
+        (
+            ("--rotate", "--overlap", "1m30s"),
+            "RotateServiceToken",
+            {"TokenName": "default", "Overlap": "90"},
+        ),
+        (("--rotate", "--name", "ci"), "RotateServiceToken", {"TokenName": "ci", "Overlap": "0"}),
+        (
+            ("--add", "ci", "--user", "alice", "--limit", "rpm=60,tpm=10000"),
+            "AddServiceToken",
+            {
+                "TokenName": "ci",
+                "UserName": "alice",
+                "RequestsPerMinute": "60",
+                "TokensPerMinute": "10000",
+            },
+        ),
+        (
+            ("--name", "ci", "--limit", "concurrency=4,monthly_tokens=none"),
+            "UpdateServiceToken",
+            {"TokenName": "ci", "Concurrency": "4", "MonthlyTokens": "none"},
+        ),
+        (("--limit", "rpm=1"), "UpdateServiceToken", {"TokenName": "default"}),
+        (("--name", "ci"), "GetServiceToken", {"TokenName": "ci"}),
+        (("--revoke", "ci"), "RevokeServiceToken", {"TokenName": "ci"}),
+    ],
+)
+def test_tokens_are_changed_by_flags(
+    hub: EasDouble, cli: Cli, flags: tuple[str, ...], action: str, sent: dict[str, str]
+):
+    asked: list[dict[str, str]] = []
+
+    def answer(query: dict[str, str]) -> dict[str, Any]:
+        asked.append(query)
+        return {"Token": a_token("ci", AccessToken="SECRET")}
+
+    hub.answers[action] = answer
+    said = cli("services", "token", "app", *flags)
+    assert said.code == 0, said.err
+    assert asked[0].items() >= ({"ServiceName": "app"} | sent).items()
+    assert ("SECRET" in said.out) is ("--revoke" not in flags)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--rotate", "--add", "ci"),
+        ("--rotate", "--revoke", "ci"),
+        ("--user", "alice"),
+        ("--name", "ci", "--add", "x"),
+        ("--rotate", "--limit", "rpm=1"),
+        ("--rotate", "--overlap", "soon"),
+        ("--limit", "rpm"),
+        ("--limit", "rpm=0"),
+        ("--limit", "requests=5"),
+    ],
+)
+def test_flags_of_tokens_that_do_not_go_together_send_nothing(
+    hub: EasDouble, cli: Cli, flags: tuple[str, ...]
+):
+    assert cli("services", "token", "app", *flags).code == 2
+    assert not hub.requests
 
 
 def test_names_are_encoded_and_still_verify(hub: EasDouble, cli: Cli):

@@ -10,10 +10,19 @@ import pytest
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
-from builders import T0, a_service
+from builders import ACCOUNT, BOX, ROOT, T0, a_service
 from pierhead.bootstrap.secret_files import storage_key
 from pierhead.cli.main import app
-from pierhead.core.connections import Account, Connection, Export, Keys, check, export, serving
+from pierhead.core.connections import (
+    Account,
+    Connection,
+    Export,
+    Keys,
+    check,
+    export,
+    kept_from,
+    serving,
+)
 from pierhead.core.errors import (
     Duplicate,
     Invalid,
@@ -23,7 +32,9 @@ from pierhead.core.errors import (
     Unavailable,
     Unsupported,
 )
-from pierhead.core.mounts import FolderSource, NasSource, OssSource, S3Source
+from pierhead.core.mounts import FolderSource, NasSource, OssSource, S3Source, Source
+from pierhead.core.principals import USER, Principal
+from pierhead.core.services import Service
 from pierhead.operations import connections
 from pierhead.operations.secret_box import SecretBox
 from pierhead.store import connections as rows
@@ -51,7 +62,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         else request.getfixturevalue("postgres_url")
     )
     schema.migrate(url)
-    made = db.connect(url, writing=True)
+    made = db.connect(url, writing=True, box=BOX)
     yield made
     made.dispose()
 
@@ -170,6 +181,73 @@ def test_keys_that_cannot_be_are_refused(engine: Engine, box: SecretBox, account
     assert db.run(engine, connections.everything) == ()
 
 
+# --- for whom -----------------------------------------------------------------------------------------------
+
+BOUND = replace(OSS, workspaces=("team-a", "team-b"))
+TENANT = Principal(ACCOUNT, "200000000000000001", USER, "anna")
+
+
+def in_workspace(workspace: str, source: Source | None) -> Service:
+    service = a_service(workspace=workspace)
+    return replace(service, current=replace(service.current, source=source))
+
+
+def test_a_connection_may_be_kept_for_workspaces(engine: Engine, box: SecretBox) -> None:
+    db.run(engine, connections.add, box, Account(BOUND, KEYS))
+    assert db.run(engine, connections.existing, "models") == BOUND
+    source = OssSource("my-models", "llama/")
+    for workspace, reached in (("team-a", True), ("team-b", True), ("team", False), ("", False)):
+        assert BOUND.reaches(workspace) is reached
+        assert (kept_from(source, workspace, (BOUND,)) is None) is reached
+    assert OSS.reaches("") and OSS.reaches("team-c")
+    younger = replace(OSS, name="younger", created=T0 + 1)
+    assert kept_from(source, "team-c", (younger, BOUND)) == BOUND, "the oldest one decides for whom"
+    assert kept_from(FolderSource("/x"), "team-c", (BOUND,)) is None
+    assert db.run(engine, rows.of_workspace, "team-a") == ("models",)
+    assert db.run(engine, rows.of_workspace, "team") == ()
+    for workspace, users in (("team-a", 1), ("team-c", 0)):
+        stranger = in_workspace(workspace, source)
+        stranger = replace(stranger, id=f"{users:032x}", name=f"svc_{users}")
+        db.run(engine, services.add, stranger)
+    assert db.run(engine, connections.used_by, BOUND) == ("svc_1",)
+
+
+@pytest.mark.parametrize("actor", [ROOT, TENANT], ids=["account", "tenant"])
+def test_law_what_is_kept_for_others_looks_like_what_nobody_connected(
+    engine: Engine, box: SecretBox, actor: Principal
+) -> None:
+    def judged(before: Service | None, after: Service) -> str:
+        try:
+            db.run(engine, connections.demand, actor, before, after)
+        except Invalid as error:
+            return str(error)
+        return ""
+
+    theirs, nobodys = OssSource("my-models", "x"), OssSource("no-bucket", "x")
+    for source in (theirs, nobodys, None, FolderSource("/x")):
+        assert judged(None, in_workspace("team-c", source)) == "", "nothing is bound: it may wait"
+    db.run(engine, connections.add, box, Account(BOUND, KEYS))
+    assert judged(None, in_workspace("team-a", theirs)) == ""
+    refused = judged(None, in_workspace("team-c", theirs))
+    assert "[oss://my-models]" in refused and "team-" not in refused
+    waits = judged(None, in_workspace("team-c", nobodys))
+    if actor is TENANT:
+        assert waits.replace("no-bucket", "my-models") == refused, "a guess tells nothing"
+    else:
+        assert waits == "", "the account may name a bucket before it connects it"
+    mine = in_workspace("team-a", theirs)
+    assert judged(mine, replace(mine, workspace="team-c")) == refused, "moved out"
+    assert judged(in_workspace("team-c", None), in_workspace("team-c", theirs)) == refused
+    stranded = in_workspace("team-c", theirs)
+    assert judged(stranded, replace(stranded, replicas=3)) == "", "what it has stays as it is"
+
+
+@pytest.mark.parametrize("workspace", ["", "a b", "../x", "x" * 65, "a\nb"])
+def test_a_connection_is_bound_to_what_can_be_a_workspace(workspace: str) -> None:
+    with pytest.raises(Invalid):
+        check(replace(OSS, workspaces=("fine", workspace)))
+
+
 # --- secrets ------------------------------------------------------------------------------------------------
 
 
@@ -192,7 +270,7 @@ def test_a_sealed_secret_tells_nothing_and_opens_only_under_its_name(box: Secret
 def test_the_database_holds_no_secret(tmp_path: Path, box: SecretBox) -> None:
     url = db.sqlite_url(tmp_path / "pierhead.db")
     schema.migrate(url)
-    made = db.connect(url, writing=True)
+    made = db.connect(url, writing=True, box=BOX)
     db.run(made, connections.add, box, Account(OSS, KEYS))
     sealed = db.run(made, rows.sealed, "models")
     made.dispose()
@@ -299,3 +377,17 @@ def test_an_endpoint_may_end_with_a_slash_and_a_file_holds_the_secret(tmp_path: 
     secret.unlink()
     code, output = cli(tmp_path, *words, *keys, "--replace")
     assert code == 1 and "No such file" in output
+
+
+def test_the_verbs_bind_to_workspaces_and_show_it(tmp_path: Path) -> None:
+    bound = ("--workspace", "team-a", "--workspace", "team-b", "--workspace", "team-a")
+    code, output = cli(tmp_path, *ADD, *MORE, *bound, secret="word\n")
+    assert code == 0, output
+    code, output = cli(tmp_path, "show", "models", "--json")
+    assert json.loads(output)["workspaces"] == ["team-a", "team-b"]
+    code, output = cli(tmp_path, "list")
+    assert "team-a, team-b" in output
+    code, output = cli(tmp_path, *ADD, *MORE, "--replace", secret="word\n")
+    assert code == 0, output
+    assert "everybody" in cli(tmp_path, "list")[1]
+    assert "workspaces" not in cli(tmp_path, "show", "models")[1]

@@ -26,7 +26,7 @@ from gguf import GGMLQuantizationType as Type
 from test_llama_cpp import QUESTION, serving
 from typer.testing import CliRunner
 
-from builders import FakeClock, a_service, a_template, a_version
+from builders import BOX, FakeClock, a_service, a_template, a_version
 from demo_weights import demo_model
 from pierhead.cli.cache import CacheDamaged
 from pierhead.cli.main import app
@@ -39,7 +39,7 @@ from pierhead.settings import Settings
 from pierhead.sources import conversion, requantize
 from pierhead.sources.conversion import MODEL
 from pierhead.sources.conversion_plan import Kind, plan
-from pierhead.sources.conversions import RETRY_AFTER, Conversions
+from pierhead.sources.conversions import FORSAKEN, RETRY_AFTER, Conversions
 from pierhead.sources.gguf_header import gguf_header
 from pierhead.sources.header_window import BadHeader
 from pierhead.sources.programs import Programs
@@ -592,6 +592,26 @@ def test_closing_ends_the_child(tmp_path: Path, large: Path) -> None:
     asyncio.run(go())
 
 
+def test_what_nobody_waits_for_any_more_ends_and_leaves_no_weights(
+    tmp_path: Path, large: Path
+) -> None:
+    async def go() -> None:
+        stage = Stage(tmp_path / "cache")
+        stage.hold(large)
+        pid = await child_of(stage)
+        stage.clock.now += FORSAKEN / 2
+        stage.hold(large)
+        stage.clock.now += FORSAKEN / 2 + 1
+        assert alive(pid), "somebody asked for it since"
+        stage.clock.now += FORSAKEN / 2
+        await stage.wake()
+        assert not alive(pid)
+        assert not any(file.startswith(MODEL) for file in left_behind(stage.cache))
+        await stage.made(large)  # as if it had never begun
+
+    asyncio.run(go())
+
+
 async def child_of(stage: Stage) -> int:
     works = stage.conversions._works  # pyright: ignore[reportPrivateUsage]
     (work,) = works.values()
@@ -925,7 +945,7 @@ def test_a_conversion_is_kept_as_long_as_a_service_names_its_original(
     model.parent.mkdir(parents=True, exist_ok=True)
     write_tiny_gguf(model, "llama_7b_fp16")
     made = converted(model, "q8_0", home.cache_dir)
-    engine = db.connect(home.database, writing=True)
+    engine = db.connect(home.database, writing=True, box=BOX)
     service = a_service(current=version)
     db.run(engine, services.add, service)
     assert "0 snapshots" in cli(tmp_path, "prune")

@@ -123,6 +123,14 @@ def test_any_host_may_be_allowed_and_none_is_needed() -> None:
     assert ask()[0] == 200
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/api/v2/services", "/zstack/v1/zones"])
+def test_law_two_hosts_are_refused_whatever_they_are(path: str) -> None:
+    twice = [(b"host", b"localhost"), (b"host", b"evil.example")]
+    for headers in (twice, twice[::-1], twice[:1] * 2):
+        status, told, _, seen = ask(path, scope={"headers": headers})
+        assert (status, told["connection"], seen) == (400, "close", {})
+
+
 def test_law_a_refused_host_is_echoed_in_one_line() -> None:
     _, _, body, _ = ask(host="evil\x1b[31m\x85.example" + "x" * 500)
     assert body.isascii() and b"\n" not in body and len(body) < 600

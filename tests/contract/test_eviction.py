@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import FakeClock, a_service, a_version
+from builders import BOX, FakeClock, a_service, a_version
 from pierhead.bootstrap.upkeep import users
 from pierhead.core.errors import Unavailable
 from pierhead.core.mounts import S3Source
@@ -213,7 +213,7 @@ def test_a_snapshot_is_kept_as_long_as_a_service_names_its_source(
 ) -> None:
     settings = Settings.load({"data_dir": tmp_path}, {})
     schema.migrate(settings.database)
-    engine = db.connect(settings.database, writing=True)
+    engine = db.connect(settings.database, writing=True, box=BOX)
     found: Service | None = change(a_service(current=a_version(source=SOURCE)))
     if found is not None:
         db.run(engine, services.add, found)

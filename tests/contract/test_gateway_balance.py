@@ -1,12 +1,15 @@
 """Balance and credentials by themselves, where time and chance can be named."""
 
+import base64
+import hashlib
+import hmac
 from contextlib import ExitStack
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead.core.routes import Route, Target, table
+from pierhead.core.routes import Route, RouteToken, Target, table
 from pierhead.gateway.balance import Balance
 from pierhead.gateway.table import index
 from pierhead.gateway.tokens import credential, lock
@@ -75,21 +78,36 @@ def test_the_pick_is_always_among_the_least_busy(busy: list[str]) -> None:
 @given(st.text(max_size=60))
 def test_no_header_but_the_token_opens(value: str) -> None:
     shown = credential("GET", "/api/predict/x", {"authorization": value})
-    locks = (lock("the-token"), lock("another"))
+    locks = (lock(RouteToken("the-token")), lock(RouteToken("another")))
     readings = {value.strip(), value.strip()[7:].strip()}
     expected = bool(readings & {"the-token", "another"})
-    assert (shown is not None and shown.opens(locks)) == expected
+    assert (shown is not None and shown.opens(locks, 0.0) is not None) == expected
+
+
+def test_a_token_opens_until_its_time_is_over() -> None:
+    old = RouteToken("before", "mine", until=100.0)
+    locks = tuple(map(lock, (RouteToken("now", "mine"), old)))
+    signed = {"authorization": f"EAS {base64.b64encode(_hmac(b'before')).decode()}"}
+    for headers in ({"authorization": "before"}, signed):
+        shown = credential("GET", "/x", headers)
+        assert shown is not None
+        assert shown.opens(locks, 99.999) is old
+        assert shown.opens(locks, 100.0) is None
+
+
+def _hmac(key: bytes) -> bytes:
+    return hmac.new(key, b"GET\n\napplication/octet-stream\n\n/x", hashlib.sha1).digest()
 
 
 def test_an_index_finds_what_a_token_opens() -> None:
     routes = [
-        Route("1", "one", aliases=("g.one",), tokens=("t1", "both")),
-        Route("2", "two", tokens=("t2", "both", "")),
+        Route("1", "one", aliases=("g.one",), tokens=(RouteToken("t1"), RouteToken("both"))),
+        Route("2", "two", tokens=(RouteToken("t2"), RouteToken("both"), RouteToken(""))),
     ]
     served = index(table(1, routes))
     for token, names in (("t1", ["one"]), ("both", ["one", "two"]), ("", []), ("x", [])):
         shown = credential("GET", "/v1/models", {"authorization": f"Bearer {token}"})
-        opened = served.opened(shown) if shown else []
-        assert [gate.route.name for gate in opened] == names
+        opened = served.opened(shown, 0.0)
+        assert [served.services[service].route.name for service in opened] == names
     assert served.gates["g.one"] is served.gates["one"]
     assert served.targets("3") == ()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from contract.gateway_harness import (
     CHUNKED_HEAD,
+    INTERNAL_KEY,
     TOKEN,
     Bench,
     Engine,
@@ -25,7 +26,8 @@ from contract.gateway_harness import (
     route,
     until,
 )
-from pierhead.core.routes import load
+from pierhead.core.routes import RouteTable, dump, load, table
+from pierhead.gateway.sealing import Seal
 
 AUTH = {"Authorization": TOKEN}
 STREAM = f"GET /api/predict/foo/s HTTP/1.1\r\nHost: x\r\nAuthorization: {TOKEN}\r\nConnection: close\r\n\r\n"
@@ -41,6 +43,10 @@ def table_file(folder: Path) -> Path:
     return folder / "gateway" / "routes.json"
 
 
+def saved(file: Path) -> RouteTable:
+    return load(Seal(INTERNAL_KEY).open(file.read_bytes()))
+
+
 def test_a_change_is_served_at_once_and_kept_on_disk(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with bench(tmp_path) as b:
@@ -50,9 +56,10 @@ def test_a_change_is_served_at_once_and_kept_on_disk(tmp_path: Path) -> None:
                 b.hub.publish(route(f"svc{number}", *b.engines))
                 while await status(b, f"/api/predict/svc{number}") != 200:
                     assert time.monotonic() - begun < 0.25
-                await until(lambda: load(file.read_bytes()).revision == number, "saved")  # noqa: B023
+                await until(lambda: saved(file).revision == number, "saved")  # noqa: B023
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
-            assert load(file.read_bytes()) == b.hub.table
+            assert saved(file) == b.hub.table
+            assert TOKEN.encode() not in file.read_bytes()
             assert [path.name for path in file.parent.iterdir()] == ["routes.json"]
             assert "pierhead_gateway_table_revision 5.0" in await b.metrics()
 
@@ -117,11 +124,49 @@ def test_nothing_is_known_before_the_first_table(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_plain_table_of_an_older_release_is_read_once_more_and_sealed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        file = table_file(tmp_path)
+        file.parent.mkdir()
+        engine = await Engine("r0").open()
+        document = json.loads(dump(table(7, [route("foo", engine)])))
+        for each in document["routes"]:
+            each["tokens"] = [token["secret"] for token in each["tokens"]]  # as it was then
+        file.write_text(json.dumps(document))
+        hub = await Hub().open()
+        await hub.close()
+        async with gateway(tmp_path, hub) as run:
+            assert (await raw(run.port, STREAM.encode())).startswith(b"HTTP/1.1 200 ")
+            assert TOKEN.encode() not in file.read_bytes()
+            assert saved(file).revision == 7
+        await engine.close()
+        # With another key, as in another data folder, it opens nothing.
+        async with gateway(tmp_path, hub, internal_key="another") as run:
+            assert (await raw(run.port, STREAM.encode())).startswith(b"HTTP/1.1 503 ")
+
+    asyncio.run(scenario())
+
+
+def test_a_broken_plain_table_goes_for_good(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        file = table_file(tmp_path)
+        file.parent.mkdir()
+        file.write_text('{"revision": 3, "routes": [{"tokens": ["a-secret"')
+        hub = await Hub().open()
+        await hub.close()
+        async with gateway(tmp_path, hub) as run:
+            assert (await raw(run.port, STREAM.encode())).startswith(b"HTTP/1.1 503 ")
+            assert "a-secret" not in "".join(run.text)
+        assert list(file.parent.iterdir()) == []
+
+    asyncio.run(scenario())
+
+
 def test_a_broken_table_file_is_set_aside(tmp_path: Path) -> None:
     async def scenario() -> None:
         file = table_file(tmp_path)
         file.parent.mkdir()
-        file.write_text('{"revision": 3, "routes": [{"na')
+        file.write_bytes(Seal(INTERNAL_KEY).close(b"{}")[:-1])
         hub = await Hub().open()
         await hub.close()
         async with gateway(tmp_path, hub) as run:

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -273,7 +274,7 @@ def test_headers_both_ways(tmp_path: Path) -> None:
             engine.play = reply
             keyed = route("foo")
             target = engine.target("engine-key")
-            await b.publish(type(keyed)(keyed.service, "foo", tokens=(TOKEN,), targets=(target,)))
+            await b.publish(replace(keyed, targets=(target,)))
             sent = {
                 **AUTH,
                 "X_Forwarded_For": "10.0.0.1",

@@ -12,7 +12,7 @@ import pytest
 from registry_world import a_center, a_registered
 from typer.testing import CliRunner
 
-from builders import ROOT, FakeClock, a_service
+from builders import BOX, ROOT, FakeClock, a_service
 from hub_double import REPOSITORY, HubDouble, serving
 from pierhead.bootstrap.storage import unconnected as public_only
 from pierhead.cli.main import app
@@ -166,7 +166,7 @@ def test_headers_are_read_by_ranges(hub: HubDouble, gguf: bytes, tmp_path: Path)
 def test_public_hubs_are_asked_only_where_the_setting_says_so(tmp_path: Path) -> None:
     url, box = db.sqlite_url(tmp_path / "p.db"), SecretBox(bytes(32))
     schema.migrate(url)
-    engine = db.connect(url, writing=True)
+    engine = db.connect(url, writing=True, box=BOX)
 
     def opens(source: Source, *, online: bool) -> Account | None:
         return db.run(engine, lambda tx: connections.account(tx, box, source, online=online))

@@ -56,18 +56,6 @@ def document(*actions: str, effect: str = "Allow") -> str:
     )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database with the schema of this release."""
-    found: str = (
-        db.sqlite_url(tmp_path / "pierhead.db")
-        if request.param == "sqlite"
-        else request.getfixturevalue("postgres_url")
-    )
-    assert schema.migrate(found)
-    return found
-
-
 async def a_user(stage: Stage, name: str, *, password: bool = False) -> Principal:
     """A user, as who asks."""
     made = await users.create_user(stage.platform, ROOT, User("", name))

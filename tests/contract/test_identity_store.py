@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from pierhead.core.errors import Duplicate, PierheadError, Taken
 from pierhead.core.identities import Attachment, Group, PolicyRecord, PolicyVersion, Role, User
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.core.system_policies import DOCUMENTS
-from pierhead.store import db, grants, keys, policies, roles, schema, users
+from pierhead.store import db, grants, keys, policies, roles, users
 
 WORDS = "grüße, 世界, 🙂, quote's \" \\ % _ ; --"
 ALICE = User("2" * 18, "Alice.A", WORDS, WORDS, "a@b", "86-1", T0, T0 + 0.5, T0 + 0.25)
@@ -27,22 +26,10 @@ POLICY = PolicyRecord("Read-Only", "Custom", WORDS, DOCUMENT, created=T0, update
 PATIENCE = 60.0
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database with the schema of this release."""
-    found: str = (
-        db.sqlite_url(tmp_path / "pierhead.db")
-        if request.param == "sqlite"
-        else request.getfixturevalue("postgres_url")
-    )
-    assert schema.migrate(found)
-    return found
-
-
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     """The writing side of a database."""
-    found = db.connect(url, writing=True)
+    found = db.connect(url, writing=True, box=BOX)
     yield found
     found.dispose()
 
@@ -323,7 +310,7 @@ def test_of_many_with_one_name_exactly_one_is_made(url: str, kind: str) -> None:
     line = threading.Barrier(6, timeout=PATIENCE)
 
     def contend(number: int) -> bool:
-        engine = db.connect(url, writing=True)
+        engine = db.connect(url, writing=True, box=BOX)
         try:
             line.wait()
             db.run(engine, ADDERS[kind], number)
@@ -342,7 +329,7 @@ def test_of_changes_at_once_each_is_counted(url: str) -> None:
     line = threading.Barrier(6, timeout=PATIENCE)
 
     def contend(_number: int) -> None:
-        engine = db.connect(url, writing=True)
+        engine = db.connect(url, writing=True, box=BOX)
         try:
             line.wait()
             for _ in range(5):
@@ -361,7 +348,7 @@ def test_of_changes_at_once_each_is_counted(url: str) -> None:
 
 def test_a_change_keeps_others_out_until_it_is_done(url: str) -> None:
     """What a change found (two keys, nobody has it) still holds when it is written."""
-    first, second = (db.connect(url, writing=True) for _ in range(2))
+    first, second = (db.connect(url, writing=True, box=BOX) for _ in range(2))
     inside, leave, order = threading.Event(), threading.Event(), list[str]()
 
     def slow(tx: Connection) -> None:

@@ -1,7 +1,6 @@
 """Jobs: what a hub that is killed at any step leaves behind, and what the next one makes of it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,24 +12,12 @@ from pierhead.core.errors import NotFound, PierheadError, Stale, Unavailable
 from pierhead.core.jobs import ENDED, FOLLOWS, DuplicateJob, Job, JobState, before
 from pierhead.operations import logins
 from pierhead.operations.jobs import Jobs
-from pierhead.store import db, facts, schema
+from pierhead.store import facts
 from pierhead.store import jobs as rows
 
 J = "0123456789abcdefghijABCDEFGHIJ01"
 KEEP = 10_800.0
 ANSWER: dict[str, Any] = {"inventory": {"uuid": "a" * 32, "name": "对话 \ud800", "n": None}}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database with the schema of this release."""
-    found: str = (
-        db.sqlite_url(tmp_path / "pierhead.db")
-        if request.param == "sqlite"
-        else request.getfixturevalue("postgres_url")
-    )
-    assert schema.migrate(found)
-    return found
 
 
 async def intent(stage: Stage, jobs: Jobs, job: str, uuid: str) -> None:

@@ -25,7 +25,7 @@ class Scene:
         url = db.sqlite_url(tmp_path / "pierhead.db")
         schema.migrate(url)
         self.reads = 0
-        self.db = Database(url, timed=self._count)
+        self.db = Database(url, timed=self._count, box=BOX)
         self.clock = FakeClock()
         platform = Platform(
             db=self.db,

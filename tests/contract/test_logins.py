@@ -39,18 +39,6 @@ ADMIN = accounts.ADMIN_UUID
 TIMEOUT = 7200.0
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database with the schema of this release."""
-    found: str = (
-        db.sqlite_url(tmp_path / "pierhead.db")
-        if request.param == "sqlite"
-        else request.getfixturevalue("postgres_url")
-    )
-    assert schema.migrate(found)
-    return found
-
-
 async def opened(stage: Stage, timeout: float = TIMEOUT) -> tuple[Logins, LoginSession]:
     """The logins of a hub, and one of admin."""
     await stage.with_admin()

@@ -96,7 +96,7 @@ class Stage:
         self.clock = FakeClock()
         self.runtime = LogsOnly()
         self.woken: list[str] = []
-        self.db = Database(url)
+        self.db = Database(url, box=BOX)
         self.platform = Platform(
             db=self.db,
             runtime=self.runtime,
@@ -190,7 +190,9 @@ def test_a_created_service_is_whole_and_the_reconciler_is_woken(
         for name in ("svc_one", "team.svc_one", made.id):
             assert await services.find(stage.platform, name) == (made, Seen())
         assert stage.woken == [made.id]
-        (event,) = await stage.events()
+        told = await stage.events()
+        (event,) = (one for one in told if one.type == "Normal")
+        assert {one.reason for one in told} == {"ServiceCreated", "QuotaWithoutLimit"}
         assert (event.type, event.reason, event.actor, event.at) == (
             "Normal",
             "ServiceCreated",

@@ -10,7 +10,9 @@ from reconciler_world import GATEWAY, World, fresh_database, tell
 
 import virtual_time
 from builders import ROOT, a_template
+from pierhead.core.connections import Connection
 from pierhead.core.events import Notice
+from pierhead.core.mounts import OssSource
 from pierhead.core.replicas import Exit, Node, RuntimeInfo
 from pierhead.core.resources import GIB, Resources
 from pierhead.core.services import Hold, Registration, Service
@@ -19,8 +21,8 @@ from pierhead.core.templates import Constraints, Environment, Link
 from pierhead.core.workloads import Workload
 from pierhead.operations import services
 from pierhead.operations.services import Draft
+from pierhead.store import connections, tags
 from pierhead.store import services as rows
-from pierhead.store import tags
 from pierhead.store.db import Database
 
 PYTHON = Environment(python="3.11", requirements=("six==1.16.0",))
@@ -73,6 +75,29 @@ def test_without_a_command_it_fails_at_once_and_says_what_to_give(db: Database) 
         assert its.runtime.observe(service.id) == []
         await its.update("svc", script="serve")
         await its.settled("svc", within=2)
+
+    tell(db, story)
+
+
+def test_law_what_is_kept_for_others_is_not_fetched_whenever_it_was_bound(db: Database) -> None:
+    """A wish is judged when it is made; bindings change, and so it is judged again at each start."""
+    kept = Connection("kept", "oss", "bkt", "https://s.example", "r", created=1.0)
+    kept = replace(kept, workspaces=("team-a",))
+
+    async def story(its: World) -> None:
+        service = await its.create("svc", source=OssSource("bkt", "weights/"))
+        await its.settled("svc", within=5)
+        await its.db.write(connections.add, kept, b"sealed")
+        before = {one.id for one in its.runtime.observe(service.id)}
+        await its.restart("svc")
+        await asyncio.sleep(30)
+        _, seen = await its.look("svc")
+        assert seen.hold is not None and seen.hold.reason == "StorageNotConnected"
+        assert "team-a" not in seen.hold.message
+        now = {one.id for one in its.runtime.observe(service.id)}
+        assert now and now == before, "what runs goes on, and nothing else starts"
+        await its.db.write(connections.remove, "kept")
+        await its.settled("svc", within=60)
 
     tell(db, story)
 

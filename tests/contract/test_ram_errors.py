@@ -1,5 +1,6 @@
 """Every code that RAM and STS refuse with, hostile input, and who may do what."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -9,15 +10,17 @@ from typing import Any
 import pytest
 from ram_world import BODY_LIMIT, KEY, Answer, World, as_key, keys_of, serving
 
-from builders import ACCOUNT, ROOT
+from builders import ACCOUNT, ROOT, a_service
 from pierhead.core import audit
 from pierhead.core import errors as core
+from pierhead.core.connections import Connection
 from pierhead.core.principals import AccessKey
 from pierhead.dialects.ram import errors
 from pierhead.dialects.ram.catalog import load
 from pierhead.dialects.signing import sign
 from pierhead.dialects.signing.sign import Options
-from pierhead.store import db, schema
+from pierhead.store import connections, db, schema
+from pierhead.store import services as rows
 from ram_clients import Keys, Refused
 
 ALLOW = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -71,7 +74,22 @@ def furnished(url: str) -> Iterator[World]:
         for _ in range(2):
             sdk("CreateAccessKey", UserName="keyed")
         sdk("CreateLoginProfile", UserName="keyed", Password="correct horse")
+        furnish_own(world)
         yield world
+
+
+def furnish_own(world: World) -> None:
+    """What our own API knows."""
+    for quota in ("named", "lent", "free"):
+        world.v3("CreateQuota", {"QuotaId": quota})
+    for workspace, quota in (("lender", "lent"), ("full", ""), ("granted", ""), ("stored", "")):
+        world.v3("CreateWorkspace", {"WorkspaceId": workspace, "QuotaId": quota})
+    asyncio.run(world.db.write(rows.add, a_service(name="svc", workspace="full", quota="named")))
+    bucket = Connection("bucket", "s3", bucket="b", workspaces=("stored",))
+    asyncio.run(world.db.write(connections.add, bucket, b""))
+    world.v3("AddServiceToken", {"ServiceName": "svc", "TokenName": "ci"})
+    look = {"PolicyName": "AliyunRAMReadOnlyAccess", "PolicyType": "System"}
+    world.v3("AttachPolicyToUser", {"UserName": "member", **look, "Workspace": "granted"})
 
 
 @pytest.fixture
@@ -165,6 +183,19 @@ PROVOKED: dict[str, Ask] = {
         "CreatePolicyVersion", PolicyName="any", PolicyDocument=ANYTHING
     ),
     "OperationConflict": v3("DeleteAccessKey", UserAccessKeyId=KEY.id),
+    # ours
+    "EntityNotExist.Quota": v3("GetQuota", QuotaId="nobody"),
+    "EntityNotExist.Workspace": v3("GetWorkspace", WorkspaceId="nobody"),
+    "EntityAlreadyExists.Quota": v3("CreateQuota", QuotaId="free"),
+    "EntityAlreadyExists.Workspace": v3("CreateWorkspace", WorkspaceId="full"),
+    "DeleteConflict.Quota.Service": v3("DeleteQuota", QuotaId="named"),
+    "DeleteConflict.Quota.Workspace": v3("DeleteQuota", QuotaId="lent"),
+    "DeleteConflict.Workspace.Service": v3("DeleteWorkspace", WorkspaceId="full"),
+    "DeleteConflict.Workspace.Connection": v3("DeleteWorkspace", WorkspaceId="stored"),
+    "DeleteConflict.Workspace.Policy": v3("DeleteWorkspace", WorkspaceId="granted"),
+    "EntityNotExist.Service": v3("ListServiceTokens", ServiceName="nobody"),
+    "EntityNotExist.ServiceToken": v3("GetServiceToken", ServiceName="svc", TokenName="nobody"),
+    "EntityAlreadyExists.ServiceToken": v3("AddServiceToken", ServiceName="svc", TokenName="ci"),
     # what is not legal
     "MalformedPolicyDocument": v3("CreatePolicy", PolicyName="x", PolicyDocument="{"),
     "InvalidParameter.Password.TooWeak": v3("CreateLoginProfile", UserName="bob", Password="short"),
@@ -242,6 +273,7 @@ ELSEWHERE = {
     "InvalidParameter.RoleArn",
     "InvalidParameter.RoleSessionName",
     "InvalidParameter.DurationSeconds",
+    "LimitExceeded.Service.Token",
 }
 
 
@@ -260,13 +292,15 @@ def of_parameters() -> dict[str, tuple[str, dict[str, str]]]:
             name = f"InvalidParameter.{item.name}"
             if item.required:
                 found[f"Missing{item.name}"] = (operation.id, {**legal, item.name: ""})
-            if item.maximum is not None and item.type != "integer":
+            elif item.extension:  # of a script whose variable is not set
+                found[f"{name}.Empty"] = (operation.id, {**legal, item.name: ""})
+            if item.maximum is not None and item.type not in errors.NUMBERS:
                 found[f"{name}.Length"] = (operation.id, {**legal, item.name: "x" * 7000})
             wrong = {"name": ".InvalidChars", "text": ".InvalidChars", "phone": ".Format"}
             wrong |= {"email": ".Format", "version": ".Format"}
-            wrong |= {"boolean": "", "integer": "", "choice": ""}
+            wrong |= {"boolean": "", "integer": "", "choice": "", "bound": "", "whole": ""}
             if item.type in wrong:
-                text = "0" if item.type == "integer" else "\x07"
+                text = "-1" if item.type == "integer" else "\x07"
                 found[f"{name}{wrong[item.type]}"] = (operation.id, {**legal, item.name: text})
     return found
 
@@ -463,6 +497,8 @@ def test_nobody_may_anything_without_a_policy(world: World) -> None:
             assert answer.body["Arn"] == f"acs:ram::{ACCOUNT}:user/alice"
         elif name == "AssumeRole":
             assert answer.code == "MissingRoleArn"
+        elif name == "GetServiceToken":  # everybody may ask for the one that is theirs
+            assert answer.code == "MissingServiceName"
         else:
             assert answer.code == "NoPermission", name
             assert answer.body["AccessDeniedDetail"]["AuthAction"] == operation.action
@@ -563,6 +599,8 @@ def test_a_policy_bounded_to_a_workspace(world: World) -> None:
     assert world.new_sdk(keys)("ListUsers")
     with pytest.raises(Refused, match=r"EntityNotExist\.User\.Policy"):
         root.extended("DetachPolicyFromUser", {"Workspace": "team-b"}, **look)
+    unset = world.v3("AttachPolicyToUser", {**look, "Workspace": ""})  # a script's empty variable
+    assert unset.code == "InvalidParameter.Workspace.Empty"
     root("DetachPolicyFromUser", **look)
     root.extended("DetachPolicyFromUser", {"Workspace": "team-a"}, **look)
     assert root("ListPoliciesForUser", UserName="alice")["Policies"]["Policy"] == []

@@ -65,7 +65,7 @@ def url(empty: str) -> str:
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     """The writing side of a database."""
-    found = db.connect(url, writing=True)
+    found = db.connect(url, writing=True, box=BOX)
     yield found
     found.dispose()
 
@@ -200,12 +200,17 @@ FULL_SEEN = Seen(
     settled=8,
     since=T0 + 0.7,
     hold=Hold(
-        *("Reason", WORDS, True, True, True, "x"), facts={"a": WORDS}, bytes=2**40, since=T0 + 0.3
+        *("Reason", WORDS, True, True, True, "x"),
+        facts={"a": WORDS},
+        bytes=2**40,
+        since=T0 + 0.8,
+        asked=((T0 + 0.9, 3),),
     ),
     replicas=(FULL_REPLICA, a_replica(id="r-2")),
     failed_roll=True,
     served=True,
     broken=WORDS,
+    granted=2,
 )
 
 
@@ -333,7 +338,7 @@ def race(count: int, contend: Callable[[int], bool]) -> int:
 
 def alone(url: str, work: Callable[[Connection], Any]) -> Any:
     """`work` in a transaction of a connection of its own, as another hub would do it."""
-    engine = db.connect(url, writing=True)
+    engine = db.connect(url, writing=True, box=BOX)
     try:
         return db.run(engine, work)
     finally:
@@ -666,7 +671,7 @@ def test_a_nonce_may_be_any_text(engine: Engine, nonce: str) -> None:
 
 
 def test_of_twenty_who_use_one_nonce_at_once_exactly_one_may(url: str) -> None:
-    store = Database(url)
+    store = Database(url, box=BOX)
 
     async def contend() -> list[bool]:
         return await asyncio.gather(
@@ -712,7 +717,9 @@ def test_a_fact_is_kept_and_replaced(engine: Engine) -> None:
 
 def test_reads_and_writes_run_in_threads_and_are_timed(url: str) -> None:
     timed: list[str] = []
-    store = Database(url, timed=lambda kind, seconds: timed.append(f"{kind} {seconds >= 0}"))
+    store = Database(
+        url, timed=lambda kind, seconds: timed.append(f"{kind} {seconds >= 0}"), box=BOX
+    )
 
     async def use() -> None:
         main = threading.get_ident()
@@ -731,7 +738,7 @@ def test_reads_and_writes_run_in_threads_and_are_timed(url: str) -> None:
 
 
 def test_a_writer_that_waits_does_not_hold_up_readers(url: str) -> None:
-    store = Database(url)
+    store = Database(url, box=BOX)
     entered, leave = threading.Event(), threading.Event()
 
     def long_write(tx: Connection) -> None:
@@ -777,7 +784,7 @@ def test_a_locked_sqlite_file_is_unavailable_and_works_again_when_it_is_free(
     )
     assert holder.stdin is not None
     assert holder.stdout is not None
-    store = Database(db.sqlite_url(file))
+    store = Database(db.sqlite_url(file), box=BOX)
 
     async def both() -> list[object]:
         return await asyncio.gather(
@@ -818,7 +825,7 @@ def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
 def test_a_full_disk_is_unavailable_and_nothing_is_half_written(tmp_path: Path) -> None:
     url = db.sqlite_url(tmp_path / "pierhead.db")
     schema.migrate(url)
-    engine = db.connect(url, writing=True)
+    engine = db.connect(url, writing=True, box=BOX)
     try:
         # The writer has one connection, so the limit holds for what follows.
         db.run(engine, lambda tx: tx.exec_driver_sql("PRAGMA max_page_count=40").close())
@@ -854,7 +861,7 @@ def test_a_stopped_postgresql_is_unavailable() -> None:
     with PostgresServer() as server:
         url = server.database()
         schema.migrate(url)
-        store = Database(url)
+        store = Database(url, box=BOX)
         try:
             asyncio.run(store.write(services.add, a_service()))
             server.stop()
@@ -875,7 +882,7 @@ def test_a_session_that_the_server_ended_is_replaced(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
     schema.migrate(postgres_url)
-    store = Database(postgres_url)
+    store = Database(postgres_url, box=BOX)
     try:
         asyncio.run(store.write(facts.put, "a", "1"))
         name = postgres_url.rsplit("/", 1)[1]
@@ -924,7 +931,7 @@ def test_the_tables_of_an_empty_database_are_the_tables_of_the_program(engine: E
 
 
 def test_each_step_of_the_schema_goes_up_down_and_up_again(empty: str) -> None:
-    engine = db.connect(empty, writing=True)
+    engine = db.connect(empty, writing=True, box=BOX)
 
     def move(tx: Connection, how: Callable[..., None], revision: str) -> None:
         config = schema.config()
@@ -994,7 +1001,9 @@ def test_on_postgresql_a_migration_waits_for_another_one_to_end(
     """The same race, held at its worst moment: all tables made, nothing committed."""
     name = postgres_url.rsplit("/", 1)[1]
     waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = :name"
-    first, watcher = (db.connect(url, writing=True) for url in (postgres_url, postgres.url()))
+    first, watcher = (
+        db.connect(url, writing=True, box=BOX) for url in (postgres_url, postgres.url())
+    )
 
     def others_wait(tx: Connection) -> bool:
         return tx.execute(text(waiting), {"name": name}).first() is not None
@@ -1017,11 +1026,11 @@ def test_on_postgresql_a_migration_waits_for_another_one_to_end(
 
 WRITE_ON = """
 import sys
-from builders import a_service, a_version
+from builders import BOX, a_service, a_version
 from pierhead.core.events import Event
 from pierhead.core import lifecycle
 from pierhead.store import db, events, services
-engine = db.connect(sys.argv[1], writing=True)
+engine = db.connect(sys.argv[1], writing=True, box=BOX)
 def made(tx, service):
     services.add(tx, service)
     events.append(tx, Event(1.0, service.id, service.name, "Normal", "Created", "x" * 5000, "me"))
@@ -1056,7 +1065,7 @@ def test_kill_9_amid_writes_leaves_whole_transactions(tmp_path: Path, after: int
     assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
     raw.close()
-    engine = db.connect(db.sqlite_url(file), writing=True)
+    engine = db.connect(db.sqlite_url(file), writing=True, box=BOX)
     try:
         kept = db.run(engine, services.everything)
         assert told <= len(kept) <= told + 1

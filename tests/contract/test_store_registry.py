@@ -76,7 +76,7 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[
 
 def _open(url: str) -> Iterator[Engine]:
     assert schema.migrate(url)
-    engine = db.connect(url, writing=True)
+    engine = db.connect(url, writing=True, box=BOX)
     yield engine
     engine.dispose()
 
@@ -841,7 +841,7 @@ def test_a_page_of_templates_takes_two_statements_whatever_its_size(
 def test_keys_and_services_of_the_first_schema_are_carried_over(
     empty: str,
 ) -> None:
-    engine = db.connect(empty, writing=True)
+    engine = db.connect(empty, writing=True, box=BOX)
     try:
         db.run(engine, _move, "0001")
         db.run(engine, _first_rows)
@@ -853,6 +853,7 @@ def test_keys_and_services_of_the_first_schema_are_carried_over(
             assert (key.created, key.updated, key.description) == (T0, T0, None)
         ((service, _seen),) = db.run(engine, services.everything)
         assert service.registration == Registration()
+        assert service.token == "of-old"
     finally:
         engine.dispose()
 
@@ -864,7 +865,7 @@ def _move(tx: Connection, revision: str) -> None:
 
 
 def _first_rows(tx: Connection) -> None:
-    service = services._row(a_service())  # pyright: ignore[reportPrivateUsage]
+    service = services._row(a_service(), BOX) | {"token": "of-old"}  # pyright: ignore[reportPrivateUsage]
     old = {
         name: value
         for name, value in service.items()

@@ -13,7 +13,7 @@ from identity_stage import PASSWORD, Stage, play
 
 from builders import ROOT
 from pierhead.bootstrap.credentials import load_or_create
-from pierhead.bootstrap.dialects import dialects
+from pierhead.bootstrap.dialects import Told, dialects
 from pierhead.core.errors import WrongLogin
 from pierhead.core.identities import Attachment, User
 from pierhead.dialects.watch import Watch
@@ -81,7 +81,8 @@ async def a_hub(stage: Stage, folder: Path) -> AsyncGenerator[ZStackApp]:
     """The ZStack app of a hub that just started; there is a user `alice` who may do everything."""
     settings, platform = Settings(data_dir=folder), stage.platform
     credentials, watch = load_or_create(settings), Watch()
-    async with dialects(platform, settings, credentials, lambda *_: None, watch) as doors:
+    told = Told(lambda *_: None, watch)
+    async with dialects(platform, settings, credentials, told) as doors:
         await users.create_user(platform, ROOT, User("", "alice"))
         given = Attachment("AdministratorAccess", "System", "alice", "User")
         await grants.attach(platform, ROOT, given)

@@ -52,7 +52,7 @@ class Stage:
     """A platform on a fresh SQLite file after its first start, and its handlers."""
 
     def __init__(self, file: Path) -> None:
-        self.clock, self.db = FakeClock(), Database(db.sqlite_url(file))
+        self.clock, self.db = FakeClock(), Database(db.sqlite_url(file), box=BOX)
         self.hashing = Hashing()
         self.platform = Platform(
             db=self.db,

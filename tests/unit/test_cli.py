@@ -10,7 +10,7 @@ import structlog
 from pierhead import telemetry
 from pierhead.cli import processes
 from pierhead.cli.reports import new_lines
-from pierhead.cli.screen import seconds_of, since, table
+from pierhead.cli.screen import coloured, emit, note, pairs, seconds_of, since, table
 from pierhead.settings import BadSetting
 
 
@@ -34,6 +34,28 @@ def test_ages():
     assert since("2026-11-21T09:00:00Z", noon) == "3h"
     assert since("2026-11-09T12:00:00Z", noon) == "12d"
     assert since("", noon) == "-"
+
+
+#: What a tenant may have called something, and what an operator's terminal would have obeyed.
+NASTY = "a\x1b[2J\x9b1m\r\n\x07\u202eb\u2028c\x00\x7f\ud800"
+
+
+def test_law_nobodys_words_command_an_operators_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table(("NAME", "LABELS"), [(NASTY, NASTY)])
+    pairs([("name", NASTY)])
+    note(NASTY)
+    emit({"name": NASTY})
+    out, err = capsys.readouterr()
+    assert (out + err).replace("\n", "").isprintable()
+    assert "a\\u001b[2J" in out and len(out.splitlines()) == 2 + 1 + 3
+    assert json.loads("{" + out.partition("{")[2])["name"] == NASTY
+
+
+def test_a_log_keeps_its_colours_and_nothing_else() -> None:
+    assert coloured("\x1b[1;32mok\x1b[0m\tdone") == "\x1b[1;32mok\x1b[0m\tdone"
+    assert coloured("\x1b]52;c;eA==\x07\x1b[2J\r") == "\\u001b]52;c;eA==\\u0007\\u001b[2J\\u000d"
 
 
 def test_a_table_without_a_terminal_is_plain(capsys: pytest.CaptureFixture[str]):

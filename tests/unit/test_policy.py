@@ -21,6 +21,8 @@ OBJECTS = [
     "acs:eas:local:1234567890123456:service/ab",
     "acs:eas:local:1234567890123456:service/eas-m-x1",
     "acs:eas:local:1234567890123456:*",
+    "acs:eas:local:1234567890123456:resource/eas-r-1/service/ab",
+    "acs:zstack:local:1234567890123456:ModelServiceInstanceGroupVO/a/b c",
 ]
 PATTERNS = st.sampled_from(
     [
@@ -42,6 +44,12 @@ ARNS = st.sampled_from(
         "acs:eas:*:1234567890123456:*",
         "acs:eas:*b",
         "acs:*:service/eas-m-*",
+        "acs:eas:*:*:resource/*",
+        "acs:eas:*:*:resource/eas-r-?/service/ab",
+        "acs:*r-1/*b",
+        "acs:*VO/a/*",
+        "acs:*/",
+        "acs:*/?",
     ]
 )
 CONDITIONS = st.sampled_from(

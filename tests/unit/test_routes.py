@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead.core.routes import Route, RouteTable, Target, dump, load, table
+from pierhead.core.endpoint_tokens import Limits
+from pierhead.core.routes import Route, RouteTable, RouteToken, Target, dump, load, table
 
-A = Route(service="a" * 32, name="alpha", aliases=("team.alpha",), tokens=("t1", "t2"))
+KEYS = (RouteToken("t1"), RouteToken("t2", "ci", 9.0, Limits(rpm=3), 5, "2026-11"))
+A = Route(service="a" * 32, name="alpha", aliases=("team.alpha",), tokens=KEYS)
 B = Route(service="b" * 32, name="beta", targets=(Target("b-1", "127.0.0.1", 4001, "key"),))
 
 
@@ -27,12 +29,22 @@ def test_a_name_wins_over_another_services_alias() -> None:
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 targets = st.builds(Target, texts, texts, st.integers(1, 65535), texts, texts)
+counts = st.none() | st.integers(1, 10**15)
+tokens = st.builds(
+    RouteToken,
+    texts,
+    texts,
+    st.none() | st.floats(0, 4e9),
+    st.builds(Limits, counts, counts, counts, counts),
+    st.integers(0, 10**12),
+    texts,
+)
 routes = st.builds(
     Route,
     service=st.uuids().map(lambda value: value.hex),
     name=texts,
     aliases=st.lists(texts, max_size=2).map(tuple),
-    tokens=st.lists(texts, max_size=2).map(tuple),
+    tokens=st.lists(tokens, max_size=3).map(tuple),
     targets=st.lists(targets, max_size=3).map(tuple),
     api=st.sampled_from(["openai", "any"]),
     models=st.lists(texts, max_size=2).map(tuple),
@@ -65,6 +77,16 @@ def test_a_table_of_an_older_or_newer_release_is_understood() -> None:
     del target["model"]
     target["from_the_future"] = 1
     assert load(json.dumps(document)).routes["beta"] == B
+
+
+def test_tokens_of_a_release_that_knew_only_their_text_are_understood() -> None:
+    document = json.loads(dump(table(3, [A])))
+    document["routes"][0]["tokens"] = ["t1", {"secret": "t2", "from_the_future": 1}]
+    assert load(json.dumps(document)).routes["alpha"].tokens == (RouteToken("t1"), RouteToken("t2"))
+
+
+def test_a_token_is_not_shown_by_accident() -> None:
+    assert "t1" not in repr(A)
 
 
 def test_a_dumped_table_names_each_route_once() -> None:

@@ -12,7 +12,7 @@ import virtual_time
 from builders import T0, FakeClock, a_replica, a_service, a_template, a_version
 from pierhead.core import routes
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
-from pierhead.core.routes import GatewayReport, Route, RouteTable, Target
+from pierhead.core.routes import GatewayReport, Route, RouteTable, RouteToken, Target
 from pierhead.core.services import Service, Wanted
 from pierhead.core.templates import AUTO
 from pierhead.engines import registry
@@ -52,7 +52,7 @@ def test_a_service_without_a_ready_replica_has_a_route_without_targets() -> None
     routed = book()
     routed.update(a_service(), ())
     assert routed.table.routes["svc_one"].targets == ()
-    assert routed.table.routes["svc_one"].tokens == (a_service().token,)
+    assert routed.table.routes["svc_one"].tokens == (RouteToken(a_service().token),)
 
 
 def test_an_engine_that_checks_keys_gets_its_own_and_no_other_gets_one() -> None:

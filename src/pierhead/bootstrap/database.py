@@ -13,18 +13,25 @@ from pierhead.bootstrap.secret_files import storage_key
 from pierhead.core.errors import Unavailable
 from pierhead.operations.secret_box import SecretBox
 from pierhead.settings import Settings
-from pierhead.store import db, facts, keys, schema
+from pierhead.store import db, facts, jobs, keys, schema, services
+from pierhead.store.db import Connection
 from pierhead.store.writes import TRY_SECONDS, Away
 
 log = telemetry.logger("pierhead.hub")
-#: The fact that no secret of an older release is left anywhere in the database.
-_SCRUBBED = "secrets_scrubbed"
+#: The facts that no secret of an older release is left anywhere in the database; that those of
+#: services are sealed, and that no trace of them is left either.
+_SCRUBBED, _SERVICES_SEALED, _SERVICES_SCRUBBED = (
+    "secrets_scrubbed",
+    "service_secrets_sealed",
+    "service_secrets_scrubbed",
+)
 
 
 def migrate(settings: Settings) -> bool:
     """Bring the database to this release's schema; True if anything had to be done.
 
-    Secrets of access keys that an older release left in plain are sealed, and their traces removed.
+    Secrets of access keys and services that an older release left in plain are sealed, and their
+    traces removed.
 
     Raises:
         PierheadError: the database is newer than this release, or does not answer, or the backup
@@ -65,19 +72,38 @@ def _note_release(settings: Settings) -> None:
 
 def _seal(settings: Settings) -> None:
     """Crash-safe: sealing is one transaction, and traces are looked for again until they are gone."""
-    engine = db.connect(settings.database, writing=True)
+    box = SecretBox(storage_key(settings.data_dir))
+    engine = db.connect(settings.database, writing=True, box=box)
     try:
-        if db.run(engine, facts.get, _SCRUBBED) is not None:
+        known = {
+            fact: db.run(engine, facts.get, fact)
+            for fact in (_SCRUBBED, _SERVICES_SEALED, _SERVICES_SCRUBBED)
+        }
+        if None not in known.values():
             return
-        if db.run(engine, keys.plain):
-            box = SecretBox(storage_key(settings.data_dir))
+        if known[_SCRUBBED] is None and db.run(engine, keys.plain):
             log.info("sealed access keys", keys=db.run(engine, keys.seal_plain, box))
-        db.scrub(engine, "access_keys")
-        db.run(engine, facts.put, _SCRUBBED, "1")
+        if known[_SERVICES_SEALED] is None:
+            sealed = db.run(engine, _seal_services)
+            if sealed:  # verbs open new folders, too, and their output is read by programs
+                log.info("sealed tokens of services", services=sealed)
+        db.scrub(engine, "access_keys", "services", "versions", "api_jobs")
+        for fact in (_SCRUBBED, _SERVICES_SCRUBBED):
+            db.run(engine, facts.put, fact, "1")
     except Unavailable as error:
         log.warning("traces of unsealed secrets stay until the next start", why=str(error))
     finally:
         engine.dispose()
+
+
+def _seal_services(tx: Connection) -> int:
+    """All of them or none."""
+    if facts.get(tx, _SERVICES_SEALED) is not None:
+        return 0
+    sealed = services.seal_plain(tx)
+    jobs.seal_plain(tx)
+    facts.put(tx, _SERVICES_SEALED, "1")
+    return sealed
 
 
 # ---- while the hub runs ------------------------------------------------------------------------

@@ -168,6 +168,7 @@ def _ram(
     doors = RamDoors(
         callers=callers,
         authorize=authorize,
+        permit=permission.ask,
         clock=time.time,
         entropy=secrets.token_bytes,
         answered=told.answered,

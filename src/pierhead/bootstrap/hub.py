@@ -17,8 +17,9 @@ from pierhead.bootstrap import serving, tls
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate, tending, told
 from pierhead.bootstrap.dialects import Told, dialects
-from pierhead.bootstrap.engines import engines
+from pierhead.bootstrap.engines import Engines, engines
 from pierhead.bootstrap.memory import give_back_large_blocks
+from pierhead.bootstrap.secret_files import metrics_token
 from pierhead.bootstrap.storage import accounts, box, connected, ready_for_oss, snapshots
 from pierhead.bootstrap.supervisor import only_one
 from pierhead.bootstrap.upkeep import eviction
@@ -27,6 +28,7 @@ from pierhead.core.errors import Unavailable
 from pierhead.core.ids import engine_key
 from pierhead.core.launch import Launch, Placement
 from pierhead.core.replicas import RuntimeInfo
+from pierhead.core.routes import GatewayReport
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.status import verdict
 from pierhead.core.why import why
@@ -37,8 +39,10 @@ from pierhead.dialects.zstack import catalog as zstack_catalog
 from pierhead.dialects.zstack import openapi as zstack_openapi
 from pierhead.engines.base import Engine
 from pierhead.listener import listen
+from pierhead.operations.endings import Endings
 from pierhead.operations.first_start import Home, ensure
 from pierhead.operations.platform import Platform
+from pierhead.operations.usage import Ledger
 from pierhead.reconciler.loop import Reconciler, Rhythm
 from pierhead.reconciler.preflight import Preflight
 from pierhead.reconciler.preparation import Parts, Preparation
@@ -51,11 +55,12 @@ from pierhead.server import Server
 from pierhead.settings import Settings, split_address
 from pierhead.sources.conversions import Conversions
 from pierhead.sources.environments import Environments, Options
+from pierhead.sources.eviction import Eviction
 from pierhead.sources.folders import Folders
 from pierhead.sources.model_shapes import ModelShapes, Where, connected_place
 from pierhead.sources.snapshot import states
 from pierhead.sources.weights import Places, Weights
-from pierhead.store import keys
+from pierhead.store import endpoint_tokens, keys, usage
 from pierhead.store import services as rows
 from pierhead.store.db import Database
 from pierhead.web.app import FrontDoor, Inside
@@ -82,6 +87,7 @@ class Hub:
     survey: Survey
     environments: Environments
     conversions: Conversions
+    ledger: Ledger
 
 
 async def serve(settings: Settings) -> None:
@@ -120,7 +126,7 @@ async def serve(settings: Settings) -> None:
 async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[Hub]:
     """The parts, started in order and ended in the reverse order."""
     figures = telemetry.HubFigures()
-    db = Database(settings.database, timed=figures.transaction)
+    db = Database(settings.database, timed=figures.transaction, box=box(settings))
     try:
         hub = await _assemble(settings, credentials, db, figures)
         warming = asyncio.create_task(ready_for_oss(db, settings.resync_seconds))
@@ -156,7 +162,6 @@ async def _assemble(
     settings: Settings, credentials: Credentials, db: Database, figures: telemetry.HubFigures
 ) -> Hub:
     here = engines(settings)
-    capabilities = {name: offer.capabilities for name, offer in here.offers.items()}
 
     def key_of(replica: str) -> str:
         return engine_key(credentials.engine_secret, replica)
@@ -169,7 +174,7 @@ async def _assemble(
 
     runtime = _runtime(settings, credentials, here.adapters, key_of)
     info = await runtime.probe()
-    routes = RouteBook(time.time, key_of, capabilities)
+    ledger, routes = await _book(db, settings, here, key_of)
     evicting = eviction(db, settings, asked_lately, figures.weights.evicted)
     remote = connected(db, settings, files_came, evicting.make_room, figures.weights)
     weights = Weights(_places(settings), time.time, files_came, remote)
@@ -195,7 +200,7 @@ async def _assemble(
         db=db, runtime=runtime, preparation=Preparation(parts), routes=routes, clock=time.time
     )
     rhythm = Rhythm(resync=settings.resync_seconds, event_days=settings.event_days)
-    reconciler = Reconciler(one_pass, rhythm, figures.reconciled, _in_a_thread(evicting.tidy))
+    reconciler = Reconciler(one_pass, rhythm, figures.reconciled, _tidying(ledger, evicting))
     survey = Survey(db, cache=settings.cache_dir)
     return Hub(
         settings=settings,
@@ -207,16 +212,30 @@ async def _assemble(
         reconciler=reconciler,
         figures=figures,
         info=info,
-        platform=_platform(settings, credentials, db, runtime, info, (reconciler, survey)),
+        platform=_platform(settings, credentials, db, runtime, info, (reconciler, survey, routes)),
         survey=survey,
         environments=environments,
         conversions=conversions,
+        ledger=ledger,
     )
 
 
-def _in_a_thread(work: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+async def _book(
+    db: Database, settings: Settings, here: Engines, key_of: Callable[[str], str]
+) -> tuple[Ledger, RouteBook]:
+    """What gateways are told, and what they tell; both know what the database knows."""
+    capabilities = {name: offer.capabilities for name, offer in here.offers.items()}
+    ledger = Ledger(db, time.time)
+    await ledger.start()
+    routes = RouteBook(time.time, key_of, capabilities, ledger.spent)
+    routes.know(await db.read(endpoint_tokens.everything, box(settings)))
+    return ledger, routes
+
+
+def _tidying(ledger: Ledger, evicting: Eviction) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
-        await asyncio.to_thread(work)
+        await ledger.tidy()
+        await asyncio.to_thread(evicting.tidy)
 
     return run
 
@@ -272,9 +291,11 @@ def _platform(
     db: Database,
     runtime: ProcessRuntime,
     info: RuntimeInfo,
-    woken: tuple[Reconciler, Survey],
+    woken: tuple[Reconciler, Survey, RouteBook],
 ) -> Platform:
-    reconciler, survey = woken
+    reconciler, survey, routes = woken
+    endings = Endings()
+    endings.hear_of_tokens(routes.keyed)
     return Platform(
         db=db,
         runtime=runtime,
@@ -290,6 +311,8 @@ def _platform(
         nodes=info.nodes,
         survey=survey.wake,
         allowed_roots=settings.allowed_roots,
+        strict_ids=settings.strict_ids,
+        endings=endings,
     )
 
 
@@ -307,11 +330,19 @@ def _inside(hub: Hub) -> Inside:
             "limits": hub.info.limits,
         }
 
-    async def metrics() -> tuple[bytes, str]:
+    async def heard(report: GatewayReport) -> Mapping[str, int]:
+        hub.reconciler.heard(report)
+        return await hub.ledger.take(report, hub.routes.limited)
+
+    async def metrics(names: bool) -> tuple[bytes, str]:
         now, writes = time.time(), hub.db.writes
         hub.figures.writes(refusing=writes.refusal is not None, refused=writes.refused)
         with suppress(Unavailable):  # what the database knows is told when it answers again
             found = await hub.db.read(rows.everything)
+            hub.figures.tokens.show(
+                await hub.db.read(usage.totals),
+                {service.id: service.name for service, _seen in found} if names else None,
+            )
             held = states(await asyncio.to_thread(snapshots(hub.settings).all))
             hub.figures.weights.show(hub.weights.running(), held)
             hub.figures.show(
@@ -325,7 +356,7 @@ def _inside(hub: Hub) -> Inside:
 
     return Inside(
         routes=hub.routes,
-        heard=hub.reconciler.heard,
+        heard=heard,
         health=health,
         metrics=metrics,
         openapi={
@@ -335,6 +366,7 @@ def _inside(hub: Hub) -> Inside:
             ),
         },
         internal_key=hub.credentials.internal_key,
+        metrics_token=metrics_token(hub.settings.data_dir),
     )
 
 

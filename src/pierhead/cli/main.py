@@ -19,6 +19,7 @@ from pierhead.cli import (
     platform,
     policies,
     processes,
+    quotas,
     reports,
     restore,
     roles,
@@ -29,6 +30,7 @@ from pierhead.cli import (
     templates,
     users,
     why,
+    workspaces,
 )
 from pierhead.cli.client import CA_FILE
 
@@ -69,6 +71,8 @@ app.add_typer(roles.groups, name="groups")
 app.add_typer(roles.app, name="roles")
 app.add_typer(policies.app, name="policies")
 app.add_typer(policies.asking, name="policy")
+app.add_typer(quotas.app, name="quota")
+app.add_typer(workspaces.app, name="workspace")
 for shortcut in (reports.logs, reports.events, reports.instances):
     app.command()(shortcut)
 

@@ -23,8 +23,20 @@ File = Annotated[Path, typer.Argument(help="JSON document; - reads standard inpu
 User = Annotated[str, typer.Option("--user", help="The user that has, gets or loses it.")]
 Group = Annotated[str, typer.Option("--group", help="The group.")]
 Role = Annotated[str, typer.Option("--role", help="The role.")]
+
+
+def _named(workspace: str | None) -> str | None:
+    """Refuses the empty text of a variable that is not set: it would mean everywhere."""
+    if workspace == "":
+        raise typer.BadParameter("it is empty; leave it out for all workspaces")
+    return workspace
+
+
 Workspace = Annotated[
-    str, typer.Option("--workspace", help="Only for objects of this workspace; else for all.")
+    str | None,
+    typer.Option(
+        "--workspace", help="Only for objects of this workspace; else for all.", callback=_named
+    ),
 ]
 
 
@@ -124,7 +136,7 @@ def attach(
     user: User = "",
     group: Group = "",
     role: Role = "",
-    workspace: Workspace = "",
+    workspace: Workspace = None,
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
 ) -> None:
@@ -141,7 +153,7 @@ def attach(
         f"AttachPolicyTo{kind}",
         PolicyName=name,
         PolicyType=_kind(client, name),
-        Workspace=workspace,
+        Workspace=workspace or "",
         **{f"{kind}Name": target},
     )
     note(f"The {kind.lower()} [{target}] has the policy [{name}] now.")
@@ -154,7 +166,7 @@ def detach(
     user: User = "",
     group: Group = "",
     role: Role = "",
-    workspace: Workspace = "",
+    workspace: Workspace = None,
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
 ) -> None:
@@ -165,7 +177,7 @@ def detach(
         f"DetachPolicyFrom{kind}",
         PolicyName=name,
         PolicyType=_kind(client, name),
-        Workspace=workspace,
+        Workspace=workspace or "",
         **{f"{kind}Name": target},
     )
     note(f"The {kind.lower()} [{target}] has the policy [{name}] no more.")
@@ -180,7 +192,7 @@ def simulate(
     context: Annotated[
         list[str] | None, typer.Option(help="key=value, such as acs:SourceIp=10.0.0.1.")
     ] = None,
-    workspace: Workspace = "",
+    workspace: Workspace = None,
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
     as_json: AsJson = False,
@@ -199,7 +211,7 @@ def simulate(
         Principal=principal,
         ActionName=action,
         Resource=resource,
-        Workspace=workspace,
+        Workspace=workspace or "",
         Context=json.dumps(_context(context or [])),
     )
     if as_json:

@@ -1,4 +1,4 @@
-"""The hub's RAM and STS APIs, as the verbs about users, keys, policies and roles call them."""
+"""The hub's RAM and STS APIs and its own, as the verbs about what they manage call them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import cast
 
 from pierhead.cli.client import EasClient, Json, find_access
 
-RAM, STS = "2015-05-01", "2015-04-01"
+RAM, STS, NATIVE = "2015-05-01", "2015-04-01", "2026-11-01"
 _PAGE = "100"
 
 
@@ -17,11 +17,15 @@ class RamClient(EasClient):
         """One call; empty parameters are left out."""
         return self.call(action, "POST", "/", query=parameters, version=version)
 
-    def all(self, action: str, kind: str, **parameters: str) -> Iterator[Json]:
+    def own(self, action: str, **parameters: str) -> Json:
+        """One call of an operation that is ours, not the vendor's."""
+        return self.act(action, NATIVE, **parameters)
+
+    def all(self, action: str, kind: str, version: str = RAM, **parameters: str) -> Iterator[Json]:
         """All items of a list, such as `Users` of `User`, page by page."""
         marker = ""
         while True:
-            answer = self.act(action, **parameters, Marker=marker, MaxItems=_PAGE)
+            answer = self.act(action, version, **parameters, Marker=marker, MaxItems=_PAGE)
             several, one = kind.split("/")
             yield from cast("list[Json]", answer.get(several, {}).get(one, []))
             marker = str(answer.get("Marker") or "")

@@ -1,5 +1,6 @@
 """`pierhead services logs|events|instances`: what a service's replicas wrote, did and are."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -8,7 +9,7 @@ import typer
 
 from pierhead.cli.client import EasClient, Json
 from pierhead.cli.options import AsJson, DataDir, Endpoint, Name, connect
-from pierhead.cli.screen import emit, since, table
+from pierhead.cli.screen import coloured, emit, since, table
 from pierhead.cli.services import app
 
 PAGE = 1000
@@ -51,11 +52,12 @@ def logs(
         emit({"Logs": _newest(client, name, query, lines)})
         return
     shown = _newest(client, name, query, lines)
+    clean = coloured if sys.stdout.isatty() else str
     for line in shown:
-        print(line)
+        print(clean(line))
     if follow:
         for line in _following(client, name, query):
-            print(line, flush=True)
+            print(clean(line), flush=True)
 
 
 def _page(client: EasClient, name: str, query: dict[str, str], number: int, size: int) -> Json:

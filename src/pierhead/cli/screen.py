@@ -1,4 +1,8 @@
-"""What the client verbs show: tables with colour on a terminal, plain text elsewhere, or JSON."""
+"""What the client verbs show: tables with colour on a terminal, plain text elsewhere, or JSON.
+
+Names, labels and messages are other people's texts: what a terminal would obey, and not show, is
+written as an escape, so that nobody clears an operator's screen or adds lines of their own to it.
+"""
 
 import json
 import re
@@ -21,19 +25,41 @@ STYLES: Mapping[str, str] = {
     "Stopped": "dim",
 }
 
+#: What moves the cursor, ends a line, or turns the direction of writing.
+_COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: The same without what sets colours, and without tabs: for lines that a program wrote itself.
+_BUT_COLOURS = re.compile(rf"\x1b\[[0-9;]{{0,32}}m|\t|({_COMMANDS.pattern})")
+
+
+def plain(text: str, *, lines: bool = False) -> str:
+    """A text that a terminal shows and does not obey; `lines`: it may have several."""
+    if text.isprintable():
+        return text
+    return _COMMANDS.sub(lambda found: _escaped(found[0], "\n" if lines else ""), text)
+
+
+def coloured(line: str) -> str:
+    """As `plain`, for a line of a log: its colours and tabs stay."""
+    return _BUT_COLOURS.sub(lambda found: _escaped(found[0]) if found[1] else found[0], line)
+
+
+def _escaped(sign: str, kept: str = "") -> str:
+    return sign if sign in kept and kept else f"\\u{ord(sign):04x}"
+
 
 def emit(document: object) -> None:
     """The one JSON document of `--json`, on standard output."""
-    print(json.dumps(document, ensure_ascii=False, indent=2))
+    print(plain(json.dumps(document, ensure_ascii=False, indent=2), lines=True))
 
 
 def note(line: str) -> None:
     """A line for a person that is no result, on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    print(plain(line, lines=True), file=sys.stderr, flush=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Rows under their headings."""
+    rows = [[plain(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _coloured(columns, rows)
     else:
@@ -44,7 +70,7 @@ def pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Names and values, one a line, without a heading."""
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        print(f"{name:<{width}}  {value}".rstrip())
+        print(f"{name:<{width}}  {plain(value)}".rstrip())
 
 
 def _coloured(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

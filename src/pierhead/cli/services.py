@@ -3,18 +3,21 @@
 import json
 import sys
 import time
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
-from pierhead.cli import watch
+from pierhead.cli import service_tokens, watch
 from pierhead.cli.client import EasClient, HubRefused, Json
 from pierhead.cli.options import AsJson, DataDir, Endpoint, Name, Timeout, Wait, connect
-from pierhead.cli.screen import emit, note, pairs, since, table
+from pierhead.cli.screen import emit, note, pairs, plain, since, table
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Services: what is deployed and serves."
 )
+
+
+app.command()(service_tokens.token)
 
 
 @app.command("list")
@@ -26,6 +29,7 @@ def list_services(
         list[str] | None, typer.Option(help="Only with this label, key=value or key; repeatable.")
     ] = None,
     workspace: Annotated[str, typer.Option(help="Only of this workspace.")] = "",
+    quota: Annotated[str, typer.Option(help="Only those that name this quota.")] = "",
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
     as_json: AsJson = False,
@@ -38,7 +42,7 @@ def list_services(
       pierhead services list --status Failed
       pierhead services list --label team=search --json
     """
-    query = {"Filter": name, "ServiceStatus": status, "WorkspaceId": workspace}
+    query = {"Filter": name, "ServiceStatus": status, "WorkspaceId": workspace, "QuotaId": quota}
     if label:
         query["Label"] = json.dumps(dict(_label(text) for text in label))
     client = connect(data_dir, endpoint)
@@ -234,44 +238,6 @@ def delete(
     report(client, name, answer, as_json=as_json)
 
 
-@app.command()
-def token(
-    name: Name,
-    data_dir: DataDir = None,
-    endpoint: Endpoint = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print a service's endpoint and token, and how to call it.
-
-    \b
-    Examples:
-      pierhead services token my_llm
-      TOKEN=$(pierhead services token my_llm --json | jq -r .AccessToken)
-    """
-    answer = connect(data_dir, endpoint).of("DescribeServiceEndpoints", name, "/endpoints")
-    if as_json:
-        emit(answer)
-        return
-    opens = str(answer["AccessToken"])
-    places = cast("list[dict[str, list[str]]]", answer.get("Endpoints") or [])
-    for url in (url for place in places for url in place.get("InternetEndpoints") or []):
-        pairs([("Endpoint", url), ("Token", opens)])
-        print(_snippets(url, opens, name))
-
-
-def _snippets(url: str, opens: str, name: str) -> str:
-    return f"""
-# curl
-curl {url}/v1/chat/completions -H 'Authorization: Bearer {opens}' -H 'Content-Type: application/json' \\
-  -d '{{"model": "{name}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
-
-# Python
-from openai import OpenAI
-client = OpenAI(base_url="{url}/v1", api_key="{opens}")
-answer = client.chat.completions.create(model="{name}", messages=[{{"role": "user", "content": "Hello!"}}])
-print(answer.choices[0].message.content)"""
-
-
 def report(
     client: EasClient,
     name: str,
@@ -292,4 +258,4 @@ def report(
     if as_json:
         emit(answer)
     else:
-        print(answer.get("Message") or f"{name}: {answer.get('Status', 'accepted')}.")
+        print(plain(str(answer.get("Message") or f"{name}: {answer.get('Status', 'accepted')}.")))

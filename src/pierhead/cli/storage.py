@@ -4,7 +4,7 @@ The verbs work on the platform's database itself, so that a secret never passes 
 """
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -50,6 +50,12 @@ TokenStdin = Annotated[
 HubTokenFile = Annotated[
     str, typer.Option("--token-file", help="File with the hub's access token.")
 ]
+Workspaces = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--workspace", help="Serve only services of this workspace; repeat it for more. None: all."
+    ),
+]
 Replace = Annotated[bool, typer.Option("--replace", help="In place of one of that name.")]
 
 
@@ -67,6 +73,7 @@ def oss(
     access_key_secret_file: SecretFile = "",
     security_token_file: TokenFile = "",
     allow_private: Private = False,
+    workspace: Workspaces = None,
     replace: Replace = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -93,6 +100,7 @@ def s3(
     access_key_secret_file: SecretFile = "",
     security_token_file: TokenFile = "",
     allow_private: Private = False,
+    workspace: Workspaces = None,
     replace: Replace = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -103,6 +111,8 @@ def s3(
     Examples:
       pierhead storage add s3 minio --bucket models --region us-east-1 --allow-private \\
         --endpoint http://10.0.0.9:9000 --access-key-id AK --access-key-secret-file secret.txt
+      pierhead storage add s3 ours --bucket team-a --region us-east-1 --workspace team-a \\
+        --endpoint https://s3.example.com --access-key-id AK --access-key-secret-file secret.txt
     """
     _add_bucket("s3", locals())
 
@@ -120,6 +130,7 @@ def nas(
     nfs: Annotated[
         str, typer.Option("--nfs", help="HOST:/EXPORT[,port=N]: read from there over NFS.")
     ] = "",
+    workspace: Workspaces = None,
     replace: Replace = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -132,7 +143,13 @@ def nas(
       pierhead storage add nas team --mount-target 317d1.cn-shanghai.nas.example.com --nfs 10.0.0.7:/export
     """
     connection = Connection(
-        name, "nas", mount_target=mount_target, local_path=local_path, nfs=nfs, created=time.time()
+        name,
+        "nas",
+        mount_target=mount_target,
+        local_path=local_path,
+        nfs=nfs,
+        created=time.time(),
+        workspaces=_once(workspace),
     )
     store(Account(connection, Keys()), replace, data_dir, as_json)
 
@@ -145,6 +162,7 @@ def hf(
     token_stdin: TokenStdin = False,
     token_file: HubTokenFile = "",
     allow_private: Private = False,
+    workspace: Workspaces = None,
     replace: Replace = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -168,6 +186,7 @@ def modelscope(
     token_stdin: TokenStdin = False,
     token_file: HubTokenFile = "",
     allow_private: Private = False,
+    workspace: Workspaces = None,
     replace: Replace = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -196,8 +215,8 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         emit([document(each) for each in found])
         return
-    rows = [(each.name, each.kind, each.serves, _where(each)) for each in found]
-    table(("NAME", "KIND", "SERVES", "AT"), rows)
+    rows = [(each.name, each.kind, each.serves, _for(each), _where(each)) for each in found]
+    table(("NAME", "KIND", "SERVES", "FOR", "AT"), rows)
 
 
 @app.command()
@@ -287,6 +306,7 @@ def _add_bucket(kind: Kind, given: dict[str, Any]) -> None:
         access_key_id=given["access_key_id"],
         allow_private=given["allow_private"],
         created=time.time(),
+        workspaces=_once(given["workspace"]),
     )
     secret = content(given["access_key_secret_file"], "access-key-secret-file")
     token = content(given["security_token_file"], "security-token-file")
@@ -305,6 +325,7 @@ def _add_hub(kind: Kind, given: dict[str, Any]) -> None:
         endpoint=(given["endpoint"] or HUBS[kind]).rstrip("/"),
         allow_private=given["allow_private"],
         created=time.time(),
+        workspaces=_once(given["workspace"]),
     )
     file = "-" if given["token_stdin"] else given["token_file"]
     account = Account(connection, Keys(token=content(file, "token")))
@@ -315,7 +336,17 @@ def _where(connection: Connection) -> str:
     return connection.endpoint or connection.local_path or f"nfs {connection.nfs}"
 
 
+def _once(workspaces: list[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(workspaces or ()))
+
+
+def _for(connection: Connection) -> str:
+    return ", ".join(connection.workspaces) or "everybody"
+
+
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(cast("tuple[str, ...]", value))
     return str(value)

@@ -120,7 +120,7 @@ def _run(settings: Settings, fn: "Callable[[Transaction], T]", *, writing: bool)
 
 def document(connection: Connection) -> dict[str, Any]:
     """A connection as JSON, without what is empty."""
-    shown = {name: value for name, value in asdict(connection).items() if value != ""}
+    shown = {name: value for name, value in asdict(connection).items() if value not in ("", ())}
     return {
         **shown,
         "serves": connection.serves,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pierhead.cli.client import EasClient, HubRefused, Json, NoAnswer
-from pierhead.cli.screen import note
+from pierhead.cli.screen import note, plain
 from pierhead.core.errors import PierheadError
 
 #: Statuses in which the platform has nothing under way.
@@ -38,7 +38,12 @@ class _Line:
 
     def show(self, elapsed: float, text: str) -> None:
         if self._live:
-            print(f"\r\x1b[K{elapsed:6.1f} s  {text[:160]}", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r\x1b[K{elapsed:6.1f} s  {plain(text[:160])}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
         elif text != self._last:
             note(f"{elapsed:6.1f} s  {text}")
         self._last = text

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from pierhead.core.errors import Invalid, Missing, Unsupported
+from pierhead.core.identities import check_name
 from pierhead.core.mounts import (
     HubSource,
     NasSource,
@@ -40,6 +41,7 @@ _NFS = re.compile(
     r"(?P<options>(,(port|version)=\d{1,5})*)"
 )
 _LONGEST = 1023
+_WORKSPACES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,16 @@ class Connection:
     local_path: str = ""  #: where the mount target is mounted already
     nfs: str = ""  #: `HOST:/EXPORT[,port=N][,version=N]`
     created: float = 0.0
+    workspaces: tuple[str, ...] = ()  #: whose services alone it serves; () = everybody's
 
     @property
     def serves(self) -> str:
         """What a service names to be served by it: `oss://bucket`, `nas://target`, `hf://`."""
         return f"{self.kind}://{self.mount_target if self.kind == 'nas' else self.bucket}"
+
+    def reaches(self, workspace: str) -> bool:
+        """Does it serve services of this workspace ("" = of none)?"""
+        return not self.workspaces or workspace in self.workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,12 @@ def check(connection: Connection) -> None:
         raise Unsupported(
             f"Storage of the kind [{connection.kind}]", f"there are {', '.join(KINDS)}"
         )
+    if len(connection.workspaces) > _WORKSPACES:
+        raise Invalid(
+            "workspace", f"{len(connection.workspaces)} of them", f"at most {_WORKSPACES}"
+        )
+    for workspace in connection.workspaces:
+        check_name("Workspace", workspace)
     _CHECKS[connection.kind](connection)
 
 
@@ -170,6 +183,17 @@ def export(text: str) -> Export:
 def serving(source: Source, connections: "tuple[Connection, ...]") -> Connection | None:
     """The connection for a source: the oldest one of those that serve its bucket or mount target."""
     return first(named(source), connections)
+
+
+def kept_from(
+    source: Source, workspace: str, connections: "tuple[Connection, ...]"
+) -> Connection | None:
+    """The connection that serves a source, but not for services of this workspace; None = no such one.
+
+    The oldest connection of a bucket decides alone, also for whom: a younger one is no way around it.
+    """
+    found = serving(source, connections) if named(source) else None
+    return None if found is None or found.reaches(workspace) else found
 
 
 def first(serves: str, connections: "tuple[Connection, ...]") -> Connection | None:

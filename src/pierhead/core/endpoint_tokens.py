@@ -1,6 +1,6 @@
 """What opens a service's endpoint, and how much it may be used for. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 
 from pierhead.core.errors import Invalid
 from pierhead.core.ids import Entropy, access_token
@@ -27,6 +27,20 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+#: The highest limit that can be set, of any of them.
+HIGHEST_LIMIT = 10**15
+
+
+def check_limits(limits: Limits) -> None:
+    """Refuse limits that nothing can be used under.
+
+    Raises:
+        Invalid: one of them is not 1 to `HIGHEST_LIMIT`.
+    """
+    for each in fields(limits):
+        value = getattr(limits, each.name)
+        if value is not None and not 1 <= value <= HIGHEST_LIMIT:
+            raise Invalid(each.name, f"[{value}]", f"a whole number from 1 to {HIGHEST_LIMIT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +49,10 @@ class EndpointToken:
 
     service: str  #: service id
     name: str  #: unique in its service
-    secret: str
+    secret: str = field(repr=False)
     user: str = ""  #: id of the RAM user it was issued to; it ends with that user
     limits: Limits = NO_LIMITS
-    previous: str = ""  #: what it was before it was rotated
+    previous: str = field(default="", repr=False)  #: what it was before it was rotated
     previous_until: float = 0.0  #: when `previous` opens nothing any more, epoch seconds
     created: float = 0.0
     updated: float = 0.0

@@ -17,6 +17,7 @@ _USER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GROUP = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _ROLE = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _POLICY = re.compile(r"[A-Za-z0-9-]{1,128}")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of quotas, workspaces and tokens
 _SESSION = re.compile(r"[A-Za-z0-9.@_-]{2,64}")
 #: Versions of a policy that are kept; the default one among them.
 MOST_VERSIONS = 5
@@ -116,20 +117,26 @@ class Attached:
 
 
 def check_name(kind: str, text: str) -> str:
-    """The name of a `User`, `Group`, `Role`, `Policy` or `Session`, if it is legal.
+    """The name of a `User`, `Group`, `Role`, `Policy`, `Session`, `Quota` or `Workspace`, if it is legal.
 
     Raises:
         Invalid: it is not.
     """
     rules = {"User": _USER, "Group": _GROUP, "Role": _ROLE, "Policy": _POLICY, "Session": _SESSION}
+    rules |= {"Quota": _ID, "Workspace": _ID, "ServiceToken": _ID}
     legal = {
         "User": "1 to 64 letters, digits, `.`, `_`, `-`",
         "Group": "1 to 64 letters, digits, `.`, `-`",
         "Role": "1 to 64 letters, digits, `.`, `-`",
         "Policy": "1 to 128 letters, digits, `-`",
         "Session": "2 to 64 letters, digits, `.`, `@`, `_`, `-`",
+        "Quota": "1 to 64 letters, digits, `.`, `_`, `-`",
+        "Workspace": "1 to 64 letters, digits, `.`, `_`, `-`",
+        "ServiceToken": "1 to 64 letters, digits, `.`, `_`, `-`",
     }
-    field = {"Session": "RoleSessionName"}.get(kind, f"{kind}Name")
+    fields = {"Session": "RoleSessionName", "Quota": "QuotaId", "Workspace": "WorkspaceId"}
+    fields["ServiceToken"] = "TokenName"
+    field = fields.get(kind, f"{kind}Name")
     if rules[kind].fullmatch(text) is None:
         raise Invalid(field, f"[{text[:80]}]", legal[kind])
     return text

@@ -154,6 +154,18 @@ class Permit:
         if not decision.allowed:
             raise refusal(self.deed[0], self.made[0] if self.made else "*", decision)
 
+    def is_bounded(self, service: Service) -> bool:
+        """Is what this call does allowed only because of the workspace that the service is in?"""
+        actions = self.deed if self.made else self.on_service
+        resources = self.made or self.realm.service(service)
+        context = {**self.circumstances, **tags(service.labels)}
+        return not self.powers.decide(Request(actions, resources, context)).allowed
+
+    def asked(self, actions: tuple[str, ...], noun: Noun, workspace: str = "") -> Decision:
+        """What policies say of something else that the call comes to, in a workspace ("" = in none)."""
+        request = Request(actions, (self.realm.arn(noun),), self.circumstances)
+        return self.powers.decide(request, workspace)
+
     def sees(self, service: Service) -> bool:
         """May the service be in a list? By a right to list it, or to look at it."""
         decision = self._decide(_LISTED, service)

@@ -11,7 +11,8 @@ Rules, in the order they are applied:
   7. A target that is held starts nothing; what runs of it runs on.
   8. Where a new replica finds no devices beside the old ones (`crowded`), old ones leave first: as few
      as must, whatever `max_unavailable` says. Else the update would wait for ever.
-  9. No more new ones start than a quota has `room` for.
+  9. No more new ones start than a quota has `room` for. Has it no room for the rollout as a whole
+     (`frozen`), nothing of it starts and nothing older leaves for it.
 Because every call starts from what is seen, it can be called at any time, any number of times.
 """
 
@@ -83,6 +84,7 @@ class Target:
     #: Old replicas that hold the devices without which no new one starts; 0 = there is room.
     crowded: int = 0
     room: int | None = None  #: new replicas that may be started now; None = any number
+    frozen: bool = False  #: this rollout may not begin, or go on, now
 
 
 def plan(target: Target, seen: Sequence[Seen], now: float) -> list[Action]:
@@ -96,12 +98,16 @@ def plan(target: Target, seen: Sequence[Seen], now: float) -> list[Action]:
     surge, unavailable = bounds(target.rolling, target.replicas)
     if target.crowded and len(current) < target.replicas:
         surge, unavailable = 0, max(unavailable, target.crowded)
-    leaving += _replaceable(old, current, target.replicas, (surge, unavailable))
+    if target.frozen:
+        leaving += _excess(old, max(0, target.replicas - len(current)))
+    else:
+        leaving += _replaceable(old, current, target.replicas, (surge, unavailable))
     actions += [_leave(replica) for replica in leaving]
     staying = len(current) + sum(replica not in leaving for replica in old)
     room = target.replicas + (surge if old else 0) - staying
     if not target.held:
         allowed = room if target.room is None else min(room, target.room)
+        allowed = 0 if target.frozen else allowed
         actions += [Start()] * max(0, min(target.replicas - len(current), allowed))
         actions += [Rerun(replica.id) for replica in current if _due(replica, now)]
     # An older rollout that still serves is kept alive too: a roll may fail, and then it must carry on.

@@ -25,7 +25,7 @@ class Target:
 class RouteToken:
     """One secret that opens a service; a token that is being rotated has two, which count as one."""
 
-    secret: str
+    secret: str = field(repr=False)
     name: str = DEFAULT  #: what its use is counted for
     until: float | None = None  #: epoch seconds after which it opens nothing; None = for good
     limits: Limits = NO_LIMITS
@@ -110,7 +110,7 @@ def _token(entry: dict[str, Any] | str) -> RouteToken:
     if isinstance(entry, str):
         return RouteToken(entry)
     known = {name: entry[name] for name in RouteToken.__dataclass_fields__ if name in entry}
-    limits = entry.get("limits") or {}
+    limits: dict[str, Any] = entry.get("limits") or {}
     known["limits"] = Limits(
         **{name: limits[name] for name in Limits.__dataclass_fields__ if name in limits}
     )

@@ -42,8 +42,8 @@ class Version:
     source: Source | None  #: the service's own weights; None = the template's
     rolling: Rolling = Rolling()
     request_timeout: float | None = None  #: seconds a request may take; None = the platform's limit
-    #: What the client submitted for this version, word for word (JSON object).
-    submitted: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    #: What the client submitted for this version, word for word (JSON object); it may hold secrets.
+    submitted: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     @property
     def weights(self) -> Source | None:
@@ -85,7 +85,7 @@ class Service:
     latest: int  #: highest version number
     epoch: int  #: raised by restart
     revision: int
-    token: str  #: what opens its endpoint
+    token: str = field(repr=False)  #: what opens its endpoint; "" = it cannot be opened
     created: float
     updated: float
     workspace: str = ""
@@ -123,7 +123,9 @@ class Hold:
     #: What is behind the message, by name, as people read it: `{"needed": "12.0 GiB"}`.
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
     bytes: int = 0  #: that are to be fetched or converted; 0 = not known
-    since: float = 0.0  #: when it was first held for this reason; 0 = not known
+    since: float = 0.0  #: when it was first held for this reason, epoch seconds; 0 = not known
+    #: Of a quota: (since when, up to how many replicas) it wants; asked in steps, it waits in steps.
+    asked: tuple[tuple[float, int], ...] = ()
 
     @property
     def cause(self) -> Cause:
@@ -143,6 +145,7 @@ class Seen:
     failed_roll: bool = False  #: the newest version did not come up; the old one serves on
     served: bool = False  #: at least one replica was ready since the last start
     broken: str = ""  #: why removal does not come to an end
+    granted: int = 0  #: replicas that it may have by its quotas, also while one is being replaced
 
     def of(self, rollout_name: str) -> tuple[ReplicaStatus, ...]:
         """Replicas of one rollout."""

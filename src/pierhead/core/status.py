@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from pierhead.core.deadlines import overrun
 from pierhead.core.diagnosis import Cause, Facts, last_end, replica_cause
+from pierhead.core.quotas import EXCEEDED
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Change, Seen, Service, Wanted
 
@@ -122,7 +123,9 @@ def _running(service: Service, seen: Seen, now: float) -> Verdict:
     ready = [replica for replica in seen.replicas if replica.state is ReplicaState.READY]
     current = seen.of(service.rollout)
     up = [replica for replica in ready if replica in current]
-    if seen.settled >= service.revision and ready:
+    # What a quota lets it have serves: it need not come to more.
+    granted = seen.hold is not None and seen.hold.reason == EXCEEDED and len(up) == len(ready)
+    if ready and (seen.settled >= service.revision or granted):
         return _serving(service, seen, ready)
     if seen.failed_roll or (ready and not up and _stuck(service, seen, now)):
         number = service.current.number

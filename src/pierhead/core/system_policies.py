@@ -31,6 +31,21 @@ DOCUMENTS: Mapping[str, tuple[str, str]] = {
         _allow("zstack:Query*", "zstack:Get*", "zstack:IsReadyToGo"),
     ),
     "PierheadAuditReadOnlyAccess": ("Reading the audit log", _allow("pierhead:*Audit*")),
+    "PierheadQuotaFullAccess": (
+        "Quotas and workspaces",
+        _allow(
+            "pierhead:*Quota", "pierhead:*Quotas", "pierhead:*Workspace", "pierhead:*Workspaces"
+        ),
+    ),
+    "PierheadQuotaReadOnlyAccess": (
+        "Looking at quotas and workspaces",
+        _allow(
+            "pierhead:GetQuota",
+            "pierhead:ListQuotas",
+            "pierhead:GetWorkspace",
+            "pierhead:ListWorkspaces",
+        ),
+    ),
 }
 
 SYSTEM: Mapping[str, Policy] = {

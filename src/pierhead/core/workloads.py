@@ -24,8 +24,14 @@ class Workload:
     #: Old replicas that must leave before the quota has room for a new one; 0 = there is room.
     crowded: int = 0
     held: bool = False  #: nothing of this rollout is started: what runs of it runs on
+    frozen: bool = False  #: a quota has no room for this rollout: the older ones serve on
 
 
 def rollout(version: int, epoch: int) -> str:
     """The rollout's name of a service's version and restart counter."""
     return f"{version}.{epoch}"
+
+
+def version_of(rollout_name: str) -> int:
+    """The number of the version that a rollout is of."""
+    return int(rollout_name.partition(".")[0])

@@ -8,6 +8,20 @@ from pierhead.core.errors import PierheadError, Refused
 
 Headers = tuple[tuple[bytes, bytes], ...]
 CLOSE = (b"connection", b"close")
+#: What each limit allows, in words.
+_LIMITS = {
+    "rpm": "{} requests in 60 seconds",
+    "tpm": "{} tokens in 60 seconds",
+    "concurrency": "{} requests at the same time",
+    "monthly_tokens": "{} tokens in a month",
+}
+#: What OpenAI's `type` says of a limit.
+_KINDS = {
+    "rpm": "requests",
+    "tpm": "tokens",
+    "concurrency": "requests",
+    "monthly_tokens": "insufficient_quota",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,28 @@ class NoUpstream(Refusal):
         """Exactly this text on every path: clients of the vendor's gateway look for it."""
         del request_id, openai
         return Answer(503, self.message.encode(), b"text/plain")
+
+
+class OverLimit(Refusal):
+    """The token was used as much as it may be."""
+
+    def __init__(self, limit: str, value: int, wait: int) -> None:
+        """`wait`: whole seconds until another try is worth while."""
+        monthly = limit == "monthly_tokens"
+        code = "insufficient_quota" if monthly else "rate_limit_exceeded"
+        message = f"The limit of this access token is reached: {_LIMITS[limit].format(value)}."
+        super().__init__(429, code, f"{message} Try again in {wait} s.")
+        self._limit, self._value, self._wait = limit, value, wait
+
+    def answer(self, request_id: str, *, openai: bool) -> Answer:
+        """With `Retry-After`, and which limit it is."""
+        kind = _KINDS[self._limit]
+        error: dict[str, Any] = {"message": self.message, "type": kind, "code": self.code}
+        error |= {"limit": self._limit, "value": self._value}
+        if openai:
+            error["param"] = None
+        document = {"error": error, "request_id": request_id}
+        return json_answer(429, document, ((b"retry-after", str(self._wait).encode()),))
 
 
 class ClientLeft(PierheadError):

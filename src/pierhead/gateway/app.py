@@ -2,22 +2,22 @@
 
 import asyncio
 import hmac
-import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from pierhead.core.routes import RouteToken
 from pierhead.gateway import answers
-from pierhead.gateway.answers import ClientLeft, Cut, NoUpstream, Refusal, json_answer
+from pierhead.gateway.answers import ClientLeft, Cut, Refusal, json_answer
+from pierhead.gateway.asking import Asked
+from pierhead.gateway.door import Door, shown
 from pierhead.gateway.exchange import LEFT, Exchange, Receive, Scope, Send
 from pierhead.gateway.journal import Journal
 from pierhead.gateway.local import Local
 from pierhead.gateway.relay import Relay
 from pierhead.gateway.settings import GatewaySettings
-from pierhead.gateway.table import Gate, LiveTable, Served
-from pierhead.gateway.tokens import Credential, credential
-from pierhead.gateway.upstream import Call
+from pierhead.gateway.table import Gate
 
 PREDICT = b"/api/predict/"
 OPENAI = b"/v1/"
@@ -32,13 +32,13 @@ class Gateway:
     def __init__(
         self,
         settings: GatewaySettings,
-        live: LiveTable,
+        door: Door,
         relay: Relay,
         local: Local,
         journal: Journal,
         rng: Random,
     ) -> None:
-        self._settings, self._live, self._relay = settings, live, relay
+        self._settings, self._door, self._relay = settings, door, relay
         self._local, self._journal, self._rng = local, journal, rng
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,95 +96,76 @@ class Gateway:
         segment = exchange.raw_path[len(PREDICT) :].partition(b"/")[0]
         sub = exchange.raw_path[len(PREDICT) + len(segment) :] or b"/"
         exchange.openai = sub.startswith(OPENAI)
-        gate = self._gate(_decoded(segment))
+        gate = self._door.gate(_decoded(segment))
         exchange.service = gate.route.name
-        shown = None if gate.route.open else _shown(exchange)
-        if shown is not None and not shown.opens(gate.locks):
-            raise answers.bad_token()
+        credential = None if gate.route.open else shown(exchange)
+        token = self._door.token(gate, credential)
         _refuse_unsupported(exchange)
-        body = await self._body(exchange)
-        if shown is not None and not shown.fits(body):
+        asked = Asked(exchange.method, sub, await self._body(exchange))
+        if credential is not None and not credential.fits(asked.body):
             raise answers.bad_token()
-        self._require_upstream(gate)
+        self._door.require_upstream(gate)
         if _lists_models(exchange, sub) and any(target.model for target in gate.route.targets):
             # Its engine would list a name of its own, or none at all.
             await exchange.answer(json_answer(200, self._models([gate], sub)))
             return
         _demand_path(gate, sub)
         if exchange.openai and gate.route.models:
-            model = _model(exchange, body)
+            model = asked.model
             if model is not None and model not in gate.route.models:
                 raise answers.no_model(model, gate.route.models)
-        await self._relay.serve(Call(exchange, gate.route, sub, body))
+        await self._serve(exchange, gate, token, asked)
 
     async def _openai(self, exchange: Exchange) -> None:
         """`/v1/*`: the service is the `model` of the body, by name or alias."""
         exchange.openai = True
-        shown = _credential(exchange)
-        opened = self._served().opened(shown)
-        if not opened:
-            raise answers.bad_token()
+        credential = shown(exchange)
+        opened = self._door.opened(credential)
         _refuse_unsupported(exchange)
-        body = await self._body(exchange)
-        if shown is not None and not shown.fits(body):
-            opened = self._served().opened(None)
-        if not opened:
-            raise answers.bad_token()
-        opened = [gate for gate in opened if gate.route.listed]
         path = exchange.raw_path
+        asked = Asked(exchange.method, path, await self._body(exchange))
+        if credential is not None and not credential.fits(asked.body):
+            opened = self._door.opened(None)
         if _lists_models(exchange, path):
-            await exchange.answer(json_answer(200, self._models(opened, path)))
+            await exchange.answer(json_answer(200, self._models(self._listed(opened), path)))
             return
-        model = _model(exchange, body)
-        if model is None:
+        if asked.model is None:
             message = "The body must be a JSON object that names a `model`."
             raise Refusal(400, "model_required", message, param="model")
-        gate = self._served().gates.get(model)
-        if gate is None or gate not in opened:
-            raise answers.no_model(model)
+        gate = self._door.served.gates.get(asked.model)
+        if gate is None or gate.route.service not in opened or not gate.route.listed:
+            raise answers.no_model(asked.model)
         exchange.service = gate.route.name
         _demand_path(gate, path)
-        self._require_upstream(gate)
-        await self._relay.serve(Call(exchange, gate.route, path, body))
+        self._door.require_upstream(gate)
+        await self._serve(exchange, gate, opened[gate.route.service], asked)
 
-    def _served(self) -> Served:
-        if self._live.served is None:
-            raise NoUpstream  # just started, and never yet heard of any service
-        return self._live.served
-
-    def _gate(self, name: str) -> Gate:
-        gate = self._served().gates.get(name)
-        if gate is None:
-            raise answers.no_service(name)
-        return gate
+    async def _serve(
+        self, exchange: Exchange, gate: Gate, token: RouteToken | None, asked: Asked
+    ) -> None:
+        call = self._door.let_in(exchange, gate, token, asked)
+        try:
+            await self._relay.serve(call)
+        finally:
+            call.entry.end()
 
     async def _body(self, exchange: Exchange) -> bytes:
         return await exchange.body(self._settings.body_limit, self._settings.body_seconds)
 
-    def _require_upstream(self, gate: Gate) -> None:
-        if not self._live.targets(gate.route.service):
-            raise NoUpstream
+    def _listed(self, opened: Collection[str]) -> list[Gate]:
+        services = self._door.served.services
+        gates = [services[service] for service in opened if service in services]
+        return [gate for gate in gates if gate.route.listed]
 
     def _models(self, opened: Sequence[Gate], path: bytes) -> dict[str, Any]:
         cards = {gate.route.name: _card(gate) for gate in opened}
         name = _decoded(path[len(MODELS) :]).strip("/")
         if not name:
             return {"object": "list", "data": [cards[key] for key in sorted(cards)]}
-        gate = self._served().gates.get(name)
+        gate = self._door.served.gates.get(name)
         if gate is None or gate not in opened:
             raise answers.no_model(name)
         return {**_card(gate), "id": name}
-
-
-def _credential(exchange: Exchange) -> Credential | None:
-    return credential(exchange.method, exchange.raw_path.decode("latin-1"), exchange.headers)
-
-
-def _shown(exchange: Exchange) -> Credential:
-    shown = _credential(exchange)
-    if shown is None:
-        raise answers.bad_token()
-    return shown
 
 
 def _refuse_unsupported(exchange: Exchange) -> None:
@@ -208,18 +189,6 @@ def _demand_path(gate: Gate, path: bytes) -> None:
 
 def _lists_models(exchange: Exchange, path: bytes) -> bool:
     return exchange.method in {"GET", "HEAD"} and (path + b"/").startswith(MODELS)
-
-
-def _model(exchange: Exchange, body: bytes) -> str | None:
-    """The `model` that the body asks for; None if it is no JSON object that names one."""
-    if exchange.method != "POST" or body[:64].lstrip()[:1] != b"{":
-        return None
-    try:
-        document: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return None  # what is wrong with it is the engine's to say
-    model = cast("dict[str, object]", document).get("model")
-    return model if isinstance(model, str) else None
 
 
 def _card(gate: Gate) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from pierhead.core.errors import Unavailable
 from pierhead.core.routes import RouteTable
 from pierhead.gateway.hub import Hub
+from pierhead.gateway.sealing import Seal
 from pierhead.gateway.settings import GatewaySettings
 from pierhead.gateway.table import LiveTable, read_table, set_aside, write_table
 
@@ -27,6 +28,7 @@ class Feed:
         now: Callable[[], float],
     ) -> None:
         self._file, self._hub, self._live = settings.table_file, hub, live
+        self._seal = Seal(settings.internal_key)
         self._log, self._now = log, now
         self._unsaved: RouteTable | None = None
         self._hub_was_there = True
@@ -36,13 +38,16 @@ class Feed:
     def load(self) -> None:
         """Serves by the last table on disk, if there is one; a broken file is set aside."""
         try:
-            table = read_table(self._file)
+            found = read_table(self._file, self._seal)
         except (ValueError, OSError) as error:
             self._log.error("route table file is broken", file=str(self._file), error=str(error))
             self._set_aside()
             return
-        if table:
+        if found:
+            table, sealed = found
             self._live.swap(table)
+            if not sealed:  # of a release that kept it in plain text
+                self._write(table)
 
     async def follow(self) -> None:
         """Takes over every new table. Never ends by itself."""
@@ -78,16 +83,25 @@ class Feed:
 
     async def _save(self, table: RouteTable) -> None:
         try:
-            await asyncio.to_thread(write_table, self._file, table)  # an fsync may take long
+            # Its fsync may take long.
+            await asyncio.to_thread(write_table, self._file, table, self._seal)
         except OSError as error:
             # Requests go on; the next answer of the hub tries again.
             self._log.error("route table cannot be saved", file=str(self._file), error=str(error))
         else:
             self._unsaved = None
 
+    def _write(self, table: RouteTable) -> None:
+        try:
+            write_table(self._file, table, self._seal)
+        except OSError as error:
+            self._unsaved = table
+            self._log.error("route table cannot be saved", file=str(self._file), error=str(error))
+
     def _set_aside(self) -> None:
         try:
-            self._log.warning("it was set aside", file=str(set_aside(self._file)))
+            aside = set_aside(self._file)
+            self._log.warning("it was set aside", file=str(aside) if aside else "removed")
         except OSError as error:
             self._log.error("it cannot be set aside", error=str(error))
 

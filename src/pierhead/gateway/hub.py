@@ -1,12 +1,10 @@
 """The link to the hub: news of the route table come in, reports go out. Never in a request's path."""
 
-import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import aiohttp
 
@@ -17,8 +15,6 @@ from pierhead.core.routes import GatewayReport, RouteTable
 from pierhead.gateway.settings import GatewaySettings
 
 _GRACE = 5.0  #: seconds a hub's answer may be late
-_COALESCE = 0.02  #: seconds to wait for more news; a report may be 50 ms late
-_AFTER_FAILURE = 0.5  #: seconds
 
 
 class Hub:
@@ -63,14 +59,15 @@ class Hub:
         except ValueError as error:
             raise self._unavailable(str(error)) from error
 
-    async def report(self, report: GatewayReport) -> None:
-        """Tells the hub.
+    async def report(self, report: GatewayReport, seconds: float = _GRACE) -> dict[str, int]:
+        """Tells the hub; what other gateways used this month, `<service>/<token>` -> tokens.
 
         Raises:
-            Unavailable: it did not take it.
+            Unavailable: it did not take it, or not within `seconds`.
         """
         body = json.dumps(asdict(report)).encode()
-        await self._call("POST", f"{self._url}/internal/report", _GRACE, body)
+        _, answer = await self._call("POST", f"{self._url}/internal/report", seconds, body)
+        return _spent(answer)
 
     async def _call(
         self, method: str, url: str, seconds: float, body: bytes | None = None
@@ -96,34 +93,14 @@ class Hub:
         return Unavailable("the hub", why)
 
 
-class Bell:
-    """Calls for a report at once; rings that come close together make one."""
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-
-    def ring(self) -> None:
-        """From anywhere in the loop."""
-        self._rung.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Until it rings, but no longer than `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._rung.wait()
-        except TimeoutError:
-            return
-        await asyncio.sleep(_COALESCE)
-        self._rung.clear()  # before the report is composed: what happens later rings again
-
-
-async def report_always(
-    hub: Hub, bell: Bell, seconds: float, compose: Callable[[], GatewayReport]
-) -> None:
-    """Reports every `seconds` and at each ring. What the hub missed, the next report says again."""
-    while True:
-        await bell.wait(seconds)
-        try:
-            await hub.report(compose())
-        except Unavailable:
-            await asyncio.sleep(min(seconds, _AFTER_FAILURE))  # seen in `unreachable_since`
+def _spent(answer: bytes) -> dict[str, int]:
+    """What an answer says of use; of an older hub's nothing."""
+    try:
+        document: object = json.loads(answer) if answer else None
+    except ValueError:
+        return {}
+    spent = cast("dict[str, object]", document).get("spent") if isinstance(document, dict) else None
+    if not isinstance(spent, dict):
+        return {}
+    figures = cast("dict[str, object]", spent)
+    return {name: value for name, value in figures.items() if isinstance(value, int)}

@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from random import Random
 
 import structlog
@@ -12,15 +13,17 @@ import uvicorn
 from structlog.typing import FilteringBoundLogger
 
 from pierhead.core.ids import Clock, short_id
-from pierhead.core.routes import GatewayReport
 from pierhead.gateway.app import Gateway
 from pierhead.gateway.balance import Balance
+from pierhead.gateway.door import Door
 from pierhead.gateway.feed import Feed
-from pierhead.gateway.hub import Bell, Hub, report_always
+from pierhead.gateway.hub import Hub
 from pierhead.gateway.journal import Journal
+from pierhead.gateway.ledger import Ledger
 from pierhead.gateway.local import Local
 from pierhead.gateway.metrics import Metrics
 from pierhead.gateway.relay import Relay
+from pierhead.gateway.reports import Bell, Reports
 from pierhead.gateway.settings import GatewaySettings
 from pierhead.gateway.table import LiveTable, Served
 from pierhead.gateway.upstream import Upstream
@@ -47,27 +50,23 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
         metrics = Metrics(lambda: balance.outstanding)
         relay = Relay(settings, upstream, balance, live.targets, now)
         relay.ejections.append(metrics.ejection)
+        ledger = Ledger(now, clock, metrics)
 
-        def swapped(served: Served) -> None:
-            balance.retain(served.replicas())
-            metrics.retain(gate.route.name for gate in served.services.values())
-            bell.ring()  # the hub waits for it: before it says Running, and before it stops replicas
-
-        live.watchers.append(swapped)
+        live.watchers.append(partial(_swapped, balance, metrics, ledger, bell))
+        door = Door(live, ledger, clock)
         local = Local(settings.advertise, live, hub, metrics)
-        app = Gateway(settings, live, relay, local, Journal(metrics, log, now), rng)
+        app = Gateway(settings, door, relay, local, Journal(metrics, log, now), rng)
         feed = Feed(settings, hub, live, log, now)
         feed.load()
-        name = f"gw-{short_id(rng.randbytes)}"
-        report = report_always(
-            hub, bell, settings.report_seconds, lambda: _report(name, live, balance)
-        )
+        reports = Reports(f"gw-{short_id(rng.randbytes)}", hub, live, balance, ledger)
         # In a group: should the feed die of a mistake, no stale table is served in silence.
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(feed.follow()), group.create_task(report)]
+            told = reports.always(bell, settings.report_seconds)
+            tasks = [group.create_task(feed.follow()), group.create_task(told)]
             await _serve(settings, app, listener, log)
             for task in tasks:
                 task.cancel()
+        await reports.last()
 
 
 async def _serve(
@@ -120,10 +119,15 @@ def _stopped_by_signals(server: Server) -> Generator[None, None, None]:
             loop.remove_signal_handler(one)
 
 
+def _swapped(
+    balance: Balance, metrics: Metrics, ledger: Ledger, bell: Bell, served: Served
+) -> None:
+    balance.retain(served.replicas())
+    ledger.retain(served.tokens())
+    metrics.retain(gate.route.name for gate in served.services.values())
+    bell.ring()  # the hub waits for it: before it says Running, and before it stops replicas
+
+
 def _ring_if_drained(replica: str, live: LiveTable, bell: Bell) -> None:
     if live.served and replica in live.served.table.draining:
         bell.ring()
-
-
-def _report(name: str, live: LiveTable, balance: Balance) -> GatewayReport:
-    return GatewayReport(name, live.revision, dict(balance.outstanding), balance.ejected)

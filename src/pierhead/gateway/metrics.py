@@ -7,6 +7,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pierhead.gateway.exchange import Exchange
+from pierhead.gateway.metering import Counted
 
 NO_SERVICE = "-"  #: requests that no service could be named for; no service has this name
 _NAMES = frozenset({"service", "replica"})  #: labels that name somebody's
@@ -83,10 +84,24 @@ class Metrics:
             ["service"],
             registry=registry,
         )
+        self._tokens = Counter(
+            f"{name}_tokens",
+            "Tokens that engines read (prompt) and wrote (completion)",
+            ["service", "kind"],
+            registry=registry,
+        )
+        self._refused = Counter(
+            f"{name}_refused",
+            "Requests beyond a limit of their token",
+            ["service", "limit"],
+            registry=registry,
+        )
         self.revision = Gauge(f"{name}_table_revision", "Route table in force", registry=registry)
         self.hub = Gauge(f"{name}_hub_reachable", "1 while the hub answers", registry=registry)
         registry.register(_Inflight(outstanding))
         self._services: frozenset[str] = frozenset()
+        counters = (self._requests, self._broken, self._ejected, self._tokens, self._refused)
+        self._by_service = (*counters, self._seconds, self._ttft)
 
     def request(self, exchange: Exchange, begun: float, ended: float) -> None:
         """Counts a finished request; times in seconds of one clock."""
@@ -102,11 +117,21 @@ class Metrics:
         """Counts a replica of `service` taken out of rotation."""
         self._ejected.labels(self._label(service)).inc()
 
+    def used(self, service: str, counted: Counted) -> None:
+        """Counts the tokens of an answer of `service`."""
+        label = self._label(service)
+        self._tokens.labels(label, "prompt").inc(counted.prompt)
+        self._tokens.labels(label, "completion").inc(counted.completion)
+
+    def refused(self, service: str, limit: str) -> None:
+        """Counts a request to `service` that was beyond a limit."""
+        self._refused.labels(self._label(service), limit).inc()
+
     def retain(self, services: Iterable[str]) -> None:
         """Drops the series of services that are gone."""
         kept = frozenset(services)
         for service in self._services - kept:
-            for metric in (self._requests, self._seconds, self._ttft, self._broken, self._ejected):
+            for metric in self._by_service:
                 metric.remove_by_labels({"service": service})
         self._services = kept
 

@@ -8,12 +8,10 @@ import json
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from typing import Any
 
 from pierhead.core.routes import Route, Target
+from pierhead.gateway.json_text import members
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder()
 _KEY = b'"model"'
 _WHITE = b" \t\n\r"
 #: Bytes of a chunk's end that are looked at for the beginning of a name, beside the name's length.
@@ -38,38 +36,12 @@ def renamed(body: bytes, known: Collection[str], name: str) -> bytes:
 
 
 def _models(text: str) -> list[tuple[str, int, int]]:
-    """The `model` of a JSON object, should it be there twice both: value, and where its text lies.
-
-    Raises:
-        ValueError: it is not JSON.
-        IndexError: it ends too early.
-    """
-    found: list[tuple[str, int, int]] = []
-    at = _next(text, _next(text, 0) + 1)
-    while text[at] == '"':
-        key, at = _value(text, at)
-        at = _next(text, at)
-        if text[at] != ":":
-            raise ValueError("a key without a value")
-        start = _next(text, at + 1)
-        value, at = _value(text, start)
-        if key == "model" and isinstance(value, str):
-            found.append((value, start, at))
-        at = _next(text, at)
-        if text[at] != ",":
-            break
-        at = _next(text, at + 1)
-    return found
-
-
-def _value(text: str, at: int) -> tuple[Any, int]:
-    return _DECODER.raw_decode(text, at)
-
-
-def _next(text: str, at: int) -> int:
-    """The next place that is not white."""
-    space = _SPACE.match(text, at)
-    return space.end() if space else at
+    """The `model` of a JSON object, should it be there twice both: value, and where its text lies."""
+    return [
+        (each.value, each.start, each.end)
+        for each in members(text)
+        if each.key == "model" and isinstance(each.value, str)
+    ]
 
 
 def needs_own_name(target: Target, route: Route) -> bool:

@@ -8,8 +8,8 @@ import aiohttp
 from pierhead.core.routes import Target
 from pierhead.gateway.answers import ClientLeft, Cut, NoUpstream, Refusal
 from pierhead.gateway.balance import Balance
-from pierhead.gateway.exchange import Exchange
 from pierhead.gateway.headers import for_client
+from pierhead.gateway.metering import Count, counting
 from pierhead.gateway.naming import Restoring, restoring
 from pierhead.gateway.settings import GatewaySettings
 from pierhead.gateway.upstream import Call, NoAnswer, Upstream, noticing_the_end
@@ -110,12 +110,16 @@ class Relay:
 
     async def _pass_on(self, response: aiohttp.ClientResponse, call: Call, target: Target) -> None:
         exchange = call.exchange
-        names = restoring(target, call.route, exchange.method, response.raw_headers)
+        raw = response.raw_headers
+        names = restoring(target, call.route, exchange.method, raw)
+        count = counting(call.asked, response.status, raw, told=call.telling is not None)
+        call.entry.count = count
         try:
-            headers = for_client(response.raw_headers, exchange.request_id, sized=names is None)
+            sized = names is None and not count.strips
+            headers = for_client(raw, exchange.request_id, sized=sized)
             await exchange.start(response.status, headers)
             with noticing_the_end(response):
-                await self._copy(response.content, exchange, names)
+                await self._copy(response.content, call, count, names)
         except (aiohttp.ClientError, OSError) as error:
             self._fail(exchange.replica, call)
             raise Cut from error
@@ -123,17 +127,22 @@ class Relay:
             response.close()
 
     async def _copy(
-        self, content: aiohttp.StreamReader, exchange: Exchange, names: Restoring | None
+        self, content: aiohttp.StreamReader, call: Call, count: Count, names: Restoring | None
     ) -> None:
-        more = True
+        exchange, more = call.exchange, True
         while more:
             data = await content.readany()
             more = not content.at_eof()
+            data = count.passed(data, last=not more)
+            if not more or count.ended:
+                # Before the client can know of it: its next request finds this one counted.
+                call.entry.end()
             if names is not None:
                 data = names.passed(data, last=not more)
             if data and exchange.first_byte is None:
                 exchange.first_byte = self._now()
-            await exchange.chunk(data, more=more)
+            if data or not more:
+                await exchange.chunk(data, more=more)
 
     def _fail(self, replica: str, call: Call) -> None:
         if self._balance.failed(replica, self._targets(call.route.service)):

@@ -43,5 +43,5 @@ class GatewaySettings:
 
     @property
     def table_file(self) -> Path:
-        """The last route table, by which the gateway serves while the hub is down."""
+        """The last route table, by which the gateway serves while the hub is down. It is sealed."""
         return self.data_dir / "gateway" / "routes.json"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pierhead.core import routes
-from pierhead.core.routes import Route, RouteTable, Target
+from pierhead.core.routes import Route, RouteTable, RouteToken, Target
+from pierhead.gateway.sealing import Seal, is_sealed
 from pierhead.gateway.tokens import Credential, Lock, Plain, lock
 
 
@@ -29,13 +30,18 @@ class Served:
     keys: dict[bytes, tuple[Gate, ...]] = field(repr=False)
     unlocked: tuple[Gate, ...] = ()  #: those that ask for no token
 
-    def opened(self, shown: Credential | None) -> list[Gate]:
-        """The services that a credential opens, those that need none besides."""
-        if shown is None:
-            return list(self.unlocked)
-        near = {id(gate): gate for gate in self.unlocked}
-        near |= {id(gate): gate for gate in self._near(shown) if shown.opens(gate.locks)}
-        return list(near.values())
+    def opened(self, shown: Credential | None, now: float) -> dict[str, RouteToken | None]:
+        """Ids of the services that a credential opens, with its token, and of those that need none.
+
+        `now`: epoch seconds.
+        """
+        found: dict[str, RouteToken | None] = {}
+        if shown is not None:
+            for gate in self._near(shown):
+                token = shown.opens(gate.locks, now)
+                if token is not None:
+                    found[gate.route.service] = token
+        return found | {gate.route.service: None for gate in self.unlocked}
 
     def _near(self, shown: Credential) -> Iterable[Gate]:
         """Those that are worth a comparison."""
@@ -48,6 +54,11 @@ class Served:
         gate = self.services.get(service)
         return gate.route.targets if gate else ()
 
+    def tokens(self) -> Iterator[tuple[str, str]]:
+        """Every token: service id and name."""
+        for gate in self.services.values():
+            yield from ((gate.route.service, each.name) for each in gate.route.tokens)
+
     def replicas(self) -> Iterator[str]:
         """Every replica that is routed or draining."""
         yield from self.table.draining
@@ -58,7 +69,7 @@ class Served:
 def index(table: RouteTable) -> Served:
     """`table`, ready to serve by."""
     services = {
-        route.service: Gate(route, tuple(lock(token) for token in route.tokens if token))
+        route.service: Gate(route, tuple(lock(token) for token in route.tokens if token.secret))
         for route in table.routes.values()
     }
     keys: dict[bytes, tuple[Gate, ...]] = {}
@@ -93,28 +104,38 @@ class LiveTable:
         return self.served.targets(service) if self.served else ()
 
 
-def read_table(path: Path) -> RouteTable | None:
-    """The table that was last written; None if there is none.
+def read_table(path: Path, seal: Seal) -> tuple[RouteTable, bool] | None:
+    """The table that was last written, and whether it lies there sealed; None if there is none.
 
     Raises:
         ValueError: the file is not a table.
         OSError: it cannot be read.
     """
     try:
-        return routes.load(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
+    sealed = is_sealed(content)
+    return routes.load(seal.open(content) if sealed else content), sealed
 
 
-def set_aside(path: Path) -> Path:
-    """Moves a broken file out of the way, to be looked at; its new path."""
+def set_aside(path: Path) -> Path | None:
+    """Moves a broken file out of the way, to be looked at; its new path.
+
+    One of a release that kept tokens in plain text goes for good: None.
+    """
+    with path.open("rb") as file:
+        sealed = is_sealed(file.read(64))
+    if not sealed:
+        path.unlink()
+        return None
     aside = path.with_name(f"{path.name}.broken")
     path.replace(aside)
     return aside
 
 
-def write_table(path: Path, table: RouteTable) -> None:
-    """Replaces the file at once or not at all; it holds tokens and keys, so only its owner may read it.
+def write_table(path: Path, table: RouteTable, seal: Seal) -> None:
+    """Replaces the file at once or not at all; it holds tokens and keys, so it is sealed.
 
     Raises:
         OSError: it cannot be written; the old file is untouched.
@@ -123,8 +144,8 @@ def write_table(path: Path, table: RouteTable) -> None:
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 a path cannot say 0600 from birth
-        file.write(routes.dump(table))
+    with open(handle, "wb") as file:  # noqa: PTH123 a path cannot say 0600 from birth
+        file.write(seal.close(routes.dump(table).encode()))
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)

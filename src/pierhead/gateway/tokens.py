@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pierhead.core.routes import RouteToken
+
 DEFAULT_TYPE = "application/octet-stream"
 
 
@@ -17,19 +19,27 @@ class Lock:
 
     secret: bytes
     digest: bytes
+    token: RouteToken
+
+    def fits_at(self, now: float) -> bool:
+        """Whether it opens anything at this moment, in epoch seconds."""
+        return self.token.until is None or now < self.token.until
 
 
-def lock(token: str) -> Lock:
+def lock(token: RouteToken) -> Lock:
     """The lock that `token` opens."""
-    secret = token.encode()
-    return Lock(secret, hashlib.sha256(secret).digest())
+    secret = token.secret.encode()
+    return Lock(secret, hashlib.sha256(secret).digest(), token)
 
 
 class Credential(Protocol):
     """What the client showed."""
 
-    def opens(self, locks: Sequence[Lock]) -> bool:
-        """Whether it belongs to one of them; always compares with each, in constant time."""
+    def opens(self, locks: Sequence[Lock], now: float) -> RouteToken | None:
+        """The first token that it belongs to; always compares with each, in constant time.
+
+        `now`: epoch seconds, by which tokens end.
+        """
         ...
 
     def fits(self, body: bytes) -> bool:
@@ -43,11 +53,12 @@ class Plain:
 
     digests: tuple[bytes, ...]
 
-    def opens(self, locks: Sequence[Lock]) -> bool:
-        found = False
+    def opens(self, locks: Sequence[Lock], now: float) -> RouteToken | None:
+        found: RouteToken | None = None
         for one in locks:
             for digest in self.digests:
-                found |= hmac.compare_digest(one.digest, digest)
+                if hmac.compare_digest(one.digest, digest) and found is None and one.fits_at(now):
+                    found = one.token
         return found
 
     def fits(self, body: bytes) -> bool:
@@ -63,11 +74,12 @@ class Signed:
     signed: bytes
     content_md5: str
 
-    def opens(self, locks: Sequence[Lock]) -> bool:
-        found = False
+    def opens(self, locks: Sequence[Lock], now: float) -> RouteToken | None:
+        found: RouteToken | None = None
         for one in locks:
             made = hmac.new(one.secret, self.signed, hashlib.sha1).digest()
-            found |= hmac.compare_digest(made, self.signature)
+            if hmac.compare_digest(made, self.signature) and found is None and one.fits_at(now):
+                found = one.token
         return found
 
     def fits(self, body: bytes) -> bool:

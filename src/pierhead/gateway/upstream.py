@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
@@ -13,8 +14,10 @@ from yarl import URL
 
 from pierhead.core.errors import Unavailable
 from pierhead.core.routes import Route, Target
+from pierhead.gateway.asking import Asked
 from pierhead.gateway.exchange import Exchange
 from pierhead.gateway.headers import for_replica
+from pierhead.gateway.ledger import Entry
 from pierhead.gateway.naming import known_names, needs_own_name, renamed
 from pierhead.gateway.settings import GatewaySettings
 
@@ -25,14 +28,20 @@ _READ_SIZE = 64 * 1024
 _LARGE = 512 * 1024  #: a larger body is sent in pieces, so that others get their turn
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """A request that has been let in."""
 
     exchange: Exchange
     route: Route
-    path: bytes  #: what the replica gets, without the query
-    body: bytes
+    asked: Asked  #: its path is what the replica gets, without the query
+    entry: Entry  #: ended by whoever let it in, if not before
+    legible: bool = False  #: the answer has to be read, so it may not be compressed
+
+    @cached_property
+    def telling(self) -> bytes | None:
+        """The body that makes a stream tell its usage; None if it tells it anyway, or cannot."""
+        return self.asked.telling() if self.route.api == "openai" else None
 
 
 class NoAnswer(Unavailable):
@@ -90,12 +99,13 @@ class Upstream:
         # Both are ASCII: the server's parser takes nothing else.
         query = f"?{call.exchange.query.decode()}" if call.exchange.query else ""
         named = bool(target.model)
-        body = renamed(call.body, known_names(call.route), target.model) if named else call.body
-        legible = needs_own_name(target, call.route)
+        body = call.telling or call.asked.body
+        body = renamed(body, known_names(call.route), target.model) if named else body
+        legible = call.legible or needs_own_name(target, call.route)
         try:
             return await session.request(
                 call.exchange.method,
-                URL(f"http://{address}{call.path.decode()}{query}", encoded=True),
+                URL(f"http://{address}{call.asked.path.decode()}{query}", encoded=True),
                 headers=for_replica(call.exchange, address, target.key, legible=legible),
                 data=BytesIO(body) if len(body) > _LARGE else body or None,
                 allow_redirects=False,

@@ -15,12 +15,15 @@ from pierhead.core.connections import (
     Keys,
     check,
     first,
+    kept_from,
     named,
     public,
     serving,
 )
 from pierhead.core.errors import Invalid, NotFound
 from pierhead.core.mounts import HubSource, Source
+from pierhead.core.principals import Principal
+from pierhead.core.services import Service
 from pierhead.operations.secret_box import SecretBox
 from pierhead.store import connections as rows
 from pierhead.store import services
@@ -101,8 +104,38 @@ def used_by(tx: Transaction, connection: Connection) -> tuple[str, ...]:
     return tuple(
         service.name
         for service, _seen in services.everything(tx)
-        if (source := service.current.weights) is not None and serving(source, known) == connection
+        if (source := service.current.weights) is not None
+        and serving(source, known) == connection
+        and connection.reaches(service.workspace)
     )
+
+
+def demand(tx: Transaction, actor: Principal, before: Service | None, after: Service) -> None:
+    """Refuse a service that names what a connection keeps for the services of other workspaces.
+
+    `before` = None: the service is new. Who is not the account is told the same of what no connection
+    serves: nobody finds out by trying what others have. Where no connection is bound to a workspace
+    there is nothing to find out, and a service waits for its connection, as the account's always do.
+
+    Raises:
+        Invalid: it may not be served.
+    """
+    source = after.current.weights
+    if source is None or not named(source):
+        return
+    if before is not None and _stands(before) == _stands(after):
+        return
+    known = rows.everything(tx)
+    hidden = not actor.admin and any(each.workspaces for each in known)
+    if kept_from(source, after.workspace, known) is None and not (
+        hidden and serving(source, known) is None and not isinstance(source, HubSource)
+    ):
+        return
+    raise Invalid("storage", f"no storage connection serves [{named(source)}] in this workspace")
+
+
+def _stands(service: Service) -> tuple[Source | None, str]:
+    return service.current.weights, service.workspace
 
 
 def account(

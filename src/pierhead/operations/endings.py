@@ -1,13 +1,15 @@
-"""Who holds keys and logins in memory hears here of those that ended, so that they end at once.
+"""Who holds keys, logins and endpoint tokens in memory hears here of changes, so that they count at once.
 
 Another hub on the same database hears of it later: of a key after a second, of a login at its next
 write (`key_ring`, `logins`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pierhead.core.endpoint_tokens import EndpointToken
 from pierhead.core.principals import Principal
+from pierhead.core.services import Service
 
 
 @dataclass(slots=True)
@@ -18,6 +20,14 @@ class Endings:
     _of_logins: list[Callable[[Principal], None]] = field(
         default_factory=list[Callable[[Principal], None]]
     )
+
+    _of_tokens: list[Callable[[Service, Sequence[EndpointToken]], None]] = field(
+        default_factory=list[Callable[[Service, Sequence[EndpointToken]], None]]
+    )
+
+    def hear_of_tokens(self, listener: Callable[[Service, Sequence[EndpointToken]], None]) -> None:
+        """`listener` is called with a service and all that opens it now, whenever that changes."""
+        self._of_tokens.append(listener)
 
     def hear_of_keys(self, listener: Callable[[str], None]) -> None:
         """`listener` is called with the id of every key that was changed or deleted."""
@@ -32,6 +42,11 @@ class Endings:
         for listener in self._of_keys:
             for id_ in ids:
                 listener(id_)
+
+    def tokens(self, service: Service, present: Sequence[EndpointToken]) -> None:
+        """These are the tokens of a service now."""
+        for listener in self._of_tokens:
+            listener(service, present)
 
     def logins(self, principal: Principal) -> None:
         """All logins of this principal ended."""

@@ -41,6 +41,8 @@ class Platform:
     survey: Callable[[str], None] = lambda _key: None
     #: Folders, besides the centers' own, in which others than the account may name files.
     allowed_roots: tuple[str, ...] = ()
+    #: Services may name only workspaces and quotas that somebody made.
+    strict_ids: bool = False
     #: Tells those who hold keys and logins in memory which of them ended.
     endings: Endings = field(default_factory=Endings)
 

@@ -5,6 +5,8 @@ secret that was changed, or put under another name, does not open.
 """
 
 import json
+from base64 import b64decode, b64encode
+from hashlib import blake2b
 
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox as Sealer
@@ -22,6 +24,7 @@ class SecretBox:
     def __init__(self, key: bytes) -> None:
         """`key`: 32 secret bytes."""
         self._sealer = Sealer(key)
+        self._nonces = blake2b(key, person=b"pierhead nonces").digest()
 
     def seal(self, name: str, keys: Keys) -> bytes:
         """The secret and the token, encrypted; each time differently."""
@@ -41,6 +44,27 @@ class SecretBox:
         if plain["name"] != name:
             raise _unreadable(name)
         return Keys(plain["secret"], plain["token"])
+
+    def seal_text(self, name: str, text: str) -> str:
+        """`text`, encrypted, as text: the same each time, so that what did not change is not rewritten."""
+        plain = json.dumps([name, text]).encode()
+        # A nonce that follows from what it is used for never comes twice for different texts.
+        nonce = blake2b(plain, digest_size=Sealer.NONCE_SIZE, key=self._nonces).digest()
+        return b64encode(self._sealer.encrypt(plain, nonce)).decode()
+
+    def open_text(self, name: str, sealed: str) -> str:
+        """The text that was sealed under `name`.
+
+        Raises:
+            Unavailable: it was sealed with another key or name, or was changed since.
+        """
+        try:
+            found: list[str] = json.loads(self._sealer.decrypt(b64decode(sealed, validate=True)))
+        except (CryptoError, ValueError) as error:
+            raise _unreadable(name) from error
+        if found[0] != name:
+            raise _unreadable(name)
+        return found[1]
 
 
 def _unreadable(name: str) -> Unavailable:

@@ -19,7 +19,7 @@ from pierhead.core.services import Change, Registration, Seen, Service, Version,
 from pierhead.core.status import Status, verdict
 from pierhead.core.templates import Rolling, Template
 from pierhead.core.twins import CHANGE
-from pierhead.operations import references, rights, tag_rows
+from pierhead.operations import connections, owners, references, rights, tag_rows
 from pierhead.operations.noted import event, warnings
 from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.store import events as event_rows
@@ -83,8 +83,9 @@ async def create(
         Invalid: name, count, a text or a tag is not legal.
         Conflict: the name is taken.
         Taken: the wanted id is used.
-        NotFound: a tag pattern is not there, or what it is made from was removed meanwhile.
-        Forbidden: no policy lets the actor make it so, in this workspace or in this group.
+        NotFound: a tag pattern is not there, what it is made from was removed meanwhile, or its
+            workspace or quota must be there and is not.
+        Forbidden: no policy lets the actor make it so, in this workspace, group or quota.
     """
     _check(draft)
     now = platform.clock()
@@ -94,11 +95,13 @@ async def create(
         service = _with_free_id(tx, platform, _new(platform, actor, draft, now), draft)
         rights.demand_made(actor, service)
         _demand_members(tx, actor, service)
+        odd = owners.settle(tx, platform, actor, None, service)
+        connections.demand(tx, actor, None, service)
         rows.add(tx, service)
         _write_tags(tx, platform, service, draft, now)
         message = f"Service [{service.name}] was created: {service.replicas} x {service.current.template.name}."
         noted = event(service, actor, now, "ServiceCreated", message)
-        event_rows.append(tx, noted, *warnings(service, actor, now, draft.notices))
+        event_rows.append(tx, noted, *warnings(service, actor, now, (*draft.notices, *odd)))
         also(tx, service.id)
         return service
 
@@ -159,21 +162,20 @@ async def change(
     """Decide on the newest state and write it guarded; decided anew if somebody was faster.
 
     Raises:
-        NotFound: there is no such service.
+        NotFound: there is no such service, or its workspace or quota must be there and is not.
         Conflict: its state forbids the change, or it was changed under us time and again.
         Forbidden: it may not be done to the service as it is now, or as it would be afterwards.
     """
     for attempt in range(ATTEMPTS):
         service, seen = await find(platform, name, _anew(actor) if attempt else actor)
-        now = platform.clock()
-        decision = decide(service, seen, now)
+        decision = decide(service, seen, platform.clock())
         if decision.service is None:
             if also is not nothing:
                 await platform.db.write(also, service.id)
             return service
         await _demand_after(platform, actor, service, decision.service)
         try:
-            await platform.db.write(_store, decision, actor, now, also)
+            await platform.db.write(_store, platform, actor, (service, decision), also)
         except Stale:
             continue
         platform.wake(service.id)
@@ -308,15 +310,24 @@ def _demand_members(tx: Connection, actor: Principal, service: Service) -> None:
         )
 
 
-def _store(tx: Connection, decision: Decision, actor: Principal, now: float, also: Also) -> None:
-    service = decision.service
+def _store(
+    tx: Connection,
+    platform: Platform,
+    actor: Principal,
+    change: tuple[Service, Decision],
+    also: Also,
+) -> None:
+    before, decision = change
+    service, now = decision.service, platform.clock()
     if service is None:
         return
+    odd = owners.settle(tx, platform, actor, before, service)
+    connections.demand(tx, actor, before, service)
     rows.change(tx, service)
     if service.wanted is Wanted.RUNNING:
         tags_of.set_replicas(tx, service.id, service.replicas)
     noted = event(service, actor, now, decision.reason, decision.message)
-    event_rows.append(tx, noted, *warnings(service, actor, now, decision.notices))
+    event_rows.append(tx, noted, *warnings(service, actor, now, (*decision.notices, *odd)))
     also(tx, service.id)
 
 

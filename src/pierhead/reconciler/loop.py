@@ -1,7 +1,7 @@
 """The reconciler as a whole: the queue, its hints, its timers and its housekeeping."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -9,6 +9,7 @@ import structlog
 
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import Clock
+from pierhead.core.quotas import CHANGED
 from pierhead.core.routes import GatewayReport
 from pierhead.reconciler.queue import KeyedQueue
 from pierhead.reconciler.routes import RouteBook
@@ -18,6 +19,9 @@ from pierhead.runtimes.base import Runtime
 from pierhead.store import events, keys
 from pierhead.store import services as rows
 from pierhead.store.db import Database
+
+#: Of many who are to look again, so many do at once, the others one after the other, so far apart.
+AT_ONCE, APART = 16, 0.02
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("reconciler")
 
@@ -51,10 +55,13 @@ class Reconciler:
         self._tidy = tidy
         self._pass = one_pass
         self._queue = KeyedQueue(self._look, _failed)
+        one_pass.admission.call = one_pass.waiting.call = self._call
         self._tasks: list[asyncio.Task[None]] = []
 
     def wake(self, service: str) -> None:
-        """Look at a service soon."""
+        """Look at a service soon, or at the quotas (`quotas.CHANGED`)."""
+        if service == CHANGED:
+            self._pass.admission.outdated()  # from this moment on, not only from when they are read
         self._queue.wake(service)
 
     def hasten(self) -> None:
@@ -69,8 +76,10 @@ class Reconciler:
         """
         await self._runtime.adopt()
         await take_stock(self._db, self._runtime, self._clock)
-        for service, _seen in await self._db.read(rows.everything):
+        found = await self._db.read(rows.everything)
+        for service, _seen in found:
             self._routes.update(service, tuple(self._runtime.observe(service.id)))
+        await self._pass.admission.begin(self._db, found, self._runtime.observe)
         self._routes.begin()
         self._queue.start()
         await self._resync(spread=0.0)
@@ -102,6 +111,9 @@ class Reconciler:
             self._queue.wake(service)
 
     async def _look(self, service: str) -> float | None:
+        if service == CHANGED:
+            await self._pass.admission.renew(self._db)
+            return None
         began, fault = perf_counter(), ""
         try:
             return await self._pass(service)
@@ -111,6 +123,14 @@ class Reconciler:
             raise
         finally:
             self._timed(perf_counter() - began, fault)
+
+    def _call(self, services: Sequence[str]) -> None:
+        """Look at those who waited, in this order."""
+        for number, service in enumerate(services):
+            if number < AT_ONCE:
+                self._queue.wake(service)
+            else:
+                self._queue.wake_in(service, APART * (number - AT_ONCE))
 
     async def _follow(self) -> None:
         async for service in self._runtime.changes():
@@ -133,6 +153,7 @@ class Reconciler:
 
     async def _resync(self, spread: float) -> None:
         """Look at every service, and at replicas whose service is gone, over `spread` seconds."""
+        self._pass.admission.outdated()
         known = set(await self._db.read(rows.ids)) | {
             replica.service for replica in self._runtime.observe()
         }

@@ -8,16 +8,17 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from sqlalchemy import Connection
 
 from pierhead.core.choice import Offer
+from pierhead.core.connections import kept_from, named
 from pierhead.core.events import Notice
 from pierhead.core.ids import Clock
 from pierhead.core.launch import EnvironmentPath, Files, no_files
 from pierhead.core.mount_paths import not_shown
-from pierhead.core.mounts import Source
+from pierhead.core.mounts import Remote, Source
 from pierhead.core.placement import unplaceable
 from pierhead.core.replicas import Node
 from pierhead.core.services import Hold, Service, Version
@@ -32,6 +33,8 @@ from pierhead.reconciler.selection import (
     engine_chosen,
 )
 from pierhead.runtimes.base import Runtime
+from pierhead.sources.connected import unconnected
+from pierhead.store import connections
 from pierhead.store import services as rows
 from pierhead.store.db import Database
 
@@ -129,6 +132,7 @@ class Preparation:
         """
         template = version.template
         hold = self._no_command(template) or await self._no_machine(template)
+        hold = hold or await self._kept_from(service, version)
         if hold is not None:
             return hold
         asked = Asked(version, self._nodes, fresh, running)
@@ -184,6 +188,15 @@ class Preparation:
             return hold
         self._nodes, self._nodes_told = (await self._parts.runtime.probe()).nodes, now
         return unplaceable(resources, self._nodes, constraints)
+
+    async def _kept_from(self, service: Service, version: Version) -> Hold | None:
+        """Is what it names kept for other workspaces? Its wish was looked at; bindings change."""
+        source = version.weights
+        if source is None or not named(source):
+            return None
+        known = await self._parts.db.read(connections.everything)
+        kept = kept_from(source, service.workspace, known)
+        return None if kept is None else unconnected(cast("Remote", source))
 
     async def _dependencies(self, service: Service) -> list[_Dependency]:
         if not service.registration.needs:

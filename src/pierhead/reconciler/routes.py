@@ -4,17 +4,27 @@ A replica is drained once every live gateway serves by a table without it and ha
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
+from pierhead.core.endpoint_tokens import DEFAULT, EndpointToken
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Capabilities
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
-from pierhead.core.routes import GatewayReport, Route, RouteTable, Target, dump, table
+from pierhead.core.routes import (
+    GatewayReport,
+    Route,
+    RouteTable,
+    RouteToken,
+    Target,
+    dump,
+    table,
+)
 from pierhead.core.services import Service, Wanted
 from pierhead.core.templates import AUTO
+from pierhead.core.usage import month
 
 #: A gateway that was silent this long counts as gone; it reports every second.
 SILENCE = 3.0
@@ -28,6 +38,15 @@ class _Heard:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What opens a service, as somebody who changed it told."""
+
+    revision: int  #: of the service; what is known of an older one is old
+    own: str  #: the service's own secret at that revision
+    tokens: tuple[EndpointToken, ...]  #: what has a row
+
+
 class RouteBook:
     """The routes of all services, at a revision that never repeats."""
 
@@ -36,8 +55,12 @@ class RouteBook:
         clock: Clock,
         engine_key: Callable[[str], str],
         capabilities: Mapping[str, Capabilities],
+        spent: Callable[[str, str], int] = lambda _service, _token: 0,
     ) -> None:
+        """`spent`: tokens that were used this month of (service, token)."""
         self._clock = clock
+        self._spent = spent
+        self._keys: dict[str, _Keys] = {}
         self._engine_key = engine_key
         self._capabilities = capabilities
         self._routes: dict[str, Route] = {}
@@ -61,7 +84,15 @@ class RouteBook:
     @property
     def table(self) -> RouteTable:
         """The newest table."""
-        return table(self._revision, list(self._routes.values()), frozenset(self._left))
+        routes = [self._with_use(route) for route in self._routes.values()]
+        return table(self._revision, routes, frozenset(self._left))
+
+    @property
+    def limited(self) -> Iterator[tuple[str, str]]:
+        """(service, token) of every token that has a limit by the month."""
+        for route in self._routes.values():
+            names = (t.name for t in route.tokens if t.limits.monthly_tokens is not None)
+            yield from ((route.service, name) for name in dict.fromkeys(names))
 
     @property
     def leaving(self) -> frozenset[str]:
@@ -101,8 +132,27 @@ class RouteBook:
         self._publish()
         return bool(route and route.targets and not (before and before.targets))
 
+    def know(self, held: Mapping[str, Iterable[EndpointToken]]) -> None:
+        """Take in the tokens of all services, before any of these is routed."""
+        self._keys = {service: _Keys(-1, "", tuple(tokens)) for service, tokens in held.items()}
+
+    def keyed(self, service: Service, tokens: Iterable[EndpointToken]) -> None:
+        """From now on these open a service; gateways hear of it at once."""
+        known = self._keys.get(service.id)
+        if known is not None and known.revision > service.revision:
+            return  # what came after it was told already
+        self._keys[service.id] = _Keys(service.revision, service.token, tuple(tokens))
+        route = self._routes.get(service.id)
+        if route is None:
+            return
+        changed = replace(route, tokens=tuple(self._tokens(service)))
+        if changed != route:
+            self._routes[service.id] = changed
+            self._publish()
+
     def drop(self, service: str) -> None:
         """Forget a service that is gone."""
+        self._keys.pop(service, None)
         if self._routes.pop(service, None) is not None:
             self._publish()
 
@@ -124,8 +174,10 @@ class RouteBook:
             left = deadline - loop.time()
             if left <= 0:
                 return
+            # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the news.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._told.wait()
 
     def _is_taken_up(self, revision: int) -> bool:
         live = self._live()
@@ -161,7 +213,8 @@ class RouteBook:
             if left <= 0 or self._ended:
                 return None
             try:
-                await asyncio.wait_for(self._changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
             except TimeoutError:
                 return None
         if self._dumped[0] != self._revision:
@@ -207,7 +260,7 @@ class RouteBook:
             service=service.id,
             name=service.name,
             aliases=(service.full_name,) if service.group else (),
-            tokens=(service.token,),
+            tokens=tuple(self._tokens(service)),
             targets=targets,
             api="openai" if all(engine.api == "openai" for engine in usual) else "any",
             models=() if checked else tuple(dict.fromkeys(names)),
@@ -217,6 +270,35 @@ class RouteBook:
             paths=tuple(sorted(frozenset[str]().union(*(engine.paths for engine in usual)))),
             listed=service.current.template.routed == "openai",
         )
+
+    def _tokens(self, service: Service) -> Iterator[RouteToken]:
+        """All secrets that open it now, its own first."""
+        known = self._keys.get(service.id) or _Keys(-1, "", ())
+        # A pass may still work with what it read before somebody rotated the token.
+        secret = known.own if known.revision > service.revision else service.token
+        held = {token.name: token for token in known.tokens}
+        own = held.pop(DEFAULT, None) or EndpointToken(service.id, DEFAULT, secret)
+        if own.secret != secret:  # it got another one since: what it was before is void
+            own = replace(own, secret=secret, previous="")
+        for token in (own, *held.values()):
+            if token.secret:
+                yield RouteToken(token.secret, token.name, limits=token.limits)
+            if token.previous and self._clock() < token.previous_until:
+                until = token.previous_until
+                yield RouteToken(token.previous, token.name, until, token.limits)
+
+    def _with_use(self, route: Route) -> Route:
+        """The route as it goes out: with what was used of tokens that have a limit by the month."""
+        if all(token.limits.monthly_tokens is None for token in route.tokens):
+            return route
+        now = month(self._clock())
+        tokens = (
+            token
+            if token.limits.monthly_tokens is None
+            else replace(token, spent=self._spent(route.service, token.name), spent_in=now)
+            for token in route.tokens
+        )
+        return replace(route, tokens=tuple(tokens))
 
     def _engine(self, service: Service, told: str) -> Capabilities:
         """What a replica runs: as it told, else as the template says, else the embedded engine."""

@@ -15,11 +15,13 @@ from pierhead.core.ids import Clock
 from pierhead.core.launch import no_files
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Hold, Seen, Service, Version, Wanted
-from pierhead.core.status import HOPELESS, reached
 from pierhead.core.workloads import Workload
+from pierhead.reconciler.admission import Admission
 from pierhead.reconciler.changes import events, told
+from pierhead.reconciler.looks import UNSETTLED, complete, engine_of, looked, next_look
 from pierhead.reconciler.preparation import Preparation, Prepared
 from pierhead.reconciler.routes import RouteBook
+from pierhead.reconciler.waiting import Waiting
 from pierhead.runtimes.base import Runtime
 from pierhead.store import events as event_rows
 from pierhead.store import seen as seen_rows
@@ -27,14 +29,8 @@ from pierhead.store import services as rows
 from pierhead.store import tags
 from pierhead.store.db import Database
 
-#: How long until the next look, in seconds, while something is on its way (hints come sooner).
-UNSETTLED, HELD, FETCHING = 1.0, 30.0, 2.0
 #: How long a service that comes up waits for gateways to take up its first route, in seconds.
 GATEWAYS = 1.0
-
-
-#: States of a replica that needs nothing more to be started.
-_UP = frozenset({ReplicaState.STARTING, ReplicaState.READY, ReplicaState.UNREADY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +55,8 @@ class ServicePass:
     looks: dict[str, float] = field(default_factory=dict[str, float])
     #: Notices that were told already: service id -> (rollout, reason).
     told: dict[str, set[tuple[str, str]]] = field(default_factory=dict[str, set[tuple[str, str]]])
+    admission: Admission = field(default_factory=Admission)
+    waiting: Waiting = field(default_factory=Waiting)
 
     async def __call__(self, key: str) -> float | None:
         """Take the next safe step for the service `key`; seconds until the next look, or None.
@@ -81,22 +79,40 @@ class ServicePass:
             # What is called Running can be called: a gateway that just misses the news gets it first.
             await self.routes.taken_up(GATEWAYS)
         after = looked(service, seen, replicas, step.hold or trouble, self.clock())
+        after = replace(after, granted=self.admission.right(service.id))
+        self.waiting.note(service.id, after.hold)
         await self._write_down(service, seen, after, self._news(service, seen, step.notices))
-        return _next_look(service, after, self.clock())
+        return next_look(service, after, self.clock())
 
     async def _apply(self, service: Service, seen: Seen) -> tuple[_Step, Hold | None]:
-        """Ask the runtime for the next step; gives (the step, why it failed)."""
+        """Ask the runtime for the next step; gives (the step, why not all of it could be taken)."""
         present = self.runtime.observe(service.id)
+        await self.admission.enter(self.db, service, present)
         draining = frozenset(
             replica.id for replica in present if replica.state is ReplicaState.DRAINING
         )
         step = await self._step(service, seen, present)
         if step.workload is None:
+            self.admission.rest(service.id, present)
             return step, None
+        wanted = replace(step.workload, drained=self.routes.drained(draining))
+        now = self.runtime.observe(service.id)
+        # From here to the runtime's own first step nothing is awaited: what is free now is free then.
+        admitted, short = self.admission.admit(wanted, now, self.clock())
+        failed = True
         try:
-            await self.runtime.apply(replace(step.workload, drained=self.routes.drained(draining)))
+            trouble = await self._taken(admitted)
+            failed = trouble is not None
+        finally:
+            self._settle(service.id, now, failed=failed)
+        return step, trouble or short
+
+    async def _taken(self, workload: Workload) -> Hold | None:
+        """Have the runtime take its next steps toward `workload`; why not all of them could be taken."""
+        try:
+            await self.runtime.apply(workload)
         except Occupied as error:
-            return step, Hold(
+            return Hold(
                 error.reason,
                 str(error),
                 progressing=True,
@@ -104,24 +120,32 @@ class ServicePass:
                 facts=error.facts,
             )
         except Unavailable as error:
-            facts = {"problem": str(error)}
-            return step, Hold("StartHeld", f"{error} It is tried again.", facts=facts)
+            return Hold("StartHeld", f"{error} It is tried again.", facts={"problem": str(error)})
         except Refused as error:
             facts = {"problem": str(error)}
-            return step, Hold("CannotStart", str(error), permanent=True, facts=facts)
-        return step, None
+            return Hold("CannotStart", str(error), permanent=True, facts=facts)
+        return None
+
+    def _settle(self, service: str, before: list[ReplicaStatus], *, failed: bool = False) -> None:
+        """Tell those who wait what a step let go."""
+        after = self.runtime.observe(service)
+        self.admission.settle(service, after, failed=failed)
+        if {replica.id for replica in before} - {replica.id for replica in after}:
+            self.waiting.gone()
 
     async def _step(self, service: Service, seen: Seen, present: list[ReplicaStatus]) -> _Step:
         """The wanted version, or while that is held, what runs already."""
         version, rollout = service.current, service.rollout
         live = [replica for replica in present if replica.state not in LEAVING]
         current = [replica for replica in live if replica.rollout == rollout]
-        if _complete(current, service.wanted_replicas):
+        if complete(current, service.wanted_replicas):
             # Nothing is to be started: what a start would need is nobody's concern now.
             return _Step(_workload(service, version, rollout, held=service.wanted_replicas > 0))
         fresh = seen.revision != service.revision
-        running = _engine(current)
-        found = await self.preparation.prepare(service, version, fresh=fresh, running=running)
+        running = engine_of(current)
+        found = self.admission.never(service) or await self.preparation.prepare(
+            service, version, fresh=fresh, running=running
+        )
         if not isinstance(found, Hold):
             return _Step(_workload(service, version, rollout, found), None, found.notices)
         if current:
@@ -141,7 +165,7 @@ class ServicePass:
         older = await self.db.read(rows.version, service.id, int(rollout.partition(".")[0]))
         if older is None:
             return _Step(None, hold)
-        same = _engine([replica for replica in live if replica.rollout == rollout])
+        same = engine_of([replica for replica in live if replica.rollout == rollout])
         found = await self.preparation.prepare(service, older, fresh=False, running=same)
         if isinstance(found, Hold):
             return _Step(_workload(service, older, rollout, held=True), hold)
@@ -159,6 +183,7 @@ class ServicePass:
         gone = (trouble is not None or not draining) and await self.runtime.remove(
             service.id, grace
         )
+        self._settle(service.id, list(replicas))
         replicas = tuple(self.runtime.observe(service.id))
         if not gone:
             after = looked(service, seen, replicas, None, self.clock())
@@ -181,13 +206,22 @@ class ServicePass:
             await self.db.write(_bury, service, farewell)
         except Stale:  # it was touched while it went, by the removal of its template say: look anew
             return 0.0
+        self._forget(service.id)
         return None
+
+    def _forget(self, service: str) -> None:
+        self.waiting.note(service, None)
+        self.admission.forget(service)
 
     async def _clear(self, key: str) -> float | None:
         """What a service left behind whose record is gone."""
         self.routes.drop(key)
         self.looks.pop(key, None)
-        return None if await self.runtime.remove(key, 0.0) else UNSETTLED
+        self._forget(key)
+        before = self.runtime.observe(key)
+        gone = await self.runtime.remove(key, 0.0)
+        self._settle(key, before)
+        return None if gone else UNSETTLED
 
     def _news(self, service: Service, seen: Seen, notices: tuple[Notice, ...]) -> list[Notice]:
         """What was not told of this rollout yet; after a hub's restart only if nothing of it ran."""
@@ -213,69 +247,6 @@ class ServicePass:
         self.looks[service.id] = now
 
 
-def looked(
-    service: Service, seen: Seen, replicas: tuple[ReplicaStatus, ...], hold: Hold | None, now: float
-) -> Seen:
-    """What is known of a service after a look at it."""
-    fresh = seen.revision != service.revision
-    current = [replica for replica in replicas if replica.rollout == service.rollout]
-    ready = any(replica.state is ReplicaState.READY for replica in replicas)
-    hold = _since(seen, hold, now)
-    after = Seen(
-        revision=service.revision,
-        settled=seen.settled,
-        since=now if fresh else seen.since,
-        hold=hold,
-        replicas=replicas,
-        failed_roll=_failed_roll(service, current, replicas, hold),
-        served=ready or (seen.served and service.wanted is Wanted.RUNNING),
-    )
-    return (
-        replace(after, settled=service.revision)
-        if hold is None and reached(service, after)
-        else after
-    )
-
-
-def _since(seen: Seen, hold: Hold | None, now: float) -> Hold | None:
-    """The hold with the time since when there is one for this reason."""
-    if hold is None:
-        return None
-    lasting = seen.hold is not None and seen.hold.reason == hold.reason
-    return replace(hold, since=(seen.hold.since if lasting and seen.hold else 0.0) or now)
-
-
-def _failed_roll(
-    service: Service,
-    current: list[ReplicaStatus],
-    replicas: tuple[ReplicaStatus, ...],
-    hold: Hold | None,
-) -> bool:
-    """Does an older version serve because the newest one cannot come up?"""
-    older_serves = any(
-        r.state is ReplicaState.READY and r.rollout != service.rollout for r in replicas
-    )
-    hopeless = any(replica.failures >= HOPELESS for replica in current) or (
-        hold is not None and hold.permanent
-    )
-    return (
-        older_serves
-        and hopeless
-        and not any(replica.state is ReplicaState.READY for replica in current)
-    )
-
-
-def _complete(current: list[ReplicaStatus], wanted: int) -> bool:
-    """Do as many replicas run as are wanted?"""
-    up = all(replica.state in _UP for replica in current)
-    return wanted == 0 or (len(current) >= wanted and up)
-
-
-def _engine(replicas: list[ReplicaStatus]) -> str:
-    """What those that came up run; "" when none has, or none tells."""
-    return next((replica.engine for replica in replicas if replica.state in _UP), "")
-
-
 def _workload(
     service: Service,
     version: Version,
@@ -295,15 +266,6 @@ def _workload(
         rolling=version.rolling,
         held=held,
     )
-
-
-def _next_look(service: Service, seen: Seen, now: float) -> float | None:
-    if seen.hold is not None:
-        return HELD if seen.hold.permanent or seen.hold.placement else FETCHING
-    crashed = [replica.retry_at - now for replica in seen.replicas if replica.retry_at is not None]
-    if crashed:
-        return max(0.01, min(*crashed, UNSETTLED))
-    return None if seen.settled >= service.revision and reached(service, seen) else UNSETTLED
 
 
 def _record(tx: Connection, service: str, seen: Seen, noted: list[Event]) -> None:

@@ -108,6 +108,9 @@ class FakeRuntime:
             workload.rolling,
             workload.drained,
             workload.held,
+            workload.crowded,
+            workload.room,
+            workload.frozen,
         )
         problems: list[PierheadError] = []
         for action in plan.plan(target, [each.seen() for each in group.values()], self._clock()):

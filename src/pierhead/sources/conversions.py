@@ -31,6 +31,9 @@ from pierhead.sources.snapshots import CONVERTED, Snapshot, Snapshots
 
 RETRY_AFTER = 15.0
 """Seconds after which a failed conversion is tried again by itself."""
+#: Seconds after which one that nobody asks for ends: its service was stopped or deleted. More than the
+#: reconciler lets pass between two questions.
+FORSAKEN = 60.0
 
 #: Raised when results differ from before: what was made by an older release is made again.
 _VERSION = 1
@@ -44,6 +47,7 @@ class _Work:
     """A conversion that runs, or failed."""
 
     wanted: Wanted
+    asked: float  #: when somebody last asked for it
     programs: Programs = field(default_factory=Programs)
     stop: Event = field(default_factory=Event)
     progress: Progress | None = None
@@ -162,8 +166,11 @@ class Conversions:
             if work.final or self._clock() - work.failed_at < RETRY_AFTER:
                 return work.hold
             work = None
-        if work is None:
-            work = self._works[wanted.folder] = _Work(wanted)
+        now = self._clock()
+        if work is not None:
+            work.asked = now
+        else:
+            work = self._works[wanted.folder] = _Work(wanted, now)
             # A daemon: a conversion must not keep the hub from ending.
             thread = Thread(
                 target=self._run,
@@ -188,6 +195,12 @@ class Conversions:
             del self._works[work.wanted.folder]
         self._wake()
 
+    def _forsaken(self, work: _Work) -> None:
+        """Nobody waited for it any more. Nothing of it is kept."""
+        if self._works.get(work.wanted.folder) is work:
+            del self._works[work.wanted.folder]
+        self._wake()  # somebody may have asked for it at its very end
+
     # ---- in the work's thread ---------------------------------------------------------------
 
     def _run(self, work: _Work, loop: asyncio.AbstractEventLoop) -> None:
@@ -201,12 +214,18 @@ class Conversions:
         except (PierheadError, BadHeader, OSError) as error:
             problem = error
         finally:
-            if not isinstance(problem, Ended):
-                with suppress(RuntimeError):  # the loop is closed: the hub has ended
+            with suppress(RuntimeError):  # the loop is closed: the hub has ended
+                if isinstance(problem, Ended):
+                    loop.call_soon_threadsafe(self._forsaken, work)
+                else:
                     loop.call_soon_threadsafe(self._ended, work, problem)
 
     def _make(self, work: _Work) -> None:
-        wanted, stopped = work.wanted, work.stop.is_set
+        wanted = work.wanted
+
+        def stopped() -> bool:
+            # The processor is for those who wait for something.
+            return work.stop.is_set() or self._clock() - work.asked > FORSAKEN
 
         def tell(progress: Progress) -> None:
             if stopped():

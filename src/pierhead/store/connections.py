@@ -1,9 +1,11 @@
 """Storage connections as stored; their secrets lie beside them, sealed by whoever puts them there."""
 
+import json
 from dataclasses import asdict, fields
+from typing import Any
 
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Row, delete, insert, select
 
 from pierhead.core.connections import Connection
 from pierhead.core.errors import Duplicate
@@ -22,7 +24,9 @@ def add(tx: Transaction, connection: Connection, sealed: bytes) -> None:
     """
     if load(tx, connection.name) is not None:
         raise Duplicate("storage connection", connection.name, "exists already")
-    tx.execute(insert(_C).values(**asdict(connection), sealed=sealed))
+    bound = json.dumps(connection.workspaces)
+    values = {**asdict(connection), "workspaces": bound, "sealed": sealed}
+    tx.execute(insert(_C).values(**values))
 
 
 def remove(tx: Transaction, name: str) -> bool:
@@ -33,14 +37,25 @@ def remove(tx: Transaction, name: str) -> bool:
 def load(tx: Transaction, name: str) -> Connection | None:
     """A connection by its name."""
     row = tx.execute(_ALL.where(_C.c.name == name)).first()
-    return None if row is None else Connection(*row)
+    return None if row is None else _connection(row)
 
 
 def everything(tx: Transaction) -> tuple[Connection, ...]:
     """All connections, oldest first."""
-    return tuple(Connection(*row) for row in tx.execute(_ALL))
+    return tuple(_connection(row) for row in tx.execute(_ALL))
+
+
+def of_workspace(tx: Transaction, workspace: str) -> tuple[str, ...]:
+    """Names of the connections that are bound to a workspace, among others perhaps."""
+    return tuple(each.name for each in everything(tx) if workspace in each.workspaces)
 
 
 def sealed(tx: Transaction, name: str) -> bytes | None:
     """A connection's secret as it was put there; None when there is no such connection."""
     return tx.execute(select(_C.c.sealed).where(_C.c.name == name)).scalar()
+
+
+def _connection(row: Row[Any]) -> Connection:
+    values = dict(zip(_FIELDS, row, strict=True))
+    values["workspaces"] = tuple(json.loads(values["workspaces"]))
+    return Connection(**values)

@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
 )
 
 from pierhead.core.errors import Invalid, Unavailable
+from pierhead.store.sealing import OPTION, Texts
 from pierhead.store.writes import Away, Log, Writes, patiently
 
 P = ParamSpec("P")
@@ -40,12 +41,17 @@ class Database:
     """The platform's database; `read` and `write` take functions of a connection."""
 
     def __init__(
-        self, url: str, *, timed: Callable[[str, float], None] = lambda _kind, _seconds: None
+        self,
+        url: str,
+        *,
+        timed: Callable[[str, float], None] = lambda _kind, _seconds: None,
+        box: Texts | None = None,
     ) -> None:
+        """`box` seals the secrets in rows; without one they cannot be written, and stay sealed."""
         self.url = url
         self._timed = timed
-        self._reader = connect(url, writing=False)
-        self._writer = connect(url, writing=True)
+        self._reader = connect(url, writing=False, box=box)
+        self._writer = connect(url, writing=True, box=box)
         file = sqlite_file(url)
         #: Whether it takes writes.
         self.writes = Writes(file)
@@ -159,10 +165,10 @@ def speaking() -> Generator[None]:
         raise Away(str(error.orig).strip().split("\n", 1)[0]) from error
 
 
-def scrub(engine: Engine, table: str) -> None:
-    """Remove what rows of `table` held before they were changed; may take as much disk again.
+def scrub(engine: Engine, *names: str) -> None:
+    """Remove what rows of these tables held before they were changed; may take as much disk again.
 
-    SQLite rewrites the whole file and empties its log, PostgreSQL rewrites the table. Nothing else may
+    SQLite rewrites the whole file and empties its log, PostgreSQL rewrites the tables. Nothing else may
     use the database in the meantime.
 
     Raises:
@@ -177,7 +183,8 @@ def scrub(engine: Engine, table: str) -> None:
             steps = ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"]
         else:
             connection.autocommit = True
-            steps = [f"SET lock_timeout = '{BUSY_SECONDS}s'", f"VACUUM FULL {table}"]
+            steps = [f"SET lock_timeout = '{BUSY_SECONDS}s'"]
+            steps += [f"VACUUM FULL {name}" for name in names]
         for step in steps:
             connection.execute(step).close()
     except engine.dialect.loaded_dbapi.Error as error:
@@ -186,10 +193,15 @@ def scrub(engine: Engine, table: str) -> None:
         raw.invalidate()  # it is not as the others are, any more
 
 
-def connect(url: str, *, writing: bool) -> Engine:
+def connect(url: str, *, writing: bool, box: Texts | None = None) -> Engine:
     """An engine for `url`; SQLite connections are tuned, and begin immediately when `writing`."""
-    if make_url(url).get_backend_name() == "sqlite":
-        return _sqlite(url, writing=writing)
+    backend = make_url(url).get_backend_name()
+    engine = (_sqlite if backend == "sqlite" else _server)(url, writing=writing)
+    engine.update_execution_options(**{OPTION: box})
+    return engine
+
+
+def _server(url: str, *, writing: bool) -> Engine:
     return create_engine(
         url,
         pool_size=1 if writing else READERS,

@@ -133,6 +133,11 @@ def of_policy(tx: Connection, kind: PolicyKind, policy: str) -> list[Attachment]
     return _read(tx, and_(_A.c.policy_kind == kind, _A.c.policy == policy))
 
 
+def of_workspace(tx: Connection, workspace: str) -> list[Attachment]:
+    """What is bounded to a workspace."""
+    return _read(tx, _A.c.workspace == workspace)
+
+
 def _read(tx: Connection, condition: ColumnElement[bool]) -> list[Attachment]:
     found: list[Attachment] = []
     for kind, names in _OF_KIND.items():

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.errors import Stale
 from pierhead.core.jobs import ENDED, DuplicateJob, Job, JobState, before
-from pierhead.store import tables
+from pierhead.store import sealing, tables
 
 _J = tables.api_jobs
 # Made once: every call with a job takes each of them.
@@ -46,7 +46,7 @@ def add(tx: Connection, job: Job) -> None:
     """
     tx.execute(_EXPIRED_ONE, {"now": job.created, "id": job.id})
     try:
-        tx.execute(_NEW, _row(job))
+        tx.execute(_NEW, _row(tx, job))
     except IntegrityError as error:
         raise DuplicateJob(job.id) from error
 
@@ -54,7 +54,7 @@ def add(tx: Connection, job: Job) -> None:
 def load(tx: Connection, job: str) -> Job | None:
     """A job by its id."""
     row = tx.execute(_BY_ID, {"id": job}).mappings().first()
-    return None if row is None else _job(row)
+    return None if row is None else _job(tx, row)
 
 
 def commit(tx: Connection, job: str, uuid: str) -> None:
@@ -74,7 +74,7 @@ def end(tx: Connection, job: str, ending: Ending) -> str | None:
     """Write a job's answer; gives the webhook to tell, "" for none, None when the job had ended."""
     step = _STEP[ending.state].values(
         state=ending.state,
-        answer=_text(ending.answer),
+        answer=_text(tx, job, ending.answer),
         finished=ending.finished,
         expires=ending.expires,
     )
@@ -86,7 +86,7 @@ def end(tx: Connection, job: str, ending: Ending) -> str | None:
 def unfinished(tx: Connection) -> list[Job]:
     """All jobs without an answer, oldest first."""
     found = select(_J).where(_J.c.state.not_in(sorted(ENDED))).order_by(_J.c.created, _J.c.id)
-    return [_job(row) for row in tx.execute(found).mappings()]
+    return [_job(tx, row) for row in tx.execute(found).mappings()]
 
 
 def unheard(tx: Connection) -> list[str]:
@@ -105,14 +105,14 @@ def sweep(tx: Connection, now: float) -> int:
     return tx.execute(_EXPIRED, {"now": now}).rowcount
 
 
-def _row(job: Job) -> dict[str, Any]:
+def _row(tx: Connection, job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "api": job.api,
         "principal": job.principal,
         "state": job.state,
         "object": ",".join(job.objects),
-        "answer": _text(job.answer),
+        "answer": _text(tx, job.id, job.answer),
         "created": job.created,
         "finished": job.finished,
         "expires": job.expires,
@@ -120,8 +120,8 @@ def _row(job: Job) -> dict[str, Any]:
     }
 
 
-def _job(row: RowMapping) -> Job:
-    answer: str = row["answer"]
+def _job(tx: Connection, row: RowMapping) -> Job:
+    answer = sealing.unseal(sealing.box_of(tx), _answer_of(row["id"]), row["answer"])
     return Job(
         id=row["id"],
         api=row["api"],
@@ -136,6 +136,22 @@ def _job(row: RowMapping) -> Job:
     )
 
 
-def _text(answer: Mapping[str, Any] | None) -> str:
+def _answer_of(job: str) -> str:
+    """What an answer is sealed as; some hold tokens and keys."""
+    return f"answer of the job:{job}"
+
+
+def _text(tx: Connection, job: str, answer: Mapping[str, Any] | None) -> str:
     # ASCII: half a surrogate pair in a client's text must not cost it the answer.
-    return "" if answer is None else json.dumps(answer, separators=(",", ":"))
+    text = "" if answer is None else json.dumps(answer, separators=(",", ":"))
+    return sealing.seal(sealing.box_of(tx), _answer_of(job), text)
+
+
+def seal_plain(tx: Connection) -> int:
+    """Seal answers that an older release stored in plain, all of them; gives how many there are."""
+    box = sealing.box_of(tx)
+    found = tx.execute(select(_J.c.id, _J.c.answer).where(_J.c.answer != "")).all()
+    for id_, text in found:
+        sealed = sealing.seal_once(box, _answer_of(id_), text)
+        tx.execute(update(_J).where(_J.c.id == id_).values(answer=sealed))
+    return len(found)

@@ -32,12 +32,15 @@ def row(service: str, seen: Seen) -> dict[str, Any]:
         "failed_roll": seen.failed_roll,
         "served": seen.served,
         "broken": seen.broken,
+        "granted": seen.granted,
     }
 
 
 def read(values: tuple[Any, ...]) -> Seen:
     """The `Seen` in the values of COLUMNS."""
-    service, revision, settled, since, hold, replicas, failed_roll, served, broken = values
+    # fmt: off
+    service, revision, settled, since, hold, replicas, failed_roll, served, broken, granted = values
+    # fmt: on
     if service is None:
         return Seen()
     return Seen(
@@ -49,4 +52,5 @@ def read(values: tuple[Any, ...]) -> Seen:
         failed_roll=failed_roll,
         served=served,
         broken=broken,
+        granted=granted,
     )

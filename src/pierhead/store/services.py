@@ -1,7 +1,7 @@
 """Services as stored: wanted state with a guard, its versions and labels."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -22,8 +22,9 @@ from sqlalchemy.exc import IntegrityError
 from pierhead.core.errors import Conflict, Stale
 from pierhead.core.names import ID_DIGITS, id_of
 from pierhead.core.services import Change, Seen, Service, Version, Wanted
-from pierhead.store import codec, tables
+from pierhead.store import codec, sealing, tables
 from pierhead.store import seen as seen_rows
+from pierhead.store.sealing import Texts
 
 _S = tables.services
 _WIDTH = len(_S.columns)
@@ -78,7 +79,7 @@ def add(tx: Connection, service: Service) -> None:
         Conflict: another service has this name.
     """
     try:
-        tx.execute(_ADD, _row(service))
+        tx.execute(_ADD, _row(service, sealing.box_of(tx)))
     except IntegrityError as error:
         raise Conflict("service", service.name, "already exists") from error
     tx.execute(_ADD_SEEN, seen_rows.row(service.id, Seen()))
@@ -92,7 +93,9 @@ def change(tx: Connection, service: Service) -> None:
     Raises:
         Stale: somebody was faster.
     """
-    values = _row(service)
+    values = _row(service, sealing.box_of(tx))
+    if not service.token:  # it could not be opened: it stays for the key that can
+        del values["token"]
     guard = (_S.c.id == service.id) & (_S.c.revision == service.revision - 1)
     old = tx.execute(select(_S.c.labels, _S.c.latest).where(guard)).first()
     if old is None or not tx.execute(update(_S).where(guard).values(values)).rowcount:
@@ -115,7 +118,7 @@ def add_version(tx: Connection, service: str, version: Version, created: float) 
     row = {
         "service": service,
         "number": version.number,
-        "content": codec.text(codec.version, version),
+        "content": _content(service, version, sealing.box_of(tx)),
         "created": created,
     }
     tx.execute(_ADD_VERSION, row)
@@ -127,7 +130,7 @@ def version(tx: Connection, service: str, number: int) -> Version | None:
     found = tx.execute(
         select(_V.c.content).where(_V.c.service == service, _V.c.number == number)
     ).scalar()
-    return codec.read_version(found) if found else None
+    return _version(service, found, sealing.box_of(tx)) if found else None
 
 
 def remove(tx: Connection, service: str, revision: int) -> None:
@@ -142,7 +145,7 @@ def remove(tx: Connection, service: str, revision: int) -> None:
 
 def load(tx: Connection, service: str) -> tuple[Service, Seen] | None:
     """A service by its id, with what was seen of it."""
-    return _pair(tx.execute(_BY_ID, {"id": service}).first())
+    return _pair(tx, tx.execute(_BY_ID, {"id": service}).first())
 
 
 def find(tx: Connection, name: str) -> tuple[Service, Seen] | None:
@@ -150,10 +153,10 @@ def find(tx: Connection, name: str) -> tuple[Service, Seen] | None:
     digits = id_of(name)
     if digits is not None:
         return beginning(tx, digits)
-    found = _pair(tx.execute(_BY_NAME, {"name": name}).first())
+    found = _pair(tx, tx.execute(_BY_NAME, {"name": name}).first())
     if found is None and "." in name:
         group, _, bare = name.rpartition(".")
-        found = _pair(tx.execute(_IN_GROUP, {"name": bare, "group": group}).first())
+        found = _pair(tx, tx.execute(_IN_GROUP, {"name": bare, "group": group}).first())
     return found or load(tx, name)
 
 
@@ -166,7 +169,7 @@ def beginning(tx: Connection, digits: str) -> tuple[Service, Seen] | None:
     """A service by its id, or by ID_DIGITS or more digits that its id begins with."""
     if len(digits) < ID_DIGITS:
         return None
-    return _pair(tx.execute(_BY_DIGITS, {"digits": digits, "beyond": f"{digits}g"}).first())
+    return _pair(tx, tx.execute(_BY_DIGITS, {"digits": digits, "beyond": f"{digits}g"}).first())
 
 
 def page(tx: Connection, query: ServiceQuery) -> tuple[list[tuple[Service, Seen]], int]:
@@ -176,7 +179,7 @@ def page(tx: Connection, query: ServiceQuery) -> tuple[list[tuple[Service, Seen]
     by = {"created": _S.c.created, "updated": _S.c.updated, "name": _S.c.name}[query.sort]
     rows = rows.order_by(by.desc() if query.descending else by.asc(), _S.c.id)
     rows = rows.offset(query.offset).limit(query.limit)
-    return [_both(tuple(row)) for row in tx.execute(rows).all()], total
+    return _pairs(tx, rows), total
 
 
 def ids(tx: Connection) -> list[str]:
@@ -186,7 +189,7 @@ def ids(tx: Connection) -> list[str]:
 
 def everything(tx: Connection) -> list[tuple[Service, Seen]]:
     """Every service with what was seen of it."""
-    return [_both(tuple(row)) for row in tx.execute(_BOTH).all()]
+    return _pairs(tx, _BOTH)
 
 
 def versions(tx: Connection) -> list[Version]:
@@ -218,7 +221,7 @@ def needing(tx: Connection, service: str) -> list[Service]:
 
 
 def _services(tx: Connection, statement: Select[Any], uuid: str) -> list[Service]:
-    return [_both(tuple(row))[0] for row in tx.execute(statement, {"uuid": uuid}).all()]
+    return [pair[0] for pair in _pairs(tx, statement, uuid=uuid)]
 
 
 def _where(statement: Select[Any], query: ServiceQuery) -> Select[Any]:
@@ -268,7 +271,7 @@ def _write_labels(tx: Connection, service: Service) -> None:
         tx.execute(insert(tables.labels), rows)
 
 
-def _row(service: Service) -> dict[str, Any]:
+def _row(service: Service, box: Texts | None) -> dict[str, Any]:
     same = (
         "id",
         "name",
@@ -279,7 +282,6 @@ def _row(service: Service) -> dict[str, Any]:
         "latest",
         "epoch",
         "revision",
-        "token",
         "created",
         "updated",
         "workspace",
@@ -289,7 +291,8 @@ def _row(service: Service) -> dict[str, Any]:
     return row | {
         "wanted": str(service.wanted),
         "change": str(service.change),
-        "content": codec.text(codec.version, service.current),
+        "token": sealing.seal(box, _token_of(service.id), service.token),
+        "content": _content(service.id, service.current, box),
         "group_name": service.group,
         "labels": codec.text(codec.labels, dict(service.labels)),
         "registration": codec.text(codec.registration, service.registration),
@@ -298,16 +301,73 @@ def _row(service: Service) -> dict[str, Any]:
     }
 
 
-def _pair(row: Row[Any] | None) -> tuple[Service, Seen] | None:
-    return None if row is None else _both(tuple(row))
+def _content(service: str, version: Version, box: Texts | None) -> str:
+    """A version as it is stored: what is secret of the submitted document is sealed."""
+    submitted = sealing.seal_document(box, _document_of(service), version.submitted)
+    if submitted is not version.submitted:
+        version = replace(version, submitted=submitted)
+    return codec.text(codec.version, version)
+
+
+def _version(service: str, content: str, box: Texts | None) -> Version:
+    found = codec.read_version(content)
+    submitted = sealing.unseal_document(box, _document_of(service), found.submitted)
+    return found if submitted is found.submitted else replace(found, submitted=submitted)
+
+
+def _token_of(service: str) -> str:
+    """What a service's token is sealed as."""
+    return f"endpoint token:{service}"
+
+
+def _document_of(service: str) -> str:
+    """What secrets of a service's documents are sealed as."""
+    return f"service document:{service}"
+
+
+def seal_plain(tx: Connection) -> int:
+    """Seal what an older release stored in plain, all of it; gives how many services there are."""
+    box, versions_ = sealing.box_of(tx), tables.versions
+
+    def sealed(id_: str, content: str) -> str:
+        version = codec.read_version(content)
+        document = sealing.seal_document_once(box, _document_of(id_), version.submitted)
+        return codec.text(codec.version, replace(version, submitted=document))
+
+    found = tx.execute(select(_S.c.id, _S.c.token, _S.c.content)).all()
+    for id_, token, content in found:
+        values = {
+            "token": sealing.seal_once(box, _token_of(id_), token),
+            "content": sealed(id_, content),
+        }
+        tx.execute(update(_S).where(_S.c.id == id_).values(**values))
+    history = select(versions_.c.service, versions_.c.number, versions_.c.content)
+    for id_, number, content in tx.execute(history).all():
+        one = (versions_.c.service == id_) & (versions_.c.number == number)
+        tx.execute(update(versions_).where(one).values(content=sealed(id_, content)))
+    return len(found)
+
+
+def unreadable(tx: Connection) -> int:
+    """Of how many services the token cannot be opened with this database's key."""
+    return sum(not service.token for service, _seen in everything(tx))
+
+
+def _pair(tx: Connection, row: Row[Any] | None) -> tuple[Service, Seen] | None:
+    return None if row is None else _both(tuple(row), sealing.box_of(tx))
+
+
+def _pairs(tx: Connection, statement: Select[Any], **values: str) -> list[tuple[Service, Seen]]:
+    box = sealing.box_of(tx)
+    return [_both(tuple(row), box) for row in tx.execute(statement, values).all()]
 
 
 @lru_cache(_REMEMBERED)  # by its whole content: most rows are as they were at the last look
-def _both(values: tuple[Any, ...]) -> tuple[Service, Seen]:
-    return _service(values[:_WIDTH]), seen_rows.read(values[_WIDTH:])
+def _both(values: tuple[Any, ...], box: Texts | None) -> tuple[Service, Seen]:
+    return _service(values[:_WIDTH], box), seen_rows.read(values[_WIDTH:])
 
 
-def _service(values: tuple[Any, ...]) -> Service:
+def _service(values: tuple[Any, ...], box: Texts | None) -> Service:
     """The values of a row by their place in `services`: by name it takes three times as long."""
     # fmt: off
     (id_, name, account, caller, origin, wanted, change_, replicas, content, latest, epoch, revision,
@@ -322,11 +382,11 @@ def _service(values: tuple[Any, ...]) -> Service:
         wanted=Wanted(wanted),
         change=Change(change_),
         replicas=replicas,
-        current=codec.read_version(content),
+        current=_version(id_, content, box),
         latest=latest,
         epoch=epoch,
         revision=revision,
-        token=token,
+        token=sealing.unseal_or_none(box, _token_of(id_), token),
         created=created,
         updated=updated,
         workspace=workspace,

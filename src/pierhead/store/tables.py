@@ -26,6 +26,7 @@ from pierhead.store.identity_tables import (
     roles,
     users,
 )
+from pierhead.store.quota_tables import quotas, workspaces
 from pierhead.store.registry_tables import (
     bindings,
     centers,
@@ -38,6 +39,7 @@ from pierhead.store.registry_tables import (
     templates,
     zones,
 )
+from pierhead.store.token_tables import endpoint_tokens, token_usage
 
 __all__ = [
     "access_keys",
@@ -49,6 +51,7 @@ __all__ = [
     "centers",
     "connections",
     "datasets",
+    "endpoint_tokens",
     "events",
     "facts",
     "groups",
@@ -62,6 +65,7 @@ __all__ = [
     "patterns",
     "policies",
     "policy_versions",
+    "quotas",
     "roles",
     "seen",
     "services",
@@ -69,8 +73,10 @@ __all__ = [
     "template_architectures",
     "template_images",
     "templates",
+    "token_usage",
     "users",
     "versions",
+    "workspaces",
     "zones",
 ]
 
@@ -136,6 +142,7 @@ seen = Table(
     Column("failed_roll", Boolean, nullable=False),
     Column("served", Boolean, nullable=False),
     Column("broken", Text, nullable=False),
+    Column("granted", Integer, nullable=False, server_default="0"),
 )
 
 events = Table(
@@ -266,4 +273,7 @@ connections = Table(
     text("nfs"),
     Column("sealed", LargeBinary, nullable=False),  # its secret, encrypted
     Column("created", Float, nullable=False),
+    Column(
+        "workspaces", Text, nullable=False, server_default="[]"
+    ),  # JSON list; empty: everybody's
 )

@@ -1,6 +1,6 @@
 """The hub's front door, as one ASGI app: its own few paths, everything else goes to the dialects.
 
-/healthz /metrics /openapi/{eas,zstack}.json   for everybody
+/healthz /metrics /openapi/{eas,zstack}.json   for everybody; names in /metrics for who has its token
 /internal/routes /internal/report              for gateways, with the internal key
 /zstack/...                                    the ZStack dialect
 / with an Action, or by POST                   RAM and STS, in RPC style; the rest is EAS
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pierhead.core.errors import Unavailable
 from pierhead.core.routes import GatewayReport
 
 _REPORT: TypeAdapter[GatewayReport] = TypeAdapter(GatewayReport)
@@ -42,12 +43,15 @@ class Inside:
     """What the front door needs of the hub."""
 
     routes: Routes
-    heard: Callable[[GatewayReport], None]
+    #: Takes a gateway's report; gives `<service>/<token>` -> tokens that all others used this month.
+    heard: Callable[[GatewayReport], Awaitable[Mapping[str, int]]]
     health: Callable[[], dict[str, Any]]
-    metrics: Callable[[], Awaitable[tuple[bytes, str]]]  #: (body, content type)
+    #: (body, content type); with the names of services and tokens if it is told so.
+    metrics: Callable[[bool], Awaitable[tuple[bytes, str]]]
     #: Document by file name under /openapi.
     openapi: Mapping[str, Callable[[], dict[str, Any]]]
     internal_key: str
+    metrics_token: str = ""  #: shows the figures with names; "" = nobody sees them
 
 
 class FrontDoor:
@@ -87,8 +91,10 @@ class FrontDoor:
         health = self._inside.health()
         return JSONResponse(health, status_code=200 if health["status"] in _ALIVE else 503)
 
-    async def _metrics(self, _request: Request) -> Response:
-        body, content_type = await self._inside.metrics()
+    async def _metrics(self, request: Request) -> Response:
+        shown, token = _bearer(request), self._inside.metrics_token
+        names = bool(token) and hmac.compare_digest(shown.encode(), token.encode())
+        body, content_type = await self._inside.metrics(names)
         return Response(body, headers={"content-type": content_type})
 
     def _document(self, make: Callable[[], dict[str, Any]]) -> Answer:
@@ -115,21 +121,30 @@ class FrontDoor:
             report = _REPORT.validate_json(await request.body())
         except ValidationError as error:
             return PlainTextResponse(f"not a gateway's report: {error.errors()[0]['msg']}", 400)
-        self._inside.heard(report)
-        return Response(status_code=204)
+        try:
+            spent = await self._inside.heard(report)
+        except Unavailable as error:
+            # Its figures are totals: the next report tells them all again.
+            return PlainTextResponse(error.message, 503)
+        return JSONResponse({"spent": dict(spent)})
 
     def _internal(self, answer: Answer) -> Answer:
         """`answer`, for those who know the internal key and send no more than a report."""
 
         async def guarded(request: Request) -> Response:
-            given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(given.encode(), self._inside.internal_key.encode()):
+            if not hmac.compare_digest(
+                _bearer(request).encode(), self._inside.internal_key.encode()
+            ):
                 return PlainTextResponse("the internal key is needed here", 403)
             if int(request.headers.get("content-length") or 0) > _REPORT_LIMIT:
                 return PlainTextResponse("too large", 413)
             return await answer(request)
 
         return guarded
+
+
+def _bearer(request: Request) -> str:
+    return request.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def _is_under(path: str, folder: str) -> bool:

@@ -57,10 +57,14 @@ class Edge:
         client = scope.get("client")
         if client and self._rules.proxies.believes(client[0]):
             scope = self._behind_proxy(scope, client[0])
-        host = _header(scope, b"host")
+        hosts = [v.decode("latin-1") for k, v in scope["headers"] if k == b"host"]
+        host = hosts[0] if hosts else ""
         secured = self._secured(send, secure=scope["scheme"] == "https", host=host)
+        if len(hosts) > 1:  # whoever stands before this server may have gone by the other one
+            await self._refuse(scope, 400, "The header Host is given more than once.", secured)
+            return
         if host and not _is_signed(scope) and not self._is_known(host):
-            await self._refuse(scope, host, secured)
+            await self._refuse(scope, 421, _strange(host), secured)
             return
         await self._app(scope, receive, secured)
 
@@ -94,11 +98,7 @@ class Edge:
 
         return secured
 
-    async def _refuse(self, scope: Scope, host: str, send: Send) -> None:
-        message = (
-            f"This platform does not go by the name [{host[:80]}]: "
-            "add it to the setting http.allowed_hosts, or use an address."
-        )
+    async def _refuse(self, scope: Scope, status: int, message: str, send: Send) -> None:
         content, kind = message.encode("ascii", "backslashreplace"), b"text/plain"
         if not scope["path"].startswith("/zstack"):
             body = {
@@ -111,7 +111,7 @@ class Edge:
             content, kind = json.dumps(body).encode(), b"application/json;charset=utf-8"
         headers = [(b"content-type", kind), (b"content-length", str(len(content)).encode())]
         headers.append((b"connection", b"close"))  # its body is not read
-        await send({"type": "http.response.start", "status": 421, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
 
@@ -121,6 +121,13 @@ def _is_signed(scope: Scope) -> bool:
     if path == "/":
         return scope["method"] == "POST" or b"Action=" in scope["query_string"]
     return path.startswith(("/api/", "/internal/")) or path == "/audit"
+
+
+def _strange(host: str) -> str:
+    return (
+        f"This platform does not go by the name [{host[:80]}]: "
+        "add it to the setting http.allowed_hosts, or use an address."
+    )
 
 
 def is_known(host: str, names: frozenset[str]) -> bool:

@@ -26,6 +26,8 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidAutoScaler.NotFound": (404, "The service has no auto-scaler."),
     "InvalidCronScaler.NotFound": (404, "The service has no cron-scaler."),
     "InvalidMirror.NotFound": (404, "The service has no mirror."),
+    "InvalidWorkspace.NotFound": (404, "The workspace does not exist, and strict_ids is on."),
+    "InvalidQuota.NotFound": (404, "The quota does not exist, and strict_ids is on."),
     "InvalidRegion.NotFound": (404, "The region is not the one of this platform."),
     "InvalidService.Conflict": (
         409,
@@ -65,6 +67,8 @@ _NOUNS = {
     "cronscaler": "CronScaler",
     "mirror": "Mirror",
     "region": "Region",
+    "workspace": "Workspace",
+    "quota": "Quota",
 }
 
 #: Core error -> code; NotFound is worked out by kind. The first class that fits counts.

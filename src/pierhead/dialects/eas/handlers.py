@@ -58,7 +58,6 @@ class Handlers:
     async def create_app_service(self, call: Call) -> Answer:
         """A service from a spec, with the weights that Config names or the spec brings along."""
         request = app_request(call.body)
-        quota = call.query.get("QuotaId", "")
         found = await self._spec(call, request.spec or "", request.name or "")
         facts = {
             "AppType": request.app_type,
@@ -74,13 +73,8 @@ class Handlers:
             submitted={key: value for key, value in facts.items() if value is not None},
             source=request.source,
             workspace=call.query.get("WorkspaceId", ""),
-            quota=quota,
-            notices=(
-                *request.notices,
-                *_strangers(call),
-                *revise.unlimited(quota),
-                *found.notices,
-            ),
+            quota=call.query.get("QuotaId", ""),
+            notices=(*request.notices, *_strangers(call), *found.notices),
             registration=found.registration,
         )
         return self._created(await services.create(self._platform, call.principal, draft))
@@ -109,11 +103,7 @@ class Handlers:
             group=spec.group,
             token=spec.token,
             labels=call.query.get("Labels", {}),
-            notices=(
-                *spec.notices,
-                *revise.unlimited(spec.quota_id),
-                *(fresh.notices if fresh else ()),
-            ),
+            notices=(*spec.notices, *(fresh.notices if fresh else ())),
         )
         return self._created(await services.create(self._platform, call.principal, draft))
 
@@ -124,11 +114,8 @@ class Handlers:
         if request.spec is not None:
             present_one, _seen = await services.find(self._platform, _name(call), call.principal)
             found = await self._spec(call, request.spec, present_one.name)
-        quota = call.query.get("QuotaId")
-        owners = revise.Owners(call.query.get("WorkspaceId"), quota)
-        request = replace(
-            request, notices=(*request.notices, *_strangers(call), *revise.unlimited(quota or ""))
-        )
+        owners = revise.Owners(call.query.get("WorkspaceId"), call.query.get("QuotaId"))
+        request = replace(request, notices=(*request.notices, *_strangers(call)))
 
         def decide(service: Service, _seen: Seen, now: float) -> Decision:
             return revise.app(service, request, found, owners, now)

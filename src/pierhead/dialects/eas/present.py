@@ -144,7 +144,7 @@ def _service(
         "SafetyLock": "none",
         "SecondaryInternetEndpoint": "",
         "SecondaryIntranetEndpoint": "",
-        "ServiceConfig": compact(view.config(item)),
+        "ServiceConfig": compact(_config(view, item, secrets=secrets)),
         "ServiceGroup": item.group,
         "ServiceType": "Standard",
         "ServiceUid": uid,
@@ -155,6 +155,14 @@ def _service(
         "Weight": 100,
         "WorkspaceId": item.workspace,
     }
+
+
+def _config(view: View, item: Service, *, secrets: bool) -> Mapping[str, Any]:
+    """The service JSON; the token in it is a secret."""
+    document = view.config(item)
+    if secrets or "token" not in document:
+        return document
+    return {key: value for key, value in document.items() if key != "token"}
 
 
 def diagnosis(found: Diagnosis | None, language: Language = Language.EN) -> dict[str, Any]:

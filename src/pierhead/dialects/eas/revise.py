@@ -45,12 +45,20 @@ class Owners:
 def config(service: Service) -> Mapping[str, Any]:
     """The service JSON of a service: as submitted, or derived where none was."""
     if service.origin == DOCUMENT:
-        return documents.shown(service.current.submitted)
+        return documents.shown(_submitted(service))
     owners = {"workspace_id": service.workspace, "quota_id": service.quota, "group": service.group}
     name = reference(service)
     if service.origin == GROUP:
         return documents.synthesized(service, name, owners)
     return documents.derive(service.name, service.replicas, name, service.current.source, owners)
+
+
+def _submitted(service: Service) -> Mapping[str, Any]:
+    """What the client submitted; a token in it is the present one, which may have been rotated since."""
+    document = service.current.submitted
+    if not document.get("token"):
+        return document
+    return {**document, "token": service.token}
 
 
 def reference(service: Service) -> str:
@@ -210,7 +218,7 @@ def document(
         Missing, Invalid, Unsupported: the document that results is not legal.
         Conflict: it is being deleted.
     """
-    base = service.current.submitted if service.origin == DOCUMENT else config(service)
+    base = _submitted(service) if service.origin == DOCUMENT else config(service)
     wanted = documents.merge(base, body) if merge else dict(body)
     names = Names(found, service)
     spec = documents.translate(wanted, names, name=service.name)
@@ -259,18 +267,6 @@ def _owned(service: Service, spec: documents.DocumentSpec) -> Service:
         Owners(spec.workspace_id or None, spec.quota_id or None).of(service),
         group=spec.group or service.group,
         token=spec.token or service.token,
-    )
-
-
-def unlimited(quota: str) -> tuple[Notice, ...]:
-    """What to say of a QuotaId, of which none are defined."""
-    if not quota:
-        return ()
-    return (
-        Notice(
-            "QuotaWithoutLimit",
-            f"The quota [{quota}] is not defined here: it is kept and shown, and limits nothing.",
-        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""RAM and STS as a raw ASGI app: from the first byte of a call to its one JSON answer.
+"""RAM, STS and our own API as a raw ASGI app: from the first byte of a call to its one JSON answer.
 
 Order of the checks: method, size, parameters' syntax, action and version, credentials, policy,
 values; then the handler. Every answer is JSON with a RequestId, every refusal is in the vendor's
@@ -17,14 +17,15 @@ from pydantic_core import to_json
 from pierhead.core.audit import Act
 from pierhead.core.errors import PierheadError, Throttled
 from pierhead.core.ids import Clock, Entropy
+from pierhead.core.permits import Deed
 from pierhead.core.policy import Request
 from pierhead.core.principals import Principal
 from pierhead.dialects.bodies import BodyLimits, Gone, Receive, TooLarge, TooSlow, read_body
 from pierhead.dialects.circumstances import circumstances
 from pierhead.dialects.ram import errors, present, reading
-from pierhead.dialects.ram.asking import requests
+from pierhead.dialects.ram.asking import deed, requests, told
 from pierhead.dialects.ram.calls import Call, Handler
-from pierhead.dialects.ram.catalog import RAM, STS, Catalog, Operation, load
+from pierhead.dialects.ram.catalog import NATIVE, RAM, STS, Catalog, Operation, load
 from pierhead.dialects.ram.errors import RamError
 from pierhead.dialects.signing.callers import Callers
 from pierhead.dialects.signing.signed_request import SignedRequest
@@ -46,6 +47,8 @@ class Doors:
     callers: Callers
     #: Who asks, and for what; all must be allowed, else it raises Forbidden.
     authorize: Callable[[Principal, Sequence[Request]], Awaitable[None]]
+    #: The same for calls of our own API; gives the principal with what the call may touch.
+    permit: Callable[[Principal, Deed], Awaitable[Principal]]
     clock: Clock
     entropy: Entropy
     #: (action, `OK` or the error's code, seconds), for the figures
@@ -131,23 +134,38 @@ class RamApp:
         exchange.principal = principal
         self._doors.watch.pace.take(principal.id)
         context = circumstances(scope, self._doors.clock())
-        asked = requests(operation, given, principal, context)
-        exchange.resources = tuple(one.resources[0] for one in asked)
-        await self._doors.authorize(principal, asked)
+        principal = await self._allowed(exchange, operation, principal, context)
         _check_format(given)
         call = Call(operation, reading.read(operation, given), principal, context)
         found = await self._handlers[operation.id](call)
         return {"RequestId": exchange.request_id, **present.fit(operation.response, found)}
 
+    async def _allowed(
+        self,
+        exchange: _Exchange,
+        operation: Operation,
+        principal: Principal,
+        context: Mapping[str, str],
+    ) -> Principal:
+        """The principal as the handler gets it, once policies let it pass."""
+        if operation.version == NATIVE:
+            doing = deed(operation, exchange.given, context)
+            exchange.resources = tuple(told(one, principal.account) for one in doing.targets)
+            return await self._doors.permit(principal, doing)
+        asked = requests(operation, exchange.given, principal, context)
+        exchange.resources = tuple(one.resources[0] for one in asked)
+        await self._doors.authorize(principal, asked)
+        return principal
+
     def _find(self, exchange: _Exchange, given: Mapping[str, str]) -> Operation:
         """The operation; what the headers name and what is signed as a parameter must agree."""
         action = _named(exchange, given, "Action")
         version = _named(exchange, given, "Version")
-        if version not in {RAM, STS}:
+        if version not in {RAM, STS, NATIVE}:
             raise RamError(
                 "InvalidVersion",
-                f"Specified parameter Version is not valid: [{version[:40]}] is neither {RAM} "
-                f"(RAM) nor {STS} (STS).",
+                f"Specified parameter Version is not valid: [{version[:40]}] is none of {RAM} "
+                f"(RAM), {STS} (STS) and {NATIVE} (Pierhead).",
             )
         operation = self._catalog.operations.get((version, action))
         if operation is not None:

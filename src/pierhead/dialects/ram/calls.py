@@ -30,6 +30,10 @@ class Call:
         """A whole number; None when absent."""
         return cast("int | None", self.values.get(name))
 
+    def bound(self, name: str) -> float | None:
+        """A number, infinite for `none`; None when absent."""
+        return cast("float | None", self.values.get(name))
+
     def flag(self, name: str) -> bool:
         """Is it there and true?"""
         return self.values.get(name) is True

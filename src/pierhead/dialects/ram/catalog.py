@@ -1,4 +1,4 @@
-"""The operations of RAM and STS as data: parameters, answers, RAM actions and resources."""
+"""The operations of RAM, of STS and of our own as data: parameters, answers, actions and resources."""
 
 import json
 from collections.abc import Mapping
@@ -7,13 +7,15 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-RAM, STS = "2015-05-01", "2015-04-01"
+#: Versions: the vendor's two APIs, and the platform's own for what neither has.
+RAM, STS, NATIVE = "2015-05-01", "2015-04-01", "2026-11-01"
 
-#: `name` of a user, group, role or policy; `text` is printable; `document` any text; `plain` and
-#: `secret` are judged by the operation itself; the others have forms of their own.
+#: `name` of a user, group, role, policy, quota or workspace; `text` is printable; `document` any text;
+#: `plain` and `secret` are judged by the operation itself; `bound` is a number or `none`, `whole` of
+#: them one without a fraction; the others have forms of their own.
 Type = Literal[
     "name", "text", "document", "plain", "secret", "phone", "email", "version",
-    "boolean", "integer", "choice",
+    "boolean", "integer", "choice", "bound", "whole",
 ]  # fmt: skip
 #: An answer's fields: name -> its type, fields of an object, or (in a list of one) those of each item.
 Shape = Mapping[str, Any]
@@ -26,7 +28,7 @@ class Parameter:
     name: str
     type: Type
     required: bool = False
-    of: str = ""  #: of a name: User, Group, Role, Policy
+    of: str = ""  #: of a name: User, Group, Role, Policy, Quota, Workspace
     minimum: int | None = None  #: of a number
     maximum: int | None = None  #: of a number; of texts characters, of documents bytes
     default: int | None = None
@@ -46,6 +48,11 @@ class Operation:
     #: What a policy is asked about, each by itself, e.g. `user/{UserName}`; () = it is not asked here.
     resources: tuple[str, ...]
     access: str
+    #: Of our own: further names of the deed; a policy about one of them is about all.
+    also: tuple[str, ...] = ()
+    #: Of our own: actions of which it is enough to be allowed one for anything at all; the operation
+    #: itself leaves out what may not be seen.
+    lists: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +75,17 @@ class Catalog:
 @cache
 def load() -> Catalog:
     """The catalog, read once per process from the package's own data."""
-    file = resources.files("pierhead.dialects.ram").joinpath("operations.json")
-    document: dict[str, list[dict[str, Any]]] = json.loads(file.read_bytes())
-    operations = [_operation(entry) for entry in document["operations"]]
-    refused = [Refusal(**entry) for entry in document["unsupported"]]
+    vendor, own = _document("operations.json"), _document("native.json")
+    operations = [_operation(entry) for entry in (*vendor["operations"], *own["operations"])]
+    refused = [Refusal(**entry) for entry in vendor["unsupported"]]
     return Catalog(
         {(one.version, one.id): one for one in operations},
         {(one.version, one.id): one for one in refused},
     )
+
+
+def _document(name: str) -> dict[str, list[dict[str, Any]]]:
+    return json.loads(resources.files("pierhead.dialects.ram").joinpath(name).read_bytes())
 
 
 def _operation(entry: dict[str, Any]) -> Operation:
@@ -88,6 +98,8 @@ def _operation(entry: dict[str, Any]) -> Operation:
         action=ram["action"],
         resources=tuple(ram["resources"]),
         access=ram["access"],
+        also=tuple(ram.get("also", ())),
+        lists=tuple(ram.get("lists", ())),
     )
 
 

@@ -29,6 +29,10 @@ _THINGS = {
     "Policy.Version": "version of the policy",
     "Role": "role",
     "Role.Policy": "policy at the role",
+    "Quota": "quota",
+    "Workspace": "workspace",
+    "Service": "service",
+    "ServiceToken": "token of the service",
 }
 _HOLDERS = {
     "User.AccessKey": "The user has access keys.",
@@ -41,6 +45,11 @@ _HOLDERS = {
     "Policy.Group": "Groups have the policy.",
     "Policy.Role": "Roles have the policy.",
     "Policy.Version": "The policy has versions besides the default one.",
+    "Quota.Service": "Services name the quota.",
+    "Quota.Workspace": "Workspaces have the quota.",
+    "Workspace.Service": "Services are in the workspace.",
+    "Workspace.Policy": "Policies are bounded to the workspace.",
+    "Workspace.Connection": "Storage connections are bounded to the workspace.",
     "Policy.Version.Default": "It is the default version of the policy.",
 }
 #: Code -> (HTTP status, what it means), besides those of signatures and of single parameters.
@@ -50,11 +59,12 @@ _CODES: dict[str, tuple[int, str]] = {
     **{
         f"EntityAlreadyExists.{kind}": (409, f"There is such a {thing} already.")
         for kind, thing in _THINGS.items()
-        if kind not in {"User.AccessKey", "Policy.Version"}
+        if kind not in {"User.AccessKey", "Policy.Version", "Service"}
     },
     **{f"DeleteConflict.{kind}": (409, meaning) for kind, meaning in _HOLDERS.items()},
     "LimitExceeded.User.AccessKey": (409, "The user has two access keys."),
     "LimitExceeded.Policy.Version": (409, "The policy has five versions."),
+    "LimitExceeded.Service.Token": (409, "The service has a thousand tokens."),
     "MalformedPolicyDocument": (
         400,
         "A policy's document, or a role's trust document, is not legal; the message names the place.",
@@ -85,7 +95,7 @@ _CODES: dict[str, tuple[int, str]] = {
     "InvalidAction.Mismatch": (400, "The header x-acs-action names another operation than Action."),
     "MissingAction": (400, "The call names no operation."),
     "MissingVersion": (400, "The call names no version."),
-    "InvalidVersion": (400, "The version is neither 2015-05-01 (RAM) nor 2015-04-01 (STS)."),
+    "InvalidVersion": (400, "The version is none of RAM, STS and Pierhead."),
     "UnsupportedHTTPMethod": (405, "The method is neither GET nor POST."),
     "RequestTimeout": (408, "The body did not arrive in time."),
     "RequestEntityTooLarge": (413, "The body is larger than the limit."),
@@ -98,8 +108,17 @@ OURS = frozenset(
         "NotSupported", "OperationConflict", "InvalidAction.Mismatch", "InvalidParameter",
         "InvalidParameter.Format", "RequestTimeout", "RequestEntityTooLarge",
         "DeleteConflict.Policy.Role", "MissingAction", "MissingVersion",
+        "EntityNotExist.Quota", "EntityNotExist.Workspace", "EntityAlreadyExists.Quota",
+        "EntityAlreadyExists.Workspace", "DeleteConflict.Quota.Service",
+        "DeleteConflict.Quota.Workspace", "DeleteConflict.Workspace.Service",
+        "DeleteConflict.Workspace.Policy",
+        "DeleteConflict.Workspace.Connection", "EntityNotExist.Service",
+        "EntityNotExist.ServiceToken", "EntityAlreadyExists.ServiceToken",
+        "LimitExceeded.Service.Token",
     }
 )  # fmt: skip
+_NOUNS = {"bound": "number, nor none", "whole": "whole number, nor none"}
+NUMBERS = frozenset({"integer", "bound", "whole"})
 #: Fields of documents -> the code of whatever is wrong inside.
 _DOCUMENTS = ("PolicyDocument", "AssumeRolePolicyDocument")
 
@@ -128,7 +147,9 @@ def _of_parameter(item: Parameter) -> Iterator[tuple[str, str]]:
     name = f"InvalidParameter.{item.name}"
     if item.required:
         yield f"Missing{item.name}", f"{item.name} is absent or empty."
-    if item.maximum is not None and item.type != "integer":
+    elif item.extension:
+        yield f"{name}.Empty", f"{item.name} is empty; leave it out for none."
+    if item.maximum is not None and item.type not in NUMBERS:
         unit = "bytes" if item.type == "document" else "characters"
         yield f"{name}.Length", f"{item.name} is longer than {item.maximum} {unit}."
     if item.type in {"name", "text"}:
@@ -137,8 +158,8 @@ def _of_parameter(item: Parameter) -> Iterator[tuple[str, str]]:
         yield f"{name}.Format", f"{item.name} is not a {item.type}."
     elif item.type == "choice":
         yield name, f"{item.name} is none of {', '.join(item.values)}."
-    elif item.type in {"boolean", "integer"}:
-        yield name, f"{item.name} is not a legal {item.type}."
+    elif item.type in {"boolean", "integer", "bound", "whole"}:
+        yield name, f"{item.name} is not a legal {_NOUNS.get(item.type, item.type)}."
 
 
 def code_of(error: errors.PierheadError) -> str:

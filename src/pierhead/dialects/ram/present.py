@@ -6,7 +6,10 @@ from typing import Any, cast
 
 from pierhead.core.identities import Group, LoginProfile, PolicyRecord, PolicyVersion, Role, User
 from pierhead.core.principals import ROLE, USER, AccessKey, Principal
+from pierhead.core.quotas import Amount
 from pierhead.dialects.ram.catalog import Shape
+from pierhead.operations.quotas import Use
+from pierhead.operations.workspaces import Room
 
 Json = dict[str, Any]
 
@@ -136,6 +139,45 @@ def identity(one: Principal) -> Json:
         return {**shown, "IdentityType": "AssumedRoleUser", "RoleId": role_id}
     kind = "RAMUser" if one.kind == USER else "Account"
     return {**shown, "IdentityType": kind, "UserId": one.id}
+
+
+def quota(one: Use) -> Json:
+    """A quota and what counts against it; a bound that there is none of is left out."""
+    limits = {name: getattr(one.quota, field) for name, field in _AMOUNTS.items()}
+    return {
+        "QuotaId": one.quota.id,
+        "Limit": {name: _number(bound) for name, bound in limits.items() if bound is not None},
+        "Used": _amount(one.used),
+        "Wanted": _amount(one.wanted),
+        "Services": one.services,
+        "Workspaces": list(one.workspaces),
+        "CreateDate": moment(one.quota.created),
+        "UpdateDate": moment(one.quota.updated),
+    }
+
+
+_AMOUNTS = {"Cpu": "cpu", "Memory": "memory", "Gpus": "gpus", "Replicas": "replicas"}
+
+
+def _amount(one: Amount) -> Json:
+    return {name: _number(getattr(one, field)) for name, field in _AMOUNTS.items()}
+
+
+def _number(value: float) -> float:
+    """Without what sums of fractions leave behind."""
+    return value if isinstance(value, int) else round(value, 6)
+
+
+def workspace(one: Room) -> Json:
+    """A workspace."""
+    return {
+        "WorkspaceId": one.workspace.id,
+        "Name": one.workspace.name,
+        "QuotaId": one.workspace.quota,
+        "Services": one.services,
+        "CreateDate": moment(one.workspace.created),
+        "UpdateDate": moment(one.workspace.updated),
+    }
 
 
 def page(name: str, item: str, found: Sequence[Json], marker: str) -> Json:

@@ -1,5 +1,6 @@
 """From query and form to typed values by the catalog alone; unknown parameters are never an error."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 
@@ -10,9 +11,13 @@ from pierhead.dialects.ram.errors import RamError
 from pierhead.dialects.signing.signature_rpc import FORM
 from pierhead.dialects.signing.signed_request import split_pairs
 
-Value = str | int | bool
+#: A bound of `none` is infinite.
+Value = str | int | bool | float
 
 _MAX_DIGITS = 18
+#: What is said of a bound that is not to be.
+NONE = "none"
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _FORMS = {
     "phone": (re.compile(r"\+?[0-9]{1,4}-[0-9]{4,20}"), "like 86-13800000000"),
     "email": (re.compile(r"[!-?A-~]+@[!-?A-~]+\.[!-?A-~]+"), "like alice@example.com"),
@@ -48,6 +53,8 @@ def parameters(query: bytes, content_type: str, body: bytes) -> dict[str, str]:
 def read(operation: Operation, given: Mapping[str, str]) -> dict[str, Value]:
     """The values of a call: only what the catalog knows, typed; absent and empty ones are left out.
 
+    An extension is never empty: a script whose variable holds nothing would do it without a bound.
+
     Raises:
         RamError: a required parameter is absent, or a value is not legal.
     """
@@ -56,6 +63,8 @@ def read(operation: Operation, given: Mapping[str, str]) -> dict[str, Value]:
         text = given.get(item.name, "")
         if text:
             values[item.name] = _READERS[item.type](item, text)
+        elif item.extension and not item.required and item.name in given:
+            raise _invalid(item, ".Empty", "it is empty; leave it out for none")
         elif item.required:
             raise RamError(f"Missing{item.name}", f"{item.name} is mandatory for this action.")
         elif item.default is not None:
@@ -103,10 +112,11 @@ def _boolean(item: Parameter, text: str) -> bool:
 
 
 def _integer(item: Parameter, text: str) -> int:
-    low, high = item.minimum or 1, item.maximum or 2**31
+    low, high = 1 if item.minimum is None else item.minimum, item.maximum or 2**31
     right = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     if not right or not low <= int(text) <= high:
-        raise _invalid(item, "", f"[{text[:80]}]. Legal: a whole number from {low} to {high}")
+        more = f", or {NONE}" if item.type == "whole" else ""
+        raise _invalid(item, "", f"[{text[:80]}]. Legal: a whole number from {low} to {high}{more}")
     return int(text)
 
 
@@ -114,6 +124,19 @@ def _choice(item: Parameter, text: str) -> str:
     if text not in item.values:
         raise _invalid(item, "", f"[{text[:80]}]. Legal: {', '.join(item.values)}")
     return text
+
+
+def _bound(item: Parameter, text: str) -> float:
+    if text == NONE:
+        return math.inf
+    high = item.maximum or 2**31
+    if _DECIMAL.fullmatch(text) is None or float(text) > high:
+        raise _invalid(item, "", f"[{text[:80]}]. Legal: a number from 0 to {high}, or {NONE}")
+    return float(text)
+
+
+def _whole(item: Parameter, text: str) -> float:
+    return _integer(item, text) if text != NONE else math.inf
 
 
 _READERS: dict[str, Callable[[Parameter, str], Value]] = {
@@ -128,6 +151,8 @@ _READERS: dict[str, Callable[[Parameter, str], Value]] = {
     "boolean": _boolean,
     "integer": _integer,
     "choice": _choice,
+    "bound": _bound,
+    "whole": _whole,
 }
 
 

@@ -17,8 +17,10 @@ from pierhead.core.identities import (
 from pierhead.core.principals import Principal
 from pierhead.operations.iam import common
 from pierhead.operations.iam.users import check_text
+from pierhead.operations.owners import STRICT
 from pierhead.operations.platform import Platform
 from pierhead.store import grants as rows
+from pierhead.store import workspaces
 
 _WORKSPACE = 255  #: characters
 
@@ -36,13 +38,14 @@ async def attach(platform: Platform, actor: Principal, attachment: Attachment) -
     """Give a policy to a user, group or role; it counts from the next call on.
 
     Raises:
-        NotFound: there is no such policy, user, group or role.
+        NotFound: there is no such policy, user, group or role, or its workspace must be there and
+            is not.
         Duplicate: it has it already, in this workspace.
         Unavailable: the database does not answer.
     """
     check_text("workspace_id", attachment.workspace, _WORKSPACE)
     made = replace(attachment, created=platform.clock())
-    return await common.write(platform, _attach, made)
+    return await common.write(platform, _attach, made, strict=platform.strict_ids)
 
 
 async def detach(platform: Platform, actor: Principal, attachment: Attachment) -> None:
@@ -79,8 +82,10 @@ async def list_entities_for_policy(
     return await platform.db.read(_entities, kind, name)
 
 
-def _attach(tx: Connection, wanted: Attachment) -> Attachment:
+def _attach(tx: Connection, wanted: Attachment, *, strict: bool) -> Attachment:
     target, made = _spelled(tx, wanted)
+    if strict and made.workspace and workspaces.load(tx, made.workspace) is None:
+        raise NotFound("Workspace", made.workspace, STRICT)
     if not rows.attach(tx, target, made):
         problem = f"has the policy {made.policy} already"
         raise Duplicate(f"{made.target_kind}.Policy", made.target, problem)

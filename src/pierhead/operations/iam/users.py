@@ -4,10 +4,13 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from pierhead.core.endpoint_tokens import EndpointToken
 from pierhead.core.errors import Duplicate, InUse, Invalid, NotFound
 from pierhead.core.identities import LoginProfile, User, check_name
 from pierhead.core.ids import digits_id
 from pierhead.core.principals import Password, Principal
+from pierhead.core.services import Service
+from pierhead.operations import endpoint_tokens
 from pierhead.operations.accounts import Hashing, user_uuid, wire_password
 from pierhead.operations.iam import common
 from pierhead.operations.platform import Platform
@@ -87,15 +90,17 @@ async def update_user(platform: Platform, actor: Principal, name: str, change: U
 
 
 async def delete_user(platform: Platform, actor: Principal, name: str) -> None:
-    """Delete a user and its password; its logins end at once.
+    """Delete a user, its password and the endpoint tokens that were issued to it; all end at once.
 
     Raises:
         NotFound: there is none.
         InUse: it has keys, is in groups or has policies; the message names them.
         Unavailable: the database does not answer.
     """
-    gone = await common.write(platform, _delete, platform, name)
+    gone, shut = await common.write(platform, _delete, platform, name)
     _tell(platform, gone, ())
+    for service, present in shut:
+        platform.endings.tokens(service, present)
 
 
 # ---- passwords ---------------------------------------------------------------------------------
@@ -176,7 +181,10 @@ def _update(
     return changed, renamed, tuple(key.id for key in keys.of_principal(tx, principal))
 
 
-def _delete(tx: Connection, platform: Platform, name: str) -> User:
+def _delete(
+    tx: Connection, platform: Platform, name: str
+) -> tuple[User, list[tuple[Service, list[EndpointToken]]]]:
+    """(the user, what opens each service that it had a token of)."""
     known = common.user(tx, name)
     principal = common.principal_of(platform, known)
     having = {
@@ -187,8 +195,9 @@ def _delete(tx: Connection, platform: Platform, name: str) -> User:
     refuse_in_use("User", known.name, having)
     passwords.remove_of(tx, principal)
     logins.remove_of(tx, principal)
+    shut = endpoint_tokens.end_of_user(tx, platform, known.id)
     rows.remove(tx, known.id)
-    return known
+    return known, shut
 
 
 def _add_password(tx: Connection, platform: Platform, user_name: str, hash_: str) -> LoginProfile:

@@ -281,7 +281,7 @@ def read(path: Path) -> dict[str, Any] | None:
 def _plain(intent: Intent) -> dict[str, Any]:
     template = replace(intent.workload.template, env=dict(intent.workload.template.env))
     facts = asdict(replace(intent, workload=replace(intent.workload, template=template)))
-    for of_one_moment in ("drained", "held"):
+    for of_one_moment in ("drained", "held", "room", "crowded", "frozen"):
         del facts["workload"][of_one_moment]
     return facts
 

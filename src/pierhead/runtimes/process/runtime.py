@@ -168,7 +168,9 @@ class ProcessRuntime:
             workload.rolling,
             workload.drained,
             workload.held,
-            self._allotment.crowding(workload, self._everyone()),
+            max(workload.crowded, self._allotment.crowding(workload, self._everyone())),
+            workload.room,
+            workload.frozen,
         )
         seen = [replica.seen() for replica in group.values()]
         problems: list[PierheadError] = []

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from pierhead.dialects.ram.calls import Handler
 from pierhead.dialects.ram.handlers.groups import Groups
 from pierhead.dialects.ram.handlers.policies import Policies
+from pierhead.dialects.ram.handlers.quotas import Quotas
 from pierhead.dialects.ram.handlers.roles import Roles
 from pierhead.dialects.ram.handlers.simulating import Simulating
+from pierhead.dialects.ram.handlers.tokens import Tokens
 from pierhead.dialects.ram.handlers.users import Users
+from pierhead.dialects.ram.handlers.workspaces import Workspaces
 from pierhead.operations.accounts import Hashing
 from pierhead.operations.permission import Permission
 
@@ -21,4 +24,7 @@ def table(permission: Permission, hashing: Hashing) -> Mapping[str, Handler]:
         **Policies(platform).table(),
         **Roles(platform, permission.authority).table(),
         **Simulating(permission).table(),
+        **Quotas(platform).table(),
+        **Workspaces(platform).table(),
+        **Tokens(platform).table(),
     }

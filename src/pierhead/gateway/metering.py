@@ -1,0 +1,269 @@
+"""How many tokens a request took: read off its answer as the bytes pass. Pure; knows of no server.
+
+An answer in one piece tells its `usage`, a stream in its last event. Where it was the gateway that
+asked a stream for that event, the event is taken out again; every other byte goes on as it came.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+from pierhead.gateway.asking import Asked, about
+from pierhead.gateway.usage_figures import Figures, figures_of, native_of
+
+#: A JSON answer up to this size is read as a whole; of a larger one the two ends are looked at.
+_WHOLE = 256 * 1024
+_END = 64 * 1024
+#: An event that is larger is not the one with the usage: it goes on in pieces.
+_EVENT_LIMIT = 64 * 1024
+_EVENT = re.compile(rb".*?\n\r?\n", re.DOTALL)
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_NATIVE = b'"tokens_evaluated"'
+_MARKS = (b"\n\n", b"\n\r\n")  #: the ends of events
+_DONE = b"data: [DONE]"
+#: The key itself, not its name in a string's own text: there the quotes have a backslash before them.
+_LOOSE = re.compile(r'(?<!\\)"usage"\s*:\s*(?=\{)')
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Tokens of one answer."""
+
+    prompt: int = 0
+    completion: int = 0
+    guessed: bool = False  #: the answer did not say, or not to its end
+
+    @property
+    def tokens(self) -> int:
+        """Read and written."""
+        return self.prompt + self.completion
+
+
+NOTHING = Counted()
+
+
+class Count(Protocol):
+    """Counts one answer, chunk by chunk."""
+
+    strips: bool  #: what goes on may be less than what came
+
+    def passed(self, data: bytes, *, last: bool) -> bytes:
+        """What of the answer goes on to the client."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Nothing that counts will come any more."""
+        ...
+
+    @property
+    def counted(self) -> Counted:
+        """By what came so far."""
+        ...
+
+
+def counting(asked: Asked, status: int, raw: Iterable[tuple[bytes, bytes]], *, told: bool) -> Count:
+    """What counts an answer with these headers; `told`: it was the gateway that asked for the usage."""
+    headers = {name.lower(): value for name, value in raw}
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    coded = headers.get(b"content-encoding", b"identity").strip().lower() != b"identity"
+    if kind == b"text/event-stream" and not coded:
+        return Events(asked, strips=told)
+    if kind == b"application/json" and not coded:
+        return Whole(asked)
+    return Opaque(asked if asked.writes and status == HTTPStatus.OK else None)
+
+
+class Opaque:
+    """An answer that cannot be read: what an engine wrote is guessed by its size."""
+
+    strips = False
+    ended = False
+
+    def __init__(self, asked: Asked | None) -> None:
+        """`asked`: None if it is no answer that an engine made up."""
+        self._asked, self._size = asked, 0
+
+    def passed(self, data: bytes, *, last: bool) -> bytes:
+        del last
+        self._size += len(data)
+        return data
+
+    @property
+    def counted(self) -> Counted:
+        if self._asked is None:
+            return NOTHING
+        return Counted(self._asked.guess, about(self._size), guessed=True)
+
+
+class Whole:
+    """An answer in one piece."""
+
+    strips = False
+    ended = False
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._parts: list[bytes] = []
+        self._size = 0  # of what is kept
+        self._seen = 0
+        self._head = b""  # of an answer that is too large to be kept
+        self._whole = False
+
+    def passed(self, data: bytes, *, last: bool) -> bytes:
+        self._parts.append(data)
+        self._size += len(data)
+        self._seen += len(data)
+        self._whole |= last
+        if self._size > _WHOLE:
+            text = b"".join(self._parts)
+            self._head = self._head or text[:_END]
+            self._parts, self._size = [text[-_END:]], _END
+        return data
+
+    @property
+    def counted(self) -> Counted:
+        text = b"".join(self._parts)
+        if self._whole and not self._head:
+            try:
+                return self._of(json.loads(text))
+            except (ValueError, RecursionError):
+                return NOTHING
+        found = _loose(self._head) or _loose(text)
+        if found is not None:
+            return Counted(found.prompt, found.completion)
+        if not self._asked.writes:
+            return NOTHING
+        return Counted(self._asked.guess, about(self._seen), guessed=True)
+
+    def _of(self, document: object) -> Counted:
+        if isinstance(document, list):  # the native answers to several prompts
+            parts = [native_of(part) for part in cast("list[object]", document)]
+            told = [part for part in parts if part is not None]
+            return Counted(sum(x.prompt for x in told), sum(x.completion for x in told))
+        figures = figures_of(document) or native_of(document)
+        if figures is None or not isinstance(document, dict):
+            return NOTHING
+        found = cast("dict[str, Any]", document)
+        choices = found.get("choices")
+        if "timings" in found and isinstance(choices, list) and len(cast("list[Any]", choices)) > 1:
+            # llama.cpp tells the usage of the first one alone.
+            many, prompts = len(cast("list[Any]", choices)), self._asked.prompts
+            return Counted(figures.prompt * prompts, figures.completion * many, guessed=True)
+        return Counted(figures.prompt, figures.completion)
+
+
+class Events:
+    """A stream of events."""
+
+    def __init__(self, asked: Asked, *, strips: bool) -> None:
+        self._asked, self.strips = asked, strips
+        self._rest = b""  # of an event whose end did not come yet
+        self._events = 0
+        self._told: Figures | None = None  # by events that tell all there is
+        self._each: list[Figures] = []  # by events that each tell of one answer of several
+        self._so_far = b""  # the last native event, which tells what there was until then
+        self._final = False  # the usage is not only what there was until then
+        self.ended = False
+
+    def passed(self, data: bytes, *, last: bool) -> bytes:
+        text = self._rest + data if self._rest else data
+        end = len(text) if last else _events_end(text)
+        if len(text) - end > _EVENT_LIMIT:
+            end = len(text)
+        whole, self._rest = text[:end], text[end:]
+        kept = self._read(whole) if whole else whole
+        return kept if self.strips else data
+
+    @property
+    def counted(self) -> Counted:
+        if self._each:
+            prompt = sum(each.prompt for each in self._each) // self._asked.copies
+            completion = sum(each.completion for each in self._each)
+            expected = self._asked.copies * self._asked.prompts
+            return Counted(prompt, completion, guessed=len(self._each) < expected)
+        if self._told is not None:
+            told = self._told
+            if self._final or self.ended:
+                return Counted(told.prompt, told.completion)
+            return Counted(told.prompt, max(told.completion, self._events), guessed=True)
+        so_far = native_of(_document(self._so_far)) if self._so_far else None
+        if so_far is not None:
+            return Counted(so_far.prompt, so_far.completion, guessed=True)
+        if not self._asked.writes:
+            return NOTHING
+        return Counted(self._asked.guess, self._events, guessed=True)
+
+    def _read(self, whole: bytes) -> bytes:
+        """Takes note of whole events; what of them goes on."""
+        self._events += whole.count(b"\n\n") + whole.count(b"\n\r\n")
+        if _DONE in whole[-32:]:
+            self._events -= 1
+            self.ended = True
+        if _NATIVE in whole:
+            self._read_native(whole)
+        if b'"usage"' not in whole or not _USAGE.search(whole):
+            return whole
+        events = _EVENT.findall(whole)
+        left_over = whole[sum(map(len, events)) :]
+        kept = [event for event in (*events, left_over) if not self._is_extra(event)]
+        return b"".join(kept) if len(kept) <= len(events) else whole
+
+    def _is_extra(self, event: bytes) -> bool:
+        """Takes note of the usage that it tells; whether it is there for nothing else."""
+        if not _USAGE.search(event):
+            return False
+        document = _document(event)
+        figures = figures_of(document)
+        if figures is None or not isinstance(document, dict):
+            return False
+        found = cast("dict[str, Any]", document)
+        alone = found.get("choices") == []
+        if "timings" in found and "choices" in found:
+            self._each.append(figures)
+        else:
+            self._told = figures.after(self._told)
+            self._final |= alone or found.get("type") in {"message_delta", "response.completed"}
+        return self.strips and alone
+
+    def _read_native(self, whole: bytes) -> None:
+        for event in _EVENT.findall(whole):
+            if _NATIVE not in event:
+                continue
+            self._so_far = event
+            if b'"stop":true' in event and (figures := native_of(_document(event))):
+                self._each.append(figures)
+
+
+def _events_end(text: bytes) -> int:
+    """Where the last whole event ends."""
+    if text.endswith(b"\n\n"):
+        return len(text)
+    ends = [at + len(mark) for mark in _MARKS if (at := text.rfind(mark)) >= 0]
+    return max(ends, default=0)
+
+
+def _document(event: bytes) -> object:
+    """The JSON that an event carries; None if it carries none."""
+    data = b"\n".join(line[5:] for line in event.splitlines() if line.startswith(b"data:"))
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _loose(text: bytes) -> Figures | None:
+    """The last usage that a part of an answer tells."""
+    readable = text.decode("utf-8", "replace")
+    found: Figures | None = None
+    for key in _LOOSE.finditer(readable):
+        try:
+            value, _ = _DECODER.raw_decode(readable, key.end())
+        except (ValueError, RecursionError):
+            continue
+        found = figures_of({"usage": value}) or found
+    return found

@@ -34,7 +34,13 @@ def main() -> None:
         revision, text = dump(stage.folder / "pierhead.db")
     INTO.mkdir(parents=True, exist_ok=True)
     path = INTO / f"{revision}.sql"
-    path.write_text(text.replace(folder, "/srv/pierhead"))
+    for mine, plain in (
+        (folder, "/srv/pierhead"),
+        (sys.executable, "/usr/bin/python3"),
+        (str(ROOT), "/srv/pierhead/program"),
+    ):
+        text = text.replace(mine, plain)
+    path.write_text(text)
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes")
 
 

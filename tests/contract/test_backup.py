@@ -3,114 +3,40 @@
 import asyncio
 import hashlib
 import json
-import shutil
 import sqlite3
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from backup_world import KINDS, World, everything, furnish, opened_again, run, saved
+from sqlalchemy import Connection
 
-from builders import ACCOUNT, T0, a_service
+from builders import T0, a_service
 from pierhead import __version__
 from pierhead.bootstrap import backup as backups
 from pierhead.bootstrap import restore as restores
-from pierhead.bootstrap.audit import by_operator, verify
-from pierhead.bootstrap.credentials import load_or_create
+from pierhead.bootstrap.audit import verify
 from pierhead.bootstrap.database import migrate
 from pierhead.bootstrap.restore_rows import verify as verify_file
-from pierhead.bootstrap.storage import box
 from pierhead.bootstrap.supervisor import CannotStart, only_one
 from pierhead.core.errors import Invalid, NotFound, Unavailable
 from pierhead.core.events import Event
-from pierhead.core.principals import AccessKey, Principal
 from pierhead.settings import Settings
-from pierhead.store import archive, audit, backup, db, events, facts, keys, schema, services, tables
+from pierhead.store import archive, audit, db, events, facts, schema, services, tables
 from pierhead.store import archive_reader as reading
 from pierhead.store.archive import Damaged, Manifest
-from postgres import PostgresServer
-
-WORDS = "grüße, 世界, 🙂, quote's \" \\ % _ ; --\nnext line"
-KINDS = ["sqlite", "postgresql"]
-
-
-class World:
-    """Makes platforms: a data folder and a database of either kind, the latter dropped afterwards."""
-
-    def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
-        self._folder, self._request, self._made = folder, request, 0
-        self.urls: list[str] = []
-
-    def settings(self, kind: str) -> Settings:
-        """An empty platform."""
-        self._made += 1
-        url = ""
-        if kind == "postgresql":
-            server: PostgresServer = self._request.getfixturevalue("postgres")
-            url = server.database()
-            self.urls.append(url)
-        return Settings(data_dir=self._folder / f"platform{self._made}", database_url=url)
-
-    def platform(self, kind: str) -> Settings:
-        """A platform with something in every corner."""
-        settings = self.settings(kind)
-        migrate(settings)
-        load_or_create(settings)
-        run(settings, fill, settings)
-        return settings
 
 
 @pytest.fixture
 def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     made = World(tmp_path, request)
     yield made
-    for url in made.urls:
-        request.getfixturevalue("postgres").drop(url)
-
-
-def run(settings: Settings, fn: Callable[..., Any], *args: Any) -> Any:
-    """`fn` in a transaction that may write."""
-    engine = db.connect(settings.database, writing=True)
-    try:
-        return db.run(engine, fn, *args)
-    finally:
-        engine.dispose()
-
-
-def fill(tx: Connection, settings: Settings) -> None:
-    for number in range(20):
-        services.add(tx, a_service(name=f"svc_{number}", labels={"k": WORDS}))
-        events.append(tx, Event(T0, "a" * 32, "svc", "Normal", "Made", WORDS, "me"))
-    principal = Principal(account=ACCOUNT, id=ACCOUNT)
-    key = AccessKey(id="LTAI5tTest", secret="s3cret", principal=principal, created=T0)
-    keys.put(tx, box(settings), key)
-    facts.put(tx, "fact", WORDS)
-    for number in range(3):
-        by_operator(settings, f"pierhead:Test{number}", "Thing/1", {"Text": WORDS})(tx)
-
-
-def everything(settings: Settings) -> dict[str, list[Any]]:
-    """Every row of every table, but the facts that tell of the backup itself."""
-
-    def look(tx: Connection) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = {}
-        for table in backup.ours(tx):
-            found[table.name] = sorted(
-                json.dumps(json.loads(line)) for line in backup.lines(tx, table, ())
-            )
-        return found
-
-    return run(settings, look)
-
-
-def saved(settings: Settings, name: str = "a.backup", **options: Any) -> tuple[Path, Manifest]:
-    path = settings.data_dir.parent / name
-    return path, backups.save(settings, path, **options)
+    made.end()
 
 
 # --- there and back ------------------------------------------------------------------------------
@@ -121,10 +47,11 @@ def saved(settings: Settings, name: str = "a.backup", **options: Any) -> tuple[P
 def test_what_is_restored_is_what_was_there(world: World, of: str, to: str) -> None:
     """Law: a backup of either database can be restored into either."""
     old = world.platform(of)
+    furnish(old)
     path, made = saved(old)
     assert path.stat().st_mode & 0o777 == 0o600
     assert (made.database, made.schema, made.release) == (of, schema.HEAD, __version__)
-    assert made.rows("services") == 20
+    assert made.rows("services") == 21
 
     new = world.settings(to)
     restores.restore(new, path)
@@ -136,8 +63,7 @@ def test_what_is_restored_is_what_was_there(world: World, of: str, to: str) -> N
         assert (new.data_dir / name).read_bytes() == (old.data_dir / name).read_bytes()
         assert (new.data_dir / name).stat().st_mode & 0o777 == 0o600
     assert not (new.data_dir / restores.STAGING).exists()
-    found = run(new, keys.find, box(new), "LTAI5tTest")
-    assert found.secret == "s3cret"
+    assert opened_again(new) == opened_again(old)
     assert verify(new).problem == ""
     assert not migrate(new)
     # New rows are numbered after those that came.
@@ -184,90 +110,6 @@ def test_verify_restores_into_a_database_that_is_thrown_away(world: World, kind:
     assert verify_file(path, trying=False).tables == {}
 
 
-# --- without secrets -------------------------------------------------------------------------------
-
-
-def test_without_secrets_nothing_in_it_opens_anything(world: World) -> None:
-    settings = world.platform("sqlite")
-    run(settings, lambda tx: tx.execute(text("UPDATE services SET token = 'T0KEN-' || name")))
-    path, made = saved(settings, secrets=False)
-    assert not made.secrets
-    assert made.files == {}
-    assert "run/storage.key" in made.left_out
-    with zipfile.ZipFile(path) as raw:
-        whole = b"".join(raw.read(name) for name in raw.namelist())
-    credentials = json.loads(settings.credentials_file.read_text())
-    key = (settings.data_dir / "run/storage.key").read_bytes()
-    for secret in (b"T0KEN-", b"s3cret", credentials["access_key_secret"].encode(), key):
-        assert secret not in whole
-    assert saved(settings, "with.backup")[1].secrets  # and with them it is otherwise
-    with zipfile.ZipFile(path.with_name("with.backup")) as raw:
-        assert b"T0KEN-" in raw.read("tables/services.jsonl")
-
-
-def test_without_secrets_it_asks_for_the_key_and_gives_new_tokens(world: World) -> None:
-    old = world.platform("sqlite")
-    path, _made = saved(old, secrets=False)
-    new = world.settings("sqlite")
-    with pytest.raises(restores.NotRestored, match=r"run/storage\.key"):
-        restores.restore(new, path)
-    assert not (new.data_dir / "pierhead.db").exists()
-    (new.data_dir / "run").mkdir(exist_ok=True)
-    shutil.copy(old.data_dir / "run/storage.key", new.data_dir / "run/storage.key")
-    restores.restore(new, path)
-
-    def tokens(tx: Connection) -> set[str]:
-        return set(tx.execute(text("SELECT token FROM services")).scalars())
-
-    assert len(run(new, tokens)) == 20
-    assert not run(new, tokens) & run(old, tokens)
-    assert run(new, keys.find, box(new), "LTAI5tTest").secret == "s3cret"
-    # The account is the same, or its services would be somebody else's; its pair is a new one.
-    was, now = (json.loads(one.credentials_file.read_text()) for one in (old, new))
-    assert was["account_id"] == now["account_id"]
-    assert was["access_key_secret"] != now["access_key_secret"]
-
-
-def test_a_key_that_an_older_release_left_in_plain_does_not_come_back_without_a_secret(
-    world: World,
-) -> None:
-    """An access key whose secret is empty would open everything to everybody."""
-    old = world.platform("sqlite")
-    plain = "UPDATE access_keys SET secret = 'open', sealed = NULL"
-    run(old, lambda tx: tx.execute(text(plain)))
-    run(old, facts.remove, "secrets_scrubbed")
-    path, made = saved(old, secrets=False)
-    assert "access_keys.secret" in made.left_out
-    new = world.settings("sqlite")
-    (new.data_dir / "run").mkdir(parents=True)
-    shutil.copy(old.data_dir / "run/storage.key", new.data_dir / "run/storage.key")
-    restores.restore(new, path)
-    assert run(new, keys.record, "LTAI5tTest") is None
-
-
-def test_every_column_that_may_hold_a_secret_is_thought_of() -> None:
-    """A new one fails here until somebody says whether a backup without secrets may hold it."""
-    harmless = {
-        "access_keys.sealed",
-        "connections.sealed",
-        "endpoint_tokens.sealed",
-        "passwords.hash",
-        "logins.digest",
-        "bearer_tokens.digest",
-        "token_usage.token",  # a token's name
-        "seen.hold",
-    }
-    words = ("secret", "token", "sealed", "password", "hash", "key_secret")
-    found = {
-        f"{table.name}.{column.name}"
-        for table in tables.metadata.tables.values()
-        for column in table.columns
-        if any(word in column.name for word in words)
-    }
-    plain = {"access_keys.secret", "access_keys.session_token", "services.token"}
-    assert found - harmless == plain
-
-
 # --- what is refused ---------------------------------------------------------------------------------
 
 
@@ -300,7 +142,7 @@ def test_a_folder_with_a_platform_needs_force_and_is_kept(world: World) -> None:
     with pytest.raises(restores.NotRestored, match="--force"):
         restores.restore(other, path)
     assert everything(other) == before
-    _made, plan = restores.restore(other, path, force=True)
+    plan = restores.restore(other, path, force=True).plan
     assert everything(other)["services"] == everything(old)["services"]
     aside = Path(plan.aside)
     assert aside.parent == other.data_dir / "backups"
@@ -326,7 +168,7 @@ def test_a_database_that_cannot_be_read_is_set_aside_as_it_is(world: World) -> N
     file.write_bytes(b"this is no database" * 1000)
     with pytest.raises(restores.NotRestored):
         restores.restore(settings, path)
-    _made, plan = restores.restore(settings, path, force=True)
+    plan = restores.restore(settings, path, force=True).plan
     kept = Path(plan.aside)
     assert (kept / "pierhead.db").read_bytes() == b"this is no database" * 1000
     assert len(everything(settings)["services"]) == 20

@@ -19,6 +19,7 @@ from pierhead.bootstrap import backup as backups
 from pierhead.bootstrap import restore as restores
 from pierhead.bootstrap.database import migrate
 from pierhead.bootstrap.restore_rows import verify
+from pierhead.bootstrap.storage import box
 from pierhead.core import lifecycle
 from pierhead.core.replicas import ReplicaState
 from pierhead.core.services import Wanted
@@ -30,7 +31,7 @@ REVISIONS = sorted(path.stem for path in FIXTURES.glob("*.sql"))
 
 
 def run(settings: Settings, fn: Callable[..., Any], *args: Any) -> Any:
-    engine = db.connect(settings.database, writing=True)
+    engine = db.connect(settings.database, writing=True, box=box(settings))
     try:
         return db.run(engine, fn, *args)
     finally:

@@ -52,6 +52,7 @@ MAKERS = {"Hold", "Cause", "Occupied", "Stage"}
 PASSED_ON = {
     ("core/choice.py", "reason"), ("core/devices.py", "WAITING"), ("sources/listings.py", "reason"),
     ("sources/model_files.py", "reason"), ("runtimes/process/allotment.py", "IN_PLACE"),
+    ("core/quota_holds.py", "EXCEEDED"), ("core/quota_holds.py", "UNSAID"),
 }  # fmt: skip
 
 
@@ -84,10 +85,12 @@ def test_every_reason_in_the_code_has_an_entry() -> None:
 def test_every_reason_that_a_table_gives_has_an_entry() -> None:
     from pierhead.core.choice import UNSERVED
     from pierhead.core.devices import WAITING
+    from pierhead.core.quotas import EXCEEDED, UNSAID
     from pierhead.runtimes.process.allotment import IN_PLACE
 
     words = {*ends.CODES.values(), *ends.SIGNALS.values(), *UNTOLD.values(), *refining.reasons()}
     words |= {pattern.reason for pattern in patterns.PATTERNS} | {UNSERVED, WAITING, IN_PLACE}
+    words |= {EXCEEDED, UNSAID}
     words |= {str(status) for status in Status} - {Status.FAILED}  # which always has a cause
     words |= {
         stage.overrun for stage in (*deadlines.STATUSES.values(), *deadlines.GOING_ON.values())

@@ -61,10 +61,10 @@ def save(
         if revision is None:
             raise NotFound("platform", str(settings.data_dir), "Its database is empty.")
         schema.demand_known(tx, revision)
-        left_out = {} if secrets else backup.in_plain(tx)
+        strips: Mapping[str, Mapping[str, backup.Strip]] = {} if secrets else backup.in_plain(tx)
         for table in backup.ours(tx):
-            empty = left_out.get(table.name, ())
-            out.table(table.name, backup.columns(table), backup.lines(tx, table, empty))
+            strip = strips.get(table.name, {})
+            out.table(table.name, backup.columns(table), backup.lines(tx, table, strip))
         failpoint("backup.after_rows")
         for name, content in _files(settings) if secrets else ():
             out.file(name, content)
@@ -77,7 +77,7 @@ def save(
                 account=_account(settings),
                 key=key_id(settings.data_dir),
                 secrets=secrets,
-                left_out=() if secrets else (*KEYS, TLS, SETTINGS, *_columns(left_out)),
+                left_out=() if secrets else (*KEYS, TLS, SETTINGS, *backup.left_out(strips)),
             )
         )
     failpoint("backup.after_rename")
@@ -93,10 +93,6 @@ def absent(settings: Settings) -> None:
     file = db.sqlite_file(settings.database)
     if file is not None and not file.exists():
         raise NotFound("platform", str(settings.data_dir), "Start it once: pierhead up.")
-
-
-def _columns(left_out: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(f"{table}.{name}" for table, names in left_out.items() for name in names)
 
 
 def _files(settings: Settings) -> Iterator[tuple[str, bytes]]:

@@ -18,28 +18,25 @@ from typing import Any
 from pierhead.bootstrap import backup
 from pierhead.bootstrap.audit import by_operator
 from pierhead.bootstrap.credentials import of_account
-from pierhead.bootstrap.restore_rows import RESTORED, put_rows
-from pierhead.bootstrap.secret_files import key_id, write_private
+from pierhead.bootstrap.restore_over import NotRestored, demand_key, set_aside
+from pierhead.bootstrap.restore_rows import RESTORED, Renewed, put_rows
+from pierhead.bootstrap.secret_files import storage_key, write_private
 from pierhead.bootstrap.supervisor import only_one
 from pierhead.bootstrap.watching import HEAD
-from pierhead.core.errors import PierheadError, Refused, Unavailable
+from pierhead.core.errors import Unavailable
 from pierhead.failpoint import failpoint
+from pierhead.operations.secret_box import SecretBox
 from pierhead.settings import Settings
 from pierhead.sources.cache import sync_folder
 from pierhead.store import db, facts, schema
 from pierhead.store.archive import Manifest, cannot_write
 from pierhead.store.archive_reader import Reader, opened
-from pierhead.store.writes import Away
 
 #: Below the data folder: what is made ready, the plan in it, and who works on it.
 STAGING, PLAN, LOCK = "run/restore", "plan.json", "run/restore.lock"
 _FILES = "files"
 #: The operator's settings come back under a name that has no effect: they may name another database.
 _RENAMED = {backup.SETTINGS: f"{backup.SETTINGS}.restored"}
-
-
-class NotRestored(Refused):
-    """A backup is not restored here and now; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +51,22 @@ class Plan:
     aside: str  #: where the state before is kept, "" = there was none
 
 
-def restore(settings: Settings, path: Path, *, force: bool = False) -> tuple[Manifest, Plan]:
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A restore that was done."""
+
+    manifest: Manifest
+    plan: Plan
+    renewed: Renewed
+
+
+def restore(
+    settings: Settings, path: Path, *, force: bool = False, new_secrets: bool = False
+) -> Done:
     """Make the data folder and the database what they were when the backup was made.
 
     `force`: also over a platform that is there, which is kept as a backup of its own first.
+    `new_secrets`: also without the key of a backup without secrets; what it opened is renewed.
 
     Raises:
         CannotStart: a platform runs on the folder.
@@ -71,8 +80,9 @@ def restore(settings: Settings, path: Path, *, force: bool = False) -> tuple[Man
         _finish(settings)
         with opened(path) as source:
             source.check()
-            _demand_key(settings, source.manifest)
-            aside = _set_aside(settings, force=force)
+            if not new_secrets:
+                demand_key(settings, source.manifest)
+            aside = set_aside(settings, force=force)
             failpoint("restore.after_set_aside")
             plan = Plan(
                 secrets.token_hex(16),
@@ -83,12 +93,12 @@ def restore(settings: Settings, path: Path, *, force: bool = False) -> tuple[Man
                 str(aside or ""),
             )
             try:
-                _make_ready(settings, source, plan)
+                renewed = _make_ready(settings, source, plan)
             except OSError as error:
                 raise cannot_write(settings.data_dir / STAGING, error) from error
         if _finish(settings) is None:
             raise Unavailable("The database", "it was put back while a backup was restored")
-    return source.manifest, plan
+    return Done(source.manifest, plan, renewed)
 
 
 def finish(settings: Settings) -> Plan | None:
@@ -118,70 +128,10 @@ def _alone(settings: Settings) -> Generator[None]:
         yield
 
 
-def _demand_key(settings: Settings, manifest: Manifest) -> None:
-    """What is sealed in a database without its key is lost: better to say so before than after."""
-    if manifest.secrets or not manifest.key:
-        return
-    if key_id(settings.data_dir) != manifest.key:
-        raise NotRestored(
-            "The backup was made without secrets, and what is sealed in it opens with the"
-            f" run/storage.key of the platform that it was made from alone: put that file into"
-            f" {settings.data_dir / 'run'} first (mode 0600)."
-        )
-
-
-# ---- what is there -----------------------------------------------------------------------------
-
-
-def _set_aside(settings: Settings, *, force: bool) -> Path | None:
-    """Keep what is there; gives where, or None when there is nothing."""
-    try:
-        there = _has_database(settings)
-    except Away:
-        there = True  # one that cannot be read is worth keeping, too
-    if not there and not settings.credentials_file.exists():
-        return None
-    if not force:
-        raise NotRestored(
-            f"There is a platform in {settings.data_dir} already: choose an empty folder with"
-            " --into, or put the backup in its place with --force (it is kept as a backup then)."
-        )
-    try:
-        return backup.keep(settings, "replaced")
-    except PierheadError:
-        if db.sqlite_file(settings.database) is None:
-            raise
-        return _copied(settings)  # it cannot be read; whoever can mend it has its files
-
-
-def _has_database(settings: Settings) -> bool:
-    file = db.sqlite_file(settings.database)
-    if file is not None and not file.exists():
-        return False
-    return schema.version(settings.database) is not None
-
-
-def _copied(settings: Settings) -> Path:
-    """The files themselves, where no backup can be made of them: a damaged database, say."""
-    folder = settings.data_dir / backup.FOLDER
-    file = db.sqlite_file(settings.database) or settings.data_dir / "pierhead.db"
-    beside = [file.with_name(file.name + end) for end in ("", "-wal", "-shm")]
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        into = backup.free_name(folder, "damaged")
-        into.mkdir(mode=0o700)
-        for path in (*beside, *(settings.data_dir / name for name in backup.KEYS)):
-            if path.is_file():
-                shutil.copy2(path, into / path.name)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    return into
-
-
 # ---- make ready --------------------------------------------------------------------------------
 
 
-def _make_ready(settings: Settings, source: Reader, plan: Plan) -> None:
+def _make_ready(settings: Settings, source: Reader, plan: Plan) -> Renewed:
     staging = settings.data_dir / STAGING
     shutil.rmtree(staging, ignore_errors=True)
     (staging / _FILES).mkdir(parents=True, mode=0o700)
@@ -191,20 +141,22 @@ def _make_ready(settings: Settings, source: Reader, plan: Plan) -> None:
         write_private(path, content)
     failpoint("restore.after_files")
     text = json.dumps(asdict(plan)).encode()
+    box = None if source.manifest.secrets else SecretBox(storage_key(settings.data_dir))
     file = db.sqlite_file(settings.database)
     if file is None:
         write_private(staging / PLAN, text)
         failpoint("restore.after_plan")
-        put_rows(settings.database, source, plan.id)
+        renewed = put_rows(settings.database, source, plan.id, box)
         failpoint("restore.after_commit")
-        return
+        return renewed
     fresh = _fresh(file)
     _remove(fresh)
-    put_rows(db.sqlite_url(fresh), source, plan.id)
+    renewed = put_rows(db.sqlite_url(fresh), source, plan.id, box)
     sync_folder(fresh.parent)
     failpoint("restore.after_rows")
     write_private(staging / PLAN, text)
     failpoint("restore.after_plan")
+    return renewed
 
 
 def _files(settings: Settings, source: Reader) -> Generator[tuple[str, bytes]]:

@@ -6,12 +6,24 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, func, select, text
 
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import access_token
 from pierhead.failpoint import failpoint
-from pierhead.store import backup, db, facts, schema, tables
+from pierhead.operations.secret_box import SecretBox
+from pierhead.store import (
+    backup,
+    connections,
+    db,
+    endpoint_tokens,
+    facts,
+    jobs,
+    keys,
+    schema,
+    services,
+    tables,
+)
 from pierhead.store.archive import Damaged, Manifest
 from pierhead.store.archive_reader import Reader, opened
 
@@ -19,6 +31,16 @@ from pierhead.store.archive_reader import Reader, opened
 RESTORED = "restored"
 #: Seconds that PostgreSQL waits for others to let go of its tables.
 _PATIENCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What of a backup without secrets had to be replaced, because nothing opens it."""
+
+    services: int = 0  #: with a new token
+    tokens: int = 0  #: further endpoint tokens that are new
+    keys: int = 0  #: access keys that are no more
+    connections: tuple[str, ...] = ()  #: whose secret has to be given again
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +91,29 @@ def _counts(tx: Connection) -> dict[str, int]:
     }
 
 
-def put_rows(url: str, source: Reader, mark: str) -> None:
+def put_rows(url: str, source: Reader, mark: str, box: SecretBox | None = None) -> Renewed:
     """Make the database what the backup says, in this release's schema; all of it, or nothing.
 
-    `mark` is what the fact `restored` says afterwards.
+    `mark` is what the fact `restored` says afterwards; what of a backup without secrets does not
+    open with `box` is renewed, or left as it is when there is none.
 
     Raises:
         TooNew: this release does not know its schema.
         Damaged: its rows do not fit it.
         Unavailable: the database does not answer, or others use it.
     """
-    engine = db.connect(url, writing=True)
+    engine = db.connect(url, writing=True, box=box)
     try:
-        db.run(engine, _put, source, mark)
+        renewed = db.run(engine, _put, source, mark, box)
         if engine.dialect.name == "sqlite":
             engine.dispose()
             _whole(Path(url.partition(":///")[2]))
+        return renewed
     finally:
         engine.dispose()
 
 
-def _put(tx: Connection, source: Reader, mark: str) -> None:
+def _put(tx: Connection, source: Reader, mark: str, box: SecretBox | None) -> Renewed:
     if tx.dialect.name == "postgresql":
         _demand_alone(tx)
     manifest = source.manifest
@@ -105,9 +129,8 @@ def _put(tx: Connection, source: Reader, mark: str) -> None:
         backup.fill(tx, table, member.columns, source.lines(member))
         failpoint("restore.after_rows")
     schema.upgrade(tx)
-    if not manifest.secrets:
-        _renew(tx)
     facts.put(tx, RESTORED, mark)
+    return Renewed() if manifest.secrets or box is None else _renew(tx, box)
 
 
 def _demand_known(manifest: Manifest) -> None:
@@ -137,13 +160,29 @@ def _demand_alone(tx: Connection) -> None:
         )
 
 
-def _renew(tx: Connection) -> None:
-    """What stood in plain was left out: services get new tokens, keys that nothing opens go."""
-    services, keys = tables.services, tables.access_keys
-    for id_ in tx.execute(select(services.c.id).where(services.c.token == "")).scalars().all():
-        fresh = access_token(secrets.token_bytes)
-        tx.execute(update(services).where(services.c.id == id_).values(token=fresh))
-    tx.execute(delete(keys).where(keys.c.sealed.is_(None)))
+def _renew(tx: Connection, box: SecretBox) -> Renewed:
+    """What stood in plain was left out, and what is sealed may have lost its key."""
+    jobs.forget_unreadable(tx)
+    return Renewed(
+        services=services.renew_tokens(tx, _fresh),
+        tokens=endpoint_tokens.renew(tx, box, _fresh),
+        keys=keys.forget_unreadable(tx, box),
+        connections=tuple(
+            one.name for one in connections.everything(tx) if not _opens(tx, box, one.name)
+        ),
+    )
+
+
+def _fresh() -> str:
+    return access_token(secrets.token_bytes)
+
+
+def _opens(tx: Connection, box: SecretBox, connection: str) -> bool:
+    try:
+        box.open(connection, connections.sealed(tx, connection) or b"")
+    except Unavailable:
+        return False
+    return True
 
 
 def _whole(file: Path) -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
@@ -25,6 +25,7 @@ from pierhead.cli.client import NoAccess, read_credentials
 from pierhead.cli.options import AsJson, DataDir
 from pierhead.cli.screen import emit, table
 from pierhead.core.resources import GIB, MIB, human_bytes
+from pierhead.failpoint import POINTS, VARIABLE
 from pierhead.settings import PREFIX, Settings, environment_name, masked_url, split_address
 
 #: What `up` and a hub hold, below the data folder.
@@ -39,6 +40,7 @@ _OTHER_VARIABLES = frozenset(
         "PIERHEAD_SECURITY_TOKEN",
         "PIERHEAD_ENDPOINT",
         "PIERHEAD_LANG",
+        VARIABLE,
     }
 )
 
@@ -52,14 +54,25 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+Failpoints = Annotated[
+    bool, typer.Option("--failpoints", help="Only list where fault tests may end the platform.")
+]
+
+
+def doctor(
+    data_dir: DataDir = None, failpoints: Failpoints = False, as_json: AsJson = False
+) -> None:
     """Check this host and say what to do; exit code 1 when something must be mended first.
 
     \b
     Examples:
       pierhead doctor
       pierhead doctor --data-dir ./data --json
+      pierhead doctor --failpoints
     """
+    if failpoints:
+        _show_failpoints(as_json=as_json)
+        return
     settings = Settings.load({"data_dir": data_dir})
     findings = [finding for check in CHECKS for finding in check(settings)]
     if as_json:
@@ -68,6 +81,13 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         table(("CHECK", "STATE", "FOUND", "WHAT TO DO"), findings)
     if any(finding.level == "fail" for finding in findings):
         raise typer.Exit(1)
+
+
+def _show_failpoints(*, as_json: bool) -> None:
+    if as_json:
+        emit([{"name": name, "means": means} for name, means in POINTS.items()])
+    else:
+        table(("FAILPOINT", "WHERE IT STANDS"), list(POINTS.items()))
 
 
 def _python(_settings: Settings) -> Iterator[Finding]:

@@ -1,12 +1,15 @@
 """`pierhead why SERVICE`: why a service is not as wanted, what may have led there, what to do."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, cast
 
 import typer
 
-from pierhead.cli.client import EasClient, Json, find_access
+from pierhead.cli.attempts import attempts, headline
+from pierhead.cli.client import EasClient, HubRefused, Json, find_access
 from pierhead.cli.options import AsJson, DataDir, Endpoint, Name
+from pierhead.cli.ram_client import RamClient
 from pierhead.cli.screen import emit
 from pierhead.core.languages import Language, of_tag
 
@@ -16,6 +19,14 @@ _WORDS: Mapping[Language, tuple[str, str, str]] = {
     Language.ZH_CN: ("原因", "建议", "一切正常：服务按预期运行。"),
     Language.ZH_TW: ("原因", "建議", "一切正常：服務按預期執行。"),
 }
+
+#: What stands before the runs that ended; only some are shown.
+_KEPT: Mapping[Language, str] = {
+    Language.EN: "Runs that ended, the first and the last ones; the first one's log:",
+    Language.ZH_CN: "已结束的运行（第一次和最近几次）；第一次的日志：",
+    Language.ZH_TW: "已結束的執行（第一次和最近幾次）；第一次的日誌：",
+}
+_SHOWN = 2  #: of the last ones
 
 Lang = Annotated[
     str,
@@ -51,9 +62,10 @@ def why(
     client = EasClient(find_access(data_dir, endpoint), language=language)
     found = client.describe(name)
     diagnoses = _diagnoses(client, name, instance)
+    ended = _ended(RamClient(find_access(data_dir, endpoint)), name, instance)
     if as_json:
         shown = {key: found[key] for key in ("ServiceName", "Status", "Reason", "Message")}
-        emit({**shown, "DiagnosisList": diagnoses})
+        emit({**shown, "DiagnosisList": diagnoses, "Attempts": ended})
         return
     reason = "" if found["Reason"] == found["Status"] else f" ({found['Reason']})"
     print(f"{found['ServiceName']}: {found['Status']}{reason}")
@@ -61,6 +73,22 @@ def why(
         _show(diagnosis, language)
     if not diagnoses:
         print(_WORDS[language][2])
+        return
+    if ended:
+        print(f"\n{_KEPT[language]} `pierhead logs {name} --attempt first`")
+    for one in ended[:1] + ended[1:][-_SHOWN:]:
+        print(f"  {headline(one)}")
+
+
+def _ended(client: RamClient, name: str, instance: str) -> list[Json]:
+    """Runs that ended of themselves; none for somebody who may not see logs."""
+    try:
+        found = attempts(client, name, instance=instance)
+    except HubRefused as refused:
+        if refused.status != HTTPStatus.FORBIDDEN:
+            raise
+        return []
+    return [one for one in found if one["Reason"]]
 
 
 def _diagnoses(client: EasClient, name: str, instance: str) -> list[Json]:

@@ -23,6 +23,7 @@ from pierhead.core.ids import Clock
 from pierhead.core.launch import EnvironmentPath
 from pierhead.core.services import Hold
 from pierhead.core.templates import Environment
+from pierhead.failpoint import failpoint
 from pierhead.sources import cache, conda, distribution
 from pierhead.sources.tool import NotBuilt, Tool
 from pierhead.sources.uv import Uv, find_uv
@@ -177,6 +178,7 @@ class Environments:
                     shutil.rmtree(folder)
                 self._fill(build, folder, lock)
                 about = {"spec": digest(build.environment), "tool": tool}
+                failpoint("environment.before_ready")
                 cache.mark_ready(folder, json.dumps(about))
         return folder
 

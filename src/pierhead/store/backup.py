@@ -7,7 +7,7 @@ have the schema of an older release.
 
 import base64
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, cast
@@ -16,16 +16,14 @@ from sqlalchemy import Column, Connection, MetaData, Table, func, insert, inspec
 
 from pierhead.core.errors import Unavailable
 from pierhead.store import db, facts, schema, tables
+from pierhead.store.sealing import SECRET_KEYS
 
 #: Rows that are read, or inserted, at a time.
 _BATCH = 500
 #: The tag of a value that JSON has no form for.
 _BYTES = "base64"
-#: Columns that hold secrets in plain, by table, and the fact that says they are sealed by now.
-_PLAIN: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "access_keys": (("secret", "session_token"), "secrets_scrubbed"),
-    "services": (("token",), "service_secrets_sealed"),
-}
+#: What becomes of a column's value in a backup without secrets.
+Strip = Callable[[str], str]
 
 
 @contextmanager
@@ -64,24 +62,63 @@ def columns(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.columns)
 
 
-def in_plain(connection: Connection) -> dict[str, tuple[str, ...]]:
-    """Columns that hold secrets which nothing seals, by table: what a backup without secrets leaves empty."""
+def in_plain(connection: Connection) -> Mapping[str, Mapping[str, Strip]]:
+    """Columns that hold secrets which nothing seals, by table, and what a backup without secrets has of them."""
     return {
         table: names
-        for table, (names, sealed) in _PLAIN.items()
-        if facts.get(connection, sealed) is None
+        for table, names, sealed in _PLAIN
+        if not sealed or facts.get(connection, sealed) is None
     }
 
 
-def lines(connection: Connection, table: Table, empty: tuple[str, ...]) -> Iterator[bytes]:
-    """Every row, one a line; columns in `empty` are so."""
-    blank = [number for number, name in enumerate(columns(table)) if name in empty]
+def _nothing(_value: str) -> str:
+    return ""
+
+
+def _bare(content: str) -> str:
+    """A version without the secrets of the document that a client submitted for it."""
+    version: dict[str, Any] = json.loads(content)
+    submitted: dict[str, Any] = version.get("submitted") or {}
+    if not any(key in submitted for key in SECRET_KEYS):
+        return content
+    rest = {key: value for key, value in submitted.items() if key not in SECRET_KEYS}
+    return json.dumps({**version, "submitted": rest}, ensure_ascii=False, separators=(",", ":"))
+
+
+#: Columns that hold secrets in plain, by table, and the fact that says they are sealed by now.
+_PLAIN: Sequence[tuple[str, Mapping[str, Strip], str]] = (
+    ("access_keys", {"secret": _nothing, "session_token": _nothing}, "secrets_scrubbed"),
+    ("services", {"token": _nothing, "content": _bare}, "service_secrets_sealed"),
+    ("versions", {"content": _bare}, "service_secrets_sealed"),
+    # A webhook's address may hold what lets in there, and nothing ever seals it.
+    ("api_jobs", {"webhook": _nothing}, ""),
+    ("api_jobs", {"webhook": _nothing, "answer": _nothing}, "service_secrets_sealed"),
+)
+
+
+def left_out(strips: Mapping[str, Mapping[str, Strip]]) -> tuple[str, ...]:
+    """Names of what a backup without secrets does not have: `services.token`."""
+    return tuple(
+        name
+        for table, columns_ in strips.items()
+        for column, strip in columns_.items()
+        for name in (
+            [f"{table}.{column}.submitted.{key}" for key in SECRET_KEYS]
+            if strip is _bare
+            else [f"{table}.{column}"]
+        )
+    )
+
+
+def lines(connection: Connection, table: Table, strip: Mapping[str, Strip]) -> Iterator[bytes]:
+    """Every row, one a line; of the columns in `strip` what that leaves of them."""
+    bare = [(number, strip[name]) for number, name in enumerate(columns(table)) if name in strip]
     # By key, so that the same rows give the same lines.
     wanted = select(table).order_by(*table.primary_key.columns)
     for row in connection.execution_options(yield_per=_BATCH).execute(wanted):
         values = [_plain(value) for value in row]
-        for number in blank:
-            values[number] = ""
+        for number, left in bare:
+            values[number] = left(values[number])
         yield json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

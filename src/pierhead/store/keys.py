@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.connections import Keys
-from pierhead.core.errors import Taken
+from pierhead.core.errors import Taken, Unavailable
 from pierhead.core.ids import fixed_id
 from pierhead.core.principals import ROLE, AccessKey, BearerToken, Principal
 from pierhead.store import facts, tables
@@ -181,6 +181,25 @@ def seal_plain(tx: Connection, box: Box) -> int:
         values = {"sealed": sealed, "secret": "", "session_token": ""}
         tx.execute(update(_K).where(_K.c.id == id_).values(**values))
     return len(rows)
+
+
+def forget_unreadable(tx: Connection, box: Box) -> int:
+    """Remove the keys whose secret is missing or cannot be opened; gives how many."""
+    gone = [
+        id_
+        for id_, sealed in tx.execute(select(_K.c.id, _K.c.sealed))
+        if not _opens(box, id_, sealed)
+    ]
+    for id_ in gone:
+        tx.execute(delete(_K).where(_K.c.id == id_))
+    return len(gone)
+
+
+def _opens(box: Box, id_: str, sealed: bytes | None) -> bool:
+    try:
+        return sealed is not None and bool(box.open(_sealed_as(id_), sealed).secret)
+    except Unavailable:
+        return False
 
 
 def uuid_of(key: AccessKey) -> str:

@@ -1,6 +1,6 @@
 """Services as stored: wanted state with a guard, its versions and labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -346,6 +346,20 @@ def seal_plain(tx: Connection) -> int:
         one = (versions_.c.service == id_) & (versions_.c.number == number)
         tx.execute(update(versions_).where(one).values(content=sealed(id_, content)))
     return len(found)
+
+
+def renew_tokens(tx: Connection, fresh: Callable[[], str]) -> int:
+    """Give every service a new token whose own is missing or does not open; gives how many.
+
+    `fresh` makes a token; each call another one.
+    """
+    box, count = sealing.box_of(tx), 0
+    for id_, token in tx.execute(select(_S.c.id, _S.c.token)).all():
+        name = _token_of(id_)
+        if not sealing.unseal_or_none(box, name, token):
+            values = {"token": sealing.seal(box, name, fresh())}
+            count += tx.execute(update(_S).where(_S.c.id == id_).values(**values)).rowcount
+    return count
 
 
 def unreadable(tx: Connection) -> int:

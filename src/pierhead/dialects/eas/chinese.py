@@ -51,6 +51,14 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "InvalidAutoScaler.NotFound": ("该服务没有自动伸缩。", "該服務沒有自動伸縮。"),
     "InvalidCronScaler.NotFound": ("该服务没有定时伸缩。", "該服務沒有定時伸縮。"),
     "InvalidMirror.NotFound": ("该服务没有流量镜像。", "該服務沒有流量映象。"),
+    "InvalidWorkspace.NotFound": (
+        "工作空间不存在，而平台要求它存在（strict_ids）。",
+        "工作空間不存在，而平台要求它存在（strict_ids）。",
+    ),
+    "InvalidQuota.NotFound": (
+        "配额不存在，而平台要求它存在（strict_ids）。",
+        "配額不存在，而平台要求它存在（strict_ids）。",
+    ),
     "InvalidRegion.NotFound": ("地域不是本平台的地域。", "區域不是本平台的區域。"),
     "InvalidService.Conflict": (
         "服务的当前状态不允许：名称已被占用、正在删除，或同时被他人修改。",

@@ -19,8 +19,8 @@ from pierhead.core.launch import Launch, Placement
 from pierhead.core.replicas import LEAVING, Exit, ReplicaState, ReplicaStatus, step
 from pierhead.core.secrecy import masked, masked_command, secrets
 from pierhead.core.workloads import Workload
-from pierhead.runtimes.failpoint import failpoint
-from pierhead.runtimes.process import logfiles, ports
+from pierhead.failpoint import failpoint
+from pierhead.runtimes.process import attempts, logfiles, ports
 from pierhead.runtimes.process.ground import Grant, Ground
 from pierhead.runtimes.process.identity import Identity, environment, stat
 from pierhead.runtimes.process.mounting import on_host
@@ -129,6 +129,10 @@ class Replica:
         """The last run's folder, or that of the run before it."""
         runs = self._folder.runs()
         return next(iter(runs[-2:-1] if previous else runs[-1:]), None)
+
+    def runs(self) -> list[RunFolder]:
+        """Its runs that are kept, first to last."""
+        return self._folder.runs()
 
     # ---- the planner's steps --------------------------------------------------------------
 
@@ -282,6 +286,10 @@ class Replica:
         if self.live or not self._ground.limits.release(self.intent.id, cgroups):
             self._hint_at(self._ground.clock() + 0.1)
             return False
+        if len(self._folder.runs()) > 1:
+            with suppress(OSError):  # disk full: it is removed all the same
+                service = self.intent.workload.service
+                attempts.keep(self._ground.root, service, self._folder, self._hidden)
         rest = self._folder.set_aside()
         failpoint("process.forget.after_rename")
         shutil.rmtree(rest)

@@ -12,6 +12,7 @@ ENTRIES = entries(
             ),
             (
                 "The platform was not told where this bucket, mount target or hub is, and with which key.",
+                "Or what was told is kept for the services of other workspaces.",
             ),
             (
                 (
@@ -22,7 +23,10 @@ ENTRIES = entries(
         ),
         Text(
             ("没有存储连接可用于 {source}。", "没有存储连接可用于权重所在的位置。"),
-            ("还没有告诉平台这个存储桶、挂载点或模型仓库在哪里、使用哪个密钥。",),
+            (
+                "还没有告诉平台这个存储桶、挂载点或模型仓库在哪里、使用哪个密钥。",
+                "或者已有的连接只供其他工作空间的服务使用。",
+            ),
             (
                 (
                     "添加一个：`{command}`；之后服务会自动继续。",
@@ -32,7 +36,10 @@ ENTRIES = entries(
         ),
         Text(
             ("沒有儲存連線可用於 {source}。", "沒有儲存連線可用於權重所在的位置。"),
-            ("還沒有告訴平台這個儲存桶、掛載點或模型倉庫在哪裡、使用哪個金鑰。",),
+            (
+                "還沒有告訴平台這個儲存桶、掛載點或模型倉庫在哪裡、使用哪個金鑰。",
+                "或者已有的連線只供其他工作空間的服務使用。",
+            ),
             (
                 (
                     "新增一個：`{command}`；之後服務會自動繼續。",

@@ -1,4 +1,4 @@
-"""Machines and quotas that have no room, and starts that fail."""
+"""Machines that have no room, and starts that fail."""
 
 from pierhead.core.diagnosis.wording import Entry, Text, entries
 
@@ -92,34 +92,6 @@ ENTRIES = entries(
             "沒有空閒的 GPU 讓新版本與舊版本同時執行。",
             ("裝置被正在替換的舊版本佔用。",),
             ("無需操作：舊副本會先退出，每次儘可能少；新副本就緒前提供服務的副本會減少。",),
-        ),
-    ),
-    Entry(
-        "QuotaExceeded",
-        Text(
-            (
-                "The quota [{quota}] has no room for another replica: {missing}.",
-                "The quota has no room for another replica.",
-            ),
-            (
-                (
-                    "Services of the same quota use what it allows: {holders}.",
-                    "Services of the same quota use what it allows.",
-                ),
-            ),
-            (
-                "It starts when others of the quota let go; raise the quota, or scale something down.",
-            ),
-        ),
-        Text(
-            ("配额 [{quota}] 没有余量容纳新的副本：{missing}。", "配额没有余量容纳新的副本。"),
-            (("同一配额的服务用完了额度：{holders}。", "同一配额的服务用完了额度。"),),
-            ("同一配额的其他服务释放后会自动启动；也可以提高配额，或缩减其他服务。",),
-        ),
-        Text(
-            ("配額 [{quota}] 沒有餘量容納新的副本：{missing}。", "配額沒有餘量容納新的副本。"),
-            (("同一配額的服務用完了額度：{holders}。", "同一配額的服務用完了額度。"),),
-            ("同一配額的其他服務釋放後會自動啟動；也可以提高配額，或縮減其他服務。",),
         ),
     ),
     Entry(

@@ -18,7 +18,7 @@ from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate, tending, told
 from pierhead.bootstrap.dialects import Told, dialects
 from pierhead.bootstrap.engines import Engines, engines
-from pierhead.bootstrap.memory import give_back_large_blocks
+from pierhead.bootstrap.memory import give_back_large_blocks, give_back_what_the_start_took
 from pierhead.bootstrap.secret_files import metrics_token
 from pierhead.bootstrap.storage import accounts, box, connected, ready_for_oss, snapshots
 from pierhead.bootstrap.supervisor import only_one
@@ -119,6 +119,7 @@ async def serve(settings: Settings) -> None:
                 log.info("hub serves", host=host, port=port, version=__version__, limits=limits)
                 for warning in hub.info.warnings:
                     log.warning("this host", found=warning)
+                give_back_what_the_start_took()
                 await server.serve(sockets=[listener])
 
 

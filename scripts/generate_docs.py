@@ -15,6 +15,7 @@ from typing import Any
 
 # The tests load this script by its path.
 sys.path.insert(0, str(Path(__file__).parent))
+import diagnosis_pages
 import ram_pages
 import zstack_pages
 from markdown_text import code, table
@@ -331,6 +332,7 @@ WRITERS: dict[str, Callable[[], str]] = {
     "ram-operations.md": ram_pages.operations,
     "ram-coverage.md": ram_pages.coverage,
     "ram-errors.md": ram_pages.errors,
+    "diagnosis.md": diagnosis_pages.page,
     "settings.md": settings,
     "metrics.md": metrics,
     "cli.md": commands,

@@ -181,6 +181,12 @@ class HubFigures:
         )
         self._services = Gauge("pierhead_services", "Services by status", ["status"], **made)
         self._replicas = Gauge("pierhead_replicas", "Replicas by state", ["state"], **made)
+        self._holds = Gauge(
+            "pierhead_service_hold",
+            "Services that are not as wanted, by the reason that lies deepest",
+            ["reason"],
+            **made,
+        )
         self._transactions = Histogram(
             "pierhead_database_transaction_seconds",
             "Time of one database transaction",
@@ -188,6 +194,15 @@ class HubFigures:
             buckets=(0.0005, 0.001, 0.002, 0.005, 0.02, 0.1, 0.5, 2),
             **made,
         )
+        self._read_only = Gauge(
+            "pierhead_database_read_only", "1 while the database takes no writes", **made
+        )
+        self._refused = Counter(
+            "pierhead_database_refused_writes_total",
+            "Writes that the database did not take",
+            **made,
+        )
+        self._refused_before = 0
         self.weights = WeightFigures(self.registry)
         self.tokens = TokenFigures(self.registry)
 
@@ -205,9 +220,24 @@ class HubFigures:
         """One database transaction ended; `kind` is `read` or `write`."""
         self._transactions.labels(kind).observe(seconds)
 
-    def show(self, services: Mapping[str, int], replicas: Mapping[str, int]) -> None:
-        """How many services and replicas there are now; what is not named is gone."""
-        for gauge, counts in ((self._services, services), (self._replicas, replicas)):
+    def writes(self, *, refusing: bool, refused: int) -> None:
+        """Does the database refuse writes now, and how many has it refused since the start?"""
+        self._read_only.set(refusing)
+        self._refused.inc(refused - self._refused_before)
+        self._refused_before = refused
+
+    def show(
+        self,
+        services: Mapping[str, int],
+        replicas: Mapping[str, int],
+        holds: Mapping[str, int] | None = None,
+    ) -> None:
+        """How many services and replicas there are now, and why not all are as wanted.
+
+        What is not named is gone.
+        """
+        shown = (self._services, services), (self._replicas, replicas), (self._holds, holds or {})
+        for gauge, counts in shown:
             gauge.clear()
             for name, count in counts.items():
                 gauge.labels(name).set(count)

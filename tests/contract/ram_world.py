@@ -136,9 +136,7 @@ class World:
         callers = Callers(
             find_key=ring.find,
             find_bearer=lambda token: identity.bearer(self.platform, token),
-            record_nonce=lambda key, nonce, expires: identity.use_nonce(
-                self.platform, key, nonce, expires
-            ),
+            record_nonce=ring.nonces.use,
             clock=self.clock,
             options=self.options,
             nonce_seconds=1800.0,

@@ -716,13 +716,13 @@ asyncio.run(go())
 """
 
 
-def converting(model: Path, cache: Path) -> "subprocess.Popen[str]":
+def converting(model: Path, cache: Path, cut: str = "") -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", CONVERT, str(model), str(cache)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "PIERHEAD_FAILPOINT": cut},
     )
 
 
@@ -759,6 +759,17 @@ def test_whoever_is_killed_there_is_never_a_wrong_file(
     assert sha256(made) == expected
     assert left_behind(cache) >= {"model.gguf", "READY", "about.json", "began"}
     assert not list(cache.rglob("*.part"))
+
+
+def test_one_that_dies_before_it_says_that_it_is_whole_is_begun_anew(
+    tmp_path: Path, large: Path, expected: str
+) -> None:
+    """Law: what is not called whole is used by nobody, though all of it may be there."""
+    cache = tmp_path / "cache"
+    with converting(large, cache, "conversion.before_ready:kill") as child:
+        assert child.wait(PATIENCE) == -signal.SIGKILL
+    assert not never_wrong(cache, expected)
+    assert sha256(converted(large, "q8_0", cache)) == expected
 
 
 def begun(child: "subprocess.Popen[str]") -> float:

@@ -284,7 +284,10 @@ asyncio.run(main())
 """
 
 
-def test_a_hub_killed_in_the_middle_leaves_no_half_environment_in_use(tmp_path: Path) -> None:
+@pytest.mark.parametrize("point", ["", "environment.before_ready"])
+def test_a_hub_killed_in_the_middle_leaves_no_half_environment_in_use(
+    tmp_path: Path, point: str
+) -> None:
     """Law: after kill -9 nothing half done is taken for whole."""
     with wheel_index.serving({"tinyweb": TINY}) as index:
         wanted = Environment(requirements=("tinyweb",), index_url=index.url)
@@ -293,13 +296,14 @@ def test_a_hub_killed_in_the_middle_leaves_no_half_environment_in_use(tmp_path: 
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "PIERHEAD_FAILPOINT": f"{point}:kill" if point else ""},
         )
         assert hub.stdout is not None
-        for line in hub.stdout:
-            if b"installing" in line:
+        for line in hub.stdout:  # to the end, if it is the failpoint that kills
+            if b"installing" in line and not point:
+                hub.send_signal(signal.SIGKILL)
                 break
-        hub.send_signal(signal.SIGKILL)
-        hub.wait()
+        assert hub.wait(60) == -signal.SIGKILL
         hub.stdout.close()
         (folder,) = (path.with_suffix("") for path in tmp_path.glob("*.lock"))
         assert folder.is_dir()

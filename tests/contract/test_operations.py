@@ -32,6 +32,7 @@ from pierhead.core.status import Status, verdict
 from pierhead.core.workloads import Workload
 from pierhead.operations import identity, reports, services
 from pierhead.operations.authority import Authority
+from pierhead.operations.nonces import Nonces
 from pierhead.operations.permission import Permission
 from pierhead.operations.platform import Platform
 from pierhead.operations.services import Decision, Draft
@@ -684,7 +685,8 @@ def test_keys_tokens_and_nonces_are_looked_up(play: Callable[[Play], None]) -> N
         assert found is not None
         assert found.principal == HELPER
         assert await identity.bearer(stage.platform, digest) is None
-        used = [await identity.use_nonce(stage.platform, "AK1", "n", T0) for _ in range(2)]
+        nonces = Nonces(stage.platform.db, stage.platform.clock)
+        used = [await nonces.use("AK1", "n", T0) for _ in range(2)]
         assert used == [True, False]
 
     play(scene)

@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+from pierhead import failpoint
 from pierhead.core.errors import Unavailable
 from pierhead.core.resources import MIB
 from pierhead.sources.addresses import Egress
@@ -16,8 +17,9 @@ CONNECTIONS = 4
 WHOLE, FAILED = 0, 3  #: exit codes
 
 
-def download(url: str, cache: str, part: int = PART) -> None:
-    """Fetch `weights/m/`, and end the process."""
+def download(url: str, cache: str, part: int = PART, cut: str = "") -> None:
+    """Fetch `weights/m/`, and end the process; by SIGKILL at the failpoint that `cut` arms."""
+    failpoint.arm(cut)
     place = address("weights", "m/", url, "cn-shanghai")
     folder = OssFolder(place, lambda: Keys("AKTEST", "SKTEST"), Egress(private=True), time.time)
     options = Options(connections=CONNECTIONS, part_bytes=part, pause=0.002, headroom=0)
@@ -26,4 +28,12 @@ def download(url: str, cache: str, part: int = PART) -> None:
     except Unavailable as error:
         print(error.message, file=sys.stderr)
         sys.exit(FAILED)
+    sys.exit(WHOLE)
+
+
+def remove(cache: str, cut: str) -> None:
+    """Remove all snapshots, and end the process; by SIGKILL at the failpoint that `cut` arms."""
+    failpoint.arm(cut)
+    snapshots = Snapshots(Path(cache), time.time)
+    snapshots.prune(0)
     sys.exit(WHOLE)

@@ -137,7 +137,7 @@ class Stage:
     def folders(self) -> list[str]:
         """Replica folders that are there, half-removed ones included."""
         root = self.folder / "replicas"
-        return sorted(entry.name for group in root.glob("*") for entry in group.glob("*"))
+        return sorted(entry.name for group in root.glob("[!.]*") for entry in group.glob("*"))
 
     def end(self) -> None:
         """KILL everything that belongs to the folder; fails if something withstands."""

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from downloading import CONNECTIONS, FAILED, PART, WHOLE, download
+from downloading import CONNECTIONS, FAILED, PART, WHOLE, download, remove
 from stage import until
 
 from oss_double import OssDouble
+from pierhead.failpoint import POINTS
 from pierhead.sources import cache as marks
+from pierhead.sources.snapshots import Snapshots
 
 SCHEDULES = int(os.environ.get("PIERHEAD_DOWNLOAD_SCHEDULES", "60"))
 FIRST = int(os.environ.get("PIERHEAD_DOWNLOAD_FIRST", "0"))
@@ -150,6 +152,59 @@ def nothing_wrong(schedule: Schedule, cache: Path) -> None:
             assert file.read_bytes() == schedule.objects[str(file.relative_to(folder))]
         if marks.is_ready(folder.parent):
             assert len(files) == len(schedule.objects)
+
+
+#: Passed when a snapshot is removed, not when it is made.
+REMOVED = "snapshot.after_set_aside"
+CUTS = [
+    (point, nth)
+    for point in sorted(POINTS)
+    if point.startswith(("snapshot.", "download.")) and point != REMOVED
+    for nth in ((1, 2) if point.startswith("download.") else (1,))
+]
+
+
+def ended(work: Any, *arguments: Any) -> int | None:
+    """The exit code of some work in a process of its own."""
+    process = PROCESSES.Process(target=work, args=arguments, daemon=True)
+    process.start()
+    process.join(60)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
+@pytest.mark.parametrize(("point", "nth"), CUTS)
+def test_a_download_that_dies_at_a_step_is_gone_on_with(
+    double: OssDouble, tmp_path: Path, point: str, nth: int
+) -> None:
+    """Law: killed at any durable step, no wrong file is there, and the next attempt finishes (F18)."""
+    schedule = Schedule(7)
+    for key, content in schedule.objects.items():
+        double.put(f"weights/m/{key}", content)
+    double.faults()
+    double.forget()
+    assert ended(download, double.url, str(tmp_path), PART, f"{point}:kill:nth={nth}") == -9
+    nothing_wrong(schedule, tmp_path)
+    assert bool([*tmp_path.rglob(marks.READY)]) is (point == "snapshot.after_ready")
+    assert ended(download, double.url, str(tmp_path)) == WHOLE
+    nothing_wrong(schedule, tmp_path)
+    assert len([*tmp_path.rglob(marks.READY)]) == 1
+    assert double.sent() - sum(map(len, schedule.objects.values())) <= CONNECTIONS * PART
+
+
+def test_a_removal_that_dies_halfway_is_none_or_whole(double: OssDouble, tmp_path: Path) -> None:
+    """Law: a snapshot that was set aside is used by nobody, and the next removal ends it."""
+    double.put("weights/m/model.gguf", b"x" * PART)
+    double.faults()
+    assert ended(download, double.url, str(tmp_path)) == WHOLE
+    assert ended(remove, str(tmp_path), f"{REMOVED}:kill") == -9
+    assert not [*Snapshots(tmp_path, time.time).all()]
+    assert ended(download, double.url, str(tmp_path)) == WHOLE
+    assert ended(remove, str(tmp_path), "") == WHOLE
+    assert not [*tmp_path.rglob("*.gguf")], "what was set aside takes room for ever"
+    assert ended(download, double.url, str(tmp_path)) == WHOLE
+    assert len([*tmp_path.rglob(marks.READY)]) == 1
 
 
 def test_the_schedules_did_what_they_are_for() -> None:

@@ -11,6 +11,7 @@ from pierhead.core.events import PLATFORM, Event
 from pierhead.core.replicas import Exit, ReplicaState, ReplicaStatus
 from pierhead.core.services import UNSEEN, Change, Hold, Seen, Service, Wanted
 from pierhead.reconciler.changes import events
+from pierhead.reconciler.service import looked
 
 NOW = T0 + 5
 
@@ -253,3 +254,26 @@ def test_each_replica_is_told_at_most_once_and_never_when_it_is_as_it_was(
     assert len(named) == len(set(named))
     assert not {name for name in named if before.get(name) == after.get(name)}
     assert {name for name in before if name not in after} <= set(named)
+
+
+def test_a_hold_that_lasts_too_long_is_told_once() -> None:
+    hold = Hold("ReadingHeaders", "They are being read.", progressing=True, since=NOW)
+    seen = Seen(revision=a_service().revision, since=NOW, hold=hold)
+    soon, late = NOW + 50, NOW + 70
+    assert events(a_service(), seen, seen, soon, last=NOW + 40) == []
+    (told,) = events(a_service(), seen, seen, late, last=soon)
+    assert (told.type, told.reason) == ("Warning", "HeadersOverdue")
+    assert events(a_service(), seen, seen, late + 30, last=late) == []
+
+
+def test_a_hold_keeps_the_time_of_its_beginning_while_its_reason_stays() -> None:
+    first = looked(a_service(), Seen(), (), Hold("FetchingWeights", "1 %"), NOW)
+    assert first.hold is not None
+    assert first.hold.since == NOW
+    second = looked(a_service(), first, (), Hold("FetchingWeights", "2 %"), NOW + 9)
+    assert second.hold is not None
+    assert second.hold.since == NOW
+    third = looked(a_service(), second, (), Hold("StorageHangs", "no answer"), NOW + 20)
+    assert third.hold is not None
+    assert third.hold.since == NOW + 20
+    assert looked(a_service(), third, (), None, NOW + 30).hold is None

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pierhead.core import quota_holds, quota_steps
+from pierhead.core.diagnosis import explained
+from pierhead.core.languages import Language
 from pierhead.core.quota_holds import Lack
 from pierhead.core.quota_sizes import of_replica, unsaid
 from pierhead.core.quota_steps import Stand
@@ -346,3 +348,34 @@ def test_a_service_that_alone_is_beyond_the_quota_is_told_so(stuck: bool) -> Non
         "Quota [team-a] allows 2.0 GiB memory, and this service alone wants 3.0 GiB. "
         "Waiting does not help"
     )
+
+
+def test_law_the_facts_of_a_hold_are_what_its_words_need_in_each_language() -> None:
+    two = Quota("team-a", memory=2 * GIB, replicas=2)
+    short = Lack(two, Amount(replicas=2), Amount(replicas=1), Amount(replicas=2), ("chat",), 1)
+    full = Lack(two, Amount(replicas=3), NOTHING, Amount(replicas=2))
+    holds = {
+        "waits": quota_holds.hold([short], stuck=True),
+        "replaced": quota_holds.hold([full], stuck=True),
+        "queued": quota_holds.hold([Lack(two, NOTHING, NOTHING, NOTHING)], stuck=True),
+        "alone": quota_holds.hold([Lack(two, NOTHING, ONE, ONE.times(3))], stuck=True),
+        "unsaid": quota_holds.unsaid("a_command", ("cpu", "memory"), [Quota("q", 1.0, GIB)]),
+    }
+    told_ = {name: explained(hold.cause).error for name, hold in holds.items()}
+    assert told_ == {
+        "waits": "Quota [team-a] allows 2 replica(s): in use 2 replica(s), wanted besides 1 replica(s).",
+        "replaced": "Quota [team-a] allows 2 replica(s): in use 3 replica(s), and all of what is to be"
+        " replaced must fit.",
+        "queued": "What is free of quota [team-a] is kept for services that have waited longer.",
+        "alone": "Quota [team-a] allows 2.0 GiB memory, 2 replica(s), and this service alone wants"
+        " 3.0 GiB memory, 3 replica(s).",
+        "unsaid": "The template [a_command] does not say how much CPU and memory a replica takes,"
+        " which quota [q] bounds.",
+    }
+    for name, hold in holds.items():
+        for language in (Language.ZH_CN, Language.ZH_TW):
+            found = explained(hold.cause, language)
+            assert hold.facts.get("limit", "") in found.error, name
+            assert "{" not in f"{found.error}{found.causes}{found.advices}"
+    assert "[chat], 1 other service(s)" in explained(holds["waits"].cause).causes[0]
+    assert explained(holds["alone"].cause).advices[0].startswith("Waiting does not help")

@@ -68,6 +68,17 @@ def load_or_create(settings: Settings) -> Credentials:
     return _credentials(settings, wanted)
 
 
+def of_account(settings: Settings, account: str) -> bytes:
+    """The credentials file of a platform that is to be `account`; its key pair stays, or is a new one.
+
+    Raises:
+        BadCredentials: the file is there but cannot be used.
+    """
+    there = settings.credentials_file.exists()
+    document = _read(settings.credentials_file) if there else _new(settings)
+    return json.dumps(document | {"account_id": account}, indent=2).encode() + b"\n"
+
+
 def issue_sts(settings: Settings, duration: float) -> AccessKey:
     """A temporary key pair with a session token, valid for `duration` seconds.
 

@@ -1,14 +1,21 @@
 """Opens the platform's database, brings it to this release's schema, and seals what lay open in it."""
 
+import asyncio
 import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from pierhead import telemetry
+from pierhead import __version__, telemetry
+from pierhead.bootstrap.backup import before_migration
+from pierhead.bootstrap.restore import finish
 from pierhead.bootstrap.secret_files import storage_key
 from pierhead.core.errors import Unavailable
 from pierhead.operations.secret_box import SecretBox
 from pierhead.settings import Settings
 from pierhead.store import db, facts, jobs, keys, schema, services
 from pierhead.store.db import Connection
+from pierhead.store.writes import TRY_SECONDS, Away
 
 log = telemetry.logger("pierhead.hub")
 #: The facts that no secret of an older release is left anywhere in the database; that those of
@@ -27,13 +34,40 @@ def migrate(settings: Settings) -> bool:
     traces removed.
 
     Raises:
-        PierheadError: the database is newer than this release, or does not answer.
+        PierheadError: the database is newer than this release, or does not answer, or the backup
+            that is made before a change cannot be written.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _driver(settings.database)
+    restored = finish(settings)
+    if restored is not None:
+        log.warning("a restore that was cut off was finished", backup=restored.file)
+    present = _present(settings)
+    if present not in (None, schema.HEAD) and schema.known(present):
+        kept = before_migration(settings, str(present))
+        log.info("the database is migrated", schema=present, to=schema.HEAD, backup=str(kept))
     changed = schema.migrate(settings.database)
+    _note_release(settings)
     _seal(settings)
     return changed
+
+
+def _present(settings: Settings) -> str | None:
+    """The schema that is there; asking SQLite for it does not make a database."""
+    file = db.sqlite_file(settings.database)
+    return None if file is not None and not file.exists() else schema.version(settings.database)
+
+
+def _note_release(settings: Settings) -> None:
+    """Write down which release writes the database: an older one that meets it later names it."""
+    engine = db.connect(settings.database, writing=True)
+    try:
+        if db.run(engine, facts.get, schema.RELEASE) != __version__:
+            db.run(engine, facts.put, schema.RELEASE, __version__)
+    except Unavailable as error:
+        log.warning("the database does not know this release yet", why=str(error))
+    finally:
+        engine.dispose()
 
 
 def _seal(settings: Settings) -> None:
@@ -70,6 +104,67 @@ def _seal_services(tx: Connection) -> int:
     jobs.seal_plain(tx)
     facts.put(tx, _SERVICES_SEALED, "1")
     return sealed
+
+
+# ---- while the hub runs ------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def tending(store: db.Database, begin: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    """Looks after the database's writes once a second.
+
+    `begin` writes what every start has to; where the database only reads, it is done when it writes again.
+
+    Raises:
+        Unavailable: `begin` cannot be done for another reason.
+    """
+    left = not await _begun(begin)
+    if left:
+        log.warning("the hub starts, but the database only reads", **told(store)["database"])
+    task = asyncio.create_task(_tend(store, begin, left=left), name="tend-database")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _begun(begin: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await begin()
+    except Away:
+        return False
+    return True
+
+
+async def _tend(store: db.Database, begin: Callable[[], Awaitable[None]], *, left: bool) -> None:
+    reads_only = left
+    while True:
+        await asyncio.sleep(TRY_SECONDS)
+        with suppress(Unavailable):  # how it is, is told below, when it changes
+            await store.tend()
+        if (store.writes.refusal is not None) != reads_only:
+            reads_only = not reads_only
+            _say(store, reads_only=reads_only)
+        if left and not reads_only:
+            with suppress(Unavailable):  # it is tried again in a second
+                left = not await _begun(begin)
+
+
+def _say(store: db.Database, *, reads_only: bool) -> None:
+    if reads_only:
+        log.error("the database only reads", **told(store)["database"])
+    else:
+        log.warning("the database takes writes again", refused=store.writes.refused)
+
+
+def told(store: db.Database) -> dict[str, Any]:
+    """What /healthz says of the database."""
+    refusal = store.writes.refusal
+    if refusal is None:
+        return {"status": "ok"}
+    about = {"why": refusal.why, "seconds": round(refusal.seconds, 1)}
+    return {"status": "read-only", "database": about | {"refused": store.writes.refused}}
 
 
 def _driver(url: str) -> None:

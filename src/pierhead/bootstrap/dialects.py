@@ -112,7 +112,7 @@ def _eas(permission: Permission, settings: Settings, ring: KeyRing, told: Told) 
     doors = EasDoors(
         find_key=ring.find,
         find_bearer=lambda token: identity.bearer(platform, token),
-        record_nonce=lambda key, nonce, expires: identity.use_nonce(platform, key, nonce, expires),
+        record_nonce=ring.nonces.use,
         authorize=permission.ask,
         clock=time.time,
         entropy=secrets.token_bytes,
@@ -157,7 +157,7 @@ def _ram(
     callers = Callers(
         find_key=ring.find,
         find_bearer=lambda token: identity.bearer(platform, token),
-        record_nonce=lambda key, nonce, expires: identity.use_nonce(platform, key, nonce, expires),
+        record_nonce=ring.nonces.use,
         clock=time.time,
         options=_signatures(settings),
         nonce_seconds=settings.nonce_minutes * 60,

@@ -8,14 +8,14 @@ import socket
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pierhead import __version__, telemetry
 from pierhead.bootstrap import serving, tls
 from pierhead.bootstrap.credentials import Credentials, load_or_create
-from pierhead.bootstrap.database import migrate
+from pierhead.bootstrap.database import migrate, tending, told
 from pierhead.bootstrap.dialects import Told, dialects
 from pierhead.bootstrap.engines import Engines, engines
 from pierhead.bootstrap.memory import give_back_large_blocks, give_back_what_the_start_took
@@ -31,6 +31,7 @@ from pierhead.core.replicas import RuntimeInfo
 from pierhead.core.routes import GatewayReport
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.status import verdict
+from pierhead.core.why import why
 from pierhead.core.workloads import Workload
 from pierhead.dialects.eas import catalog as eas_catalog
 from pierhead.dialects.eas import openapi as eas_openapi
@@ -128,14 +129,13 @@ async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[H
     figures = telemetry.HubFigures()
     db = Database(settings.database, timed=figures.transaction, box=box(settings))
     try:
-        await db.write(keys.put_filed, box(settings), credentials.key, time.time())
         hub = await _assemble(settings, credentials, db, figures)
         warming = asyncio.create_task(ready_for_oss(db, settings.resync_seconds))
         try:
-            await _first_start(hub)
-            await hub.reconciler.start()
-            await hub.survey.start()
-            yield hub
+            async with tending(db, lambda: _first_start(hub)):
+                await hub.reconciler.start()
+                await hub.survey.start()
+                yield hub
         finally:
             warming.cancel()
             await hub.survey.close()
@@ -151,7 +151,9 @@ async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[H
 
 
 async def _first_start(hub: Hub) -> None:
-    """Zone, model center and shipped templates: a newcomer's first call finds them."""
+    """The account's key, zone, model center and shipped templates: a newcomer's first call finds them."""
+    key = hub.credentials.key
+    await hub.db.write(keys.put_filed, hub.platform.box, key, time.time())
     host, port = split_address(hub.settings.listen)
     home = Home(models=str(hub.settings.models_dir.absolute()), port=port, host=host)
     await ensure(hub.platform, home)
@@ -320,7 +322,7 @@ def _inside(hub: Hub) -> Inside:
 
     def health() -> dict[str, Any]:
         return {
-            "status": "ok",
+            **told(hub.db),
             "version": __version__,
             "region": hub.settings.region,
             "uptime_seconds": round(time.monotonic() - began, 1),
@@ -334,18 +336,23 @@ def _inside(hub: Hub) -> Inside:
         return await hub.ledger.take(report, hub.routes.limited)
 
     async def metrics(names: bool) -> tuple[bytes, str]:
-        now = time.time()
-        found = await hub.db.read(rows.everything)
-        hub.figures.tokens.show(
-            await hub.db.read(usage.totals),
-            {service.id: service.name for service, _seen in found} if names else None,
-        )
-        held = states(await asyncio.to_thread(snapshots(hub.settings).all))
-        hub.figures.weights.show(hub.weights.running(), held)
-        hub.figures.show(
-            services=Counter(verdict(service, seen, now).status for service, seen in found),
-            replicas=Counter(replica.state for replica in hub.runtime.observe()),
-        )
+        now, writes = time.time(), hub.db.writes
+        hub.figures.writes(refusing=writes.refusal is not None, refused=writes.refused)
+        with suppress(Unavailable):  # what the database knows is told when it answers again
+            found = await hub.db.read(rows.everything)
+            hub.figures.tokens.show(
+                await hub.db.read(usage.totals),
+                {service.id: service.name for service, _seen in found} if names else None,
+            )
+            held = states(await asyncio.to_thread(snapshots(hub.settings).all))
+            hub.figures.weights.show(hub.weights.running(), held)
+            hub.figures.show(
+                services=Counter(verdict(service, seen, now).status for service, seen in found),
+                replicas=Counter(replica.state for replica in hub.runtime.observe()),
+                holds=Counter(
+                    each[0].reason for each in (why(*pair, now) for pair in found) if each
+                ),
+            )
         return hub.figures.exposition()
 
     return Inside(

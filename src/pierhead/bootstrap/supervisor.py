@@ -325,9 +325,10 @@ def _take(lock: TextIO, folder: Path) -> None:
             f"Pierhead already runs on {folder} (process {holder}); stop that one first, "
             "or choose another folder with --data-dir."
         ) from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
+    with contextlib.suppress(OSError):  # on a full disk the lock holds without our number, too
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
 
 
 def die_with(parent: int) -> None:

@@ -140,9 +140,11 @@ class EasClient:
         HubRefused: the hub answered with an error.
     """
 
-    def __init__(self, access: Access, timeout: float = 10.0) -> None:
+    def __init__(self, access: Access, timeout: float = 10.0, language: str = "") -> None:
+        """`language`: tag of the one that texts shall come in; "" = as the hub likes."""
         self._access = access
         self._timeout = timeout
+        self._language = language
 
     def call(
         self,
@@ -222,6 +224,8 @@ class EasClient:
         }
         if body:
             headers["content-type"] = "application/json; charset=utf-8"
+        if self._language:
+            headers["accept-language"] = self._language
         nonce = secrets.token_hex(16)
         return sign_v3(
             method, path, query, headers, body, self._access.key, date=time.time(), nonce=nonce

@@ -1,19 +1,22 @@
 """`pierhead doctor`: looks at this host and says what is missing and what to do about it."""
 
 import fcntl
+import json
 import os
 import resource
 import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 import typer
 
@@ -22,7 +25,11 @@ from pierhead.cli.client import NoAccess, read_credentials
 from pierhead.cli.options import AsJson, DataDir
 from pierhead.cli.screen import emit, table
 from pierhead.core.resources import GIB, MIB, human_bytes
+from pierhead.failpoint import POINTS, VARIABLE
 from pierhead.settings import PREFIX, Settings, environment_name, masked_url, split_address
+
+#: What `up` and a hub hold, below the data folder.
+LOCKS = ("up.lock", "run/hub.lock")
 
 Level = Literal["ok", "warn", "fail"]
 #: Variables that are no settings but have a meaning all the same.
@@ -33,6 +40,7 @@ _OTHER_VARIABLES = frozenset(
         "PIERHEAD_SECURITY_TOKEN",
         "PIERHEAD_ENDPOINT",
         "PIERHEAD_LANG",
+        VARIABLE,
     }
 )
 
@@ -46,14 +54,25 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+Failpoints = Annotated[
+    bool, typer.Option("--failpoints", help="Only list where fault tests may end the platform.")
+]
+
+
+def doctor(
+    data_dir: DataDir = None, failpoints: Failpoints = False, as_json: AsJson = False
+) -> None:
     """Check this host and say what to do; exit code 1 when something must be mended first.
 
     \b
     Examples:
       pierhead doctor
       pierhead doctor --data-dir ./data --json
+      pierhead doctor --failpoints
     """
+    if failpoints:
+        _show_failpoints(as_json=as_json)
+        return
     settings = Settings.load({"data_dir": data_dir})
     findings = [finding for check in CHECKS for finding in check(settings)]
     if as_json:
@@ -62,6 +81,13 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         table(("CHECK", "STATE", "FOUND", "WHAT TO DO"), findings)
     if any(finding.level == "fail" for finding in findings):
         raise typer.Exit(1)
+
+
+def _show_failpoints(*, as_json: bool) -> None:
+    if as_json:
+        emit([{"name": name, "means": means} for name, means in POINTS.items()])
+    else:
+        table(("FAILPOINT", "WHERE IT STANDS"), list(POINTS.items()))
 
 
 def _python(_settings: Settings) -> Iterator[Finding]:
@@ -123,12 +149,16 @@ def _bind(address: str) -> str:
 
 
 def _running(settings: Settings) -> str:
-    """The process id of the `up` that runs on this folder; "" when none does."""
+    """The process id of the `up`, or else of the hub, that runs on this folder; "" when none does."""
+    return next(filter(None, (_holder(settings.data_dir / name) for name in LOCKS)), "")
+
+
+def _holder(path: Path) -> str:
     try:
-        with (settings.data_dir / "up.lock").open("r") as lock:
+        with path.open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return (settings.data_dir / "up.lock").read_text().strip() or "unknown"
+        return path.read_text().strip() or "unknown"
     except OSError:
         return ""  # no such file: nothing was ever started here
     return ""
@@ -147,12 +177,30 @@ def _platform(settings: Settings) -> Iterator[Finding]:
     for name in ("eas", "gateway"):
         scheme, address, *_ = urlsplit(str(endpoints[name]))
         well = answers(address, secure=scheme == "https")
+        if well and name == "eas":
+            yield from _writes(str(endpoints[name]))
         yield Finding(
             {"eas": "hub"}.get(name, name),
             "ok" if well else "fail",
-            f"{address} {'answers' if well else 'does not answer'} (pierhead up: process {holder})",
-            "" if well else "Read the log of `pierhead up`; it restarts what died.",
+            f"{address} {'answers' if well else 'does not answer'} (process {holder})",
+            "" if well else "Read the log of `pierhead up`: it restarts what died.",
         )
+
+
+def _writes(endpoint: str) -> Iterator[Finding]:
+    """What the hub says of its database's writes; nothing while all is well."""
+    # Who answers on our own port is our own hub; what it says is shown and no more.
+    trust = ssl._create_unverified_context()  # noqa: S323 # pyright: ignore[reportPrivateUsage]
+    direct = build_opener(ProxyHandler({}), HTTPSHandler(context=trust))
+    try:
+        with direct.open(f"{endpoint}/healthz", timeout=3) as answer:
+            told = json.loads(answer.read(65536)).get("database")
+    except (OSError, ValueError, AttributeError):
+        return  # whether it answers is the row above
+    if told:
+        found = f"takes no writes since {told['seconds']:.0f} s: {told['why']}"
+        advice = "Make room on its disk, or end what locks it; it goes on by itself then."
+        yield Finding("database writes", "fail", found, advice)
 
 
 def _memory(_settings: Settings) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import typer
 
 from pierhead.cli import (
     audit,
+    backup,
     cache,
     credentials,
     deployments,
@@ -20,6 +21,7 @@ from pierhead.cli import (
     processes,
     quotas,
     reports,
+    restore,
     roles,
     service_documents,
     services,
@@ -27,6 +29,7 @@ from pierhead.cli import (
     template_documents,
     templates,
     users,
+    why,
     workspaces,
 )
 from pierhead.cli.client import CA_FILE
@@ -45,10 +48,14 @@ for verb in (
     platform.hub,
     platform.gateway,
     doctor.doctor,
+    why.why,
     plan.plan,
     platform.settings,
     platform.version,
     platform.migrate,
+    backup.backup,
+    backup.verify,
+    restore.restore,
 ):
     app.command()(verb)
 app.add_typer(services.app, name="services")

@@ -101,8 +101,10 @@ def migrate(data_dir: DataDir = None, set_: Set = None, as_json: AsJson = False)
     Examples:
       pierhead migrate --data-dir ./data
     """
+    from pierhead import telemetry
     from pierhead.bootstrap.database import migrate as bring_up_to_date
 
+    telemetry.configure("migrate", "info", "auto")  # what it tells goes beside the one answer
     done = bring_up_to_date(Settings.load(processes.flags_of(locals())))
     if as_json:
         emit({"migrated": done})

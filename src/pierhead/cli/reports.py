@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pierhead.cli import attempts, ram_client
 from pierhead.cli.client import EasClient, Json
 from pierhead.cli.options import AsJson, DataDir, Endpoint, Name, connect
 from pierhead.cli.screen import coloured, emit, since, table
@@ -23,6 +24,13 @@ def logs(
     previous: Annotated[
         bool, typer.Option("--previous", help="Of the run before the last restart.")
     ] = False,
+    attempt: Annotated[
+        str,
+        typer.Option(
+            "--attempt",
+            help="Of this run of each replica: first, last or a number; also of replaced replicas.",
+        ),
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
     lines: Annotated[int, typer.Option(min=1, help="The newest lines to show.")] = 200,
     keyword: Annotated[str, typer.Option(help="Only lines that contain this.")] = "",
@@ -36,12 +44,21 @@ def logs(
     Examples:
       pierhead services logs my_llm --lines 50
       pierhead services logs my_llm --previous
+      pierhead services logs my_llm --attempt first
       pierhead services logs my_llm --follow --keyword error
     """
-    if follow and (as_json or previous):
-        raise typer.BadParameter(
-            "it goes neither with --json nor --previous", param_hint="--follow"
+    _check(follow=follow, alone=as_json or previous, attempt=attempt, previous=previous)
+    if attempt:
+        told = attempts.attempts(
+            ram_client.connect(data_dir, endpoint),
+            name,
+            instance=instance,
+            which=attempt,
+            lines=lines,
+            keyword=keyword,
         )
+        attempts.show(told, as_json=as_json)
+        return
     client = connect(data_dir, endpoint)
     query = {
         "InstanceName": instance,
@@ -58,6 +75,17 @@ def logs(
     if follow:
         for line in _following(client, name, query):
             print(clean(line), flush=True)
+
+
+def _check(*, follow: bool, alone: bool, attempt: str, previous: bool) -> None:
+    if follow and alone:
+        raise typer.BadParameter(
+            "it goes neither with --json nor --previous", param_hint="--follow"
+        )
+    if attempt and (follow or previous):
+        raise typer.BadParameter(
+            "it goes neither with --follow nor --previous", param_hint="--attempt"
+        )
 
 
 def _page(client: EasClient, name: str, query: dict[str, str], number: int, size: int) -> Json:

@@ -176,14 +176,18 @@ def _none(template: Template, shape: Shape, passed: Sequence[_Passed]) -> Hold:
         what = f"the architecture [{shape.architecture}]"
     elif pickled(shape):
         text = f"The spec [{template.name}] cannot be served: {PICKLED}"
-        return Hold("FormatNotSupported", text, permanent=True)
+        facts = {"place": template.name}
+        return Hold("FormatNotSupported", text, permanent=True, facts=facts)
     else:
         reason, what = "NoEngine", _described(shape) or "these weights"
+    advice = _advice(template, shape, passed)
+    facts = {"spec": template.name, "weights": what, "tried": tried, "advice": advice}
     return Hold(
         reason,
         f"No engine here serves {what} for the spec [{template.name}], tried {tried}; what works: "
-        f"{_advice(template, shape, passed)}.",
+        f"{advice}.",
         permanent=True,
+        facts=facts | {"architecture": shape.architecture},
     )
 
 

@@ -79,7 +79,7 @@ def assign(
     able = _able(need, accelerators)
     free = [gpu for gpu in able if _free(gpu, need, taken)]
     if len(free) < need.count:
-        return Hold(WAITING, _waiting(need, accelerators, taken), progressing=True, placement=True)
+        return _waiting(need, accelerators, taken)
     memory = need.resources.gpu_memory or 0
     if kept is not None and len(kept.ids) == need.count and {*kept.ids} <= {gpu.id for gpu in free}:
         return Devices(kept.ids, memory)
@@ -192,7 +192,7 @@ def _busy(gpu: Accelerator) -> bool:
 # ---- why it waits ------------------------------------------------------------------------------
 
 
-def _waiting(need: Need, accelerators: Sequence[Accelerator], taken: Mapping[str, Taken]) -> str:
+def _waiting(need: Need, accelerators: Sequence[Accelerator], taken: Mapping[str, Taken]) -> Hold:
     able = _able(need, accelerators)
     limited = " that would do" if len(able) < len(accelerators) else ""
     part = need.resources.gpu_memory
@@ -207,7 +207,9 @@ def _waiting(need: Need, accelerators: Sequence[Accelerator], taken: Mapping[str
         )
     holders = ", ".join(_holders({gpu.id for gpu in able}, taken))
     who = f"; taken by {holders}" if holders else ""
-    return f"{state}{who}. It starts by itself as soon as enough is released."
+    text = f"{state}{who}. It starts by itself as soon as enough is released."
+    facts = {"missing": state, "holders": holders}
+    return Hold(WAITING, text, progressing=True, placement=True, facts=facts)
 
 
 def _holders(ids: set[str], taken: Mapping[str, Taken]) -> Iterable[str]:

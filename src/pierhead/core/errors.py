@@ -22,6 +22,7 @@ PierheadError
 └── Stale                       a guarded write lost the race: reload and decide again
 """
 
+from collections.abc import Mapping
 from math import ceil
 
 
@@ -107,12 +108,20 @@ class Unavailable(PierheadError):
 class Occupied(Unavailable):
     """What is needed is there, but others have it now; it goes on by itself when they let go.
 
-    `reason` is one word; `placement` = it is a machine's part that is missing.
+    `reason` is one word; `placement` = it is a machine's part that is missing; `facts` = what is
+    behind the words, by name.
     """
 
-    def __init__(self, reason: str, why: str, *, placement: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        why: str,
+        *,
+        placement: bool = False,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__("What it needs", why)
-        self.reason, self.placement = reason, placement
+        self.reason, self.placement, self.facts = reason, placement, facts or {}
 
     def __str__(self) -> str:
         return self.why

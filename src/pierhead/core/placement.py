@@ -49,6 +49,7 @@ def unplaceable(
         "It starts by itself once such a machine is there; else change the template or the deployment.",
         progressing=True,
         placement=True,
+        facts={"missing": "; ".join(nearest)},
     )
 
 
@@ -60,6 +61,7 @@ def _too_small(resources: Resources, nodes: Sequence[Node]) -> Hold:
         f"No node is large enough for one replica: {missing}. Ask for less, or add a larger machine.",
         permanent=True,
         placement=True,
+        facts={"missing": missing},
     )
 
 

@@ -1,6 +1,6 @@
 """What to tell the owner of a service that a quota holds. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pierhead.core.quotas import BOUNDS, EXCEEDED, UNSAID, Amount, Quota, told
@@ -39,16 +39,19 @@ def hold(
     alone = [lack for lack in lacks if lack.quota.exceeded(lack.whole)]
     if alone:
         text, tail = "; ".join(map(_alone, alone)) + ".", _ALONE
+        facts = _alone_facts(alone[0])
     else:
         short = [lack for lack in lacks if _short(lack)]
         text = " ".join(map(_lacking, short)) or _queued(lacks)
         tail = _WAITING
+        facts = _short_facts(short[0]) if short else {"quota": lacks[0].quota.id}
     return Hold(
         EXCEEDED,
         text + tail,
         permanent=bool(alone) and stuck,
         progressing=not alone,
         placement=True,
+        facts=facts,
         since=since,
         asked=asked,
     )
@@ -57,13 +60,48 @@ def hold(
 def unsaid(template: str, names: Sequence[str], quotas: Sequence[Quota]) -> Hold:
     """Of a template that does not say how much it takes of what quotas bound."""
     ids = [one.id for one in quotas if any(getattr(one, name) is not None for name in names)]
-    bounding = f"Quota{'s' * (len(ids) > 1)} {', '.join(f'[{id_}]' for id_ in ids)}"
+    listed = ", ".join(f"[{id_}]" for id_ in ids)
+    bounding = f"Quota{'s' * (len(ids) > 1)} {listed}"
     what = " and ".join({"cpu": "CPU", "gpus": "GPUs"}.get(name, name) for name in names)
     text = (
         f"{bounding} {'bound' if len(ids) > 1 else 'bounds'} {what}, but the template [{template}] has "
         f"no limit for it: give it one, so that it can be counted."
     )
-    return Hold(UNSAID, text, permanent=True)
+    facts = {"template": template, "quotas": listed, "wanted": what}
+    return Hold(UNSAID, text, permanent=True, facts=facts)
+
+
+# ---- facts: of the first quota that is in the way ------------------------------------------------
+
+
+def _alone_facts(lack: Lack) -> Mapping[str, str]:
+    names = lack.quota.exceeded(lack.whole)
+    return {
+        "quota": lack.quota.id,
+        "limit": _amounts(lack.quota, names),
+        "whole": _amounts(lack.whole, names),
+    }
+
+
+def _short_facts(lack: Lack) -> Mapping[str, str]:
+    names = _short(lack)
+    wanted = _amounts(lack.more, tuple(name for name in names if getattr(lack.more, name)))
+    facts = {
+        "quota": lack.quota.id,
+        "limit": _amounts(lack.quota, names),
+        "used": _amounts(lack.used, names),
+    }
+    holders = _names(lack)
+    return (
+        facts | ({"wanted": wanted} if wanted else {}) | ({"holders": holders} if holders else {})
+    )
+
+
+def _amounts(of: Quota | Amount, names: Sequence[str]) -> str:
+    return ", ".join(told(name, getattr(of, name)) for name in names)
+
+
+# ---- sentences ---------------------------------------------------------------------------------
 
 
 def _short(lack: Lack) -> tuple[str, ...]:
@@ -89,10 +127,15 @@ def _clause(lack: Lack, name: str) -> str:
 
 
 def _holders(lack: Lack) -> str:
+    names = _names(lack)
+    return f" Held by {names}." if names else ""
+
+
+def _names(lack: Lack) -> str:
     if not lack.holders or len(lack.holders) > _NAMED:
         return ""
     rest = (f"{lack.others} other service(s)",) if lack.others else ()
-    return f" Held by {', '.join([*(f'[{name}]' for name in lack.holders), *rest])}."
+    return ", ".join([*(f"[{name}]" for name in lack.holders), *rest])
 
 
 def _queued(lacks: Sequence[Lack]) -> str:

@@ -9,6 +9,7 @@
 Owners: the runtime alone moves a replica; the planner (plan.py) only asks for it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -77,6 +78,8 @@ class Exit:
     lost: bool = False  #: nobody saw the end (its keeper was killed too, or the machine restarted)
     reason: str = ""  #: one word, when the platform itself ended it
     message: str = ""  #: and why it did
+    #: What is behind the message, by name: `{"used": "1.2 GiB"}`.
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __str__(self) -> str:
         if self.oom:
@@ -117,6 +120,8 @@ class ReplicaStatus:
     engine: str = ""  #: of its last run; "" = of a release that did not tell
     model: str = ""  #: the name its engine knows the model by; "" = the service's
     devices: tuple[str, ...] = ()  #: accelerators that are its own
+    #: Seconds from launch to ready that its run may take; None = no run, or it may take its time.
+    deadline: float | None = None
 
     @property
     def address(self) -> str:

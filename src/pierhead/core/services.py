@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pierhead.core.causes import Cause
 from pierhead.core.mounts import Source
 from pierhead.core.replicas import ReplicaStatus
 from pierhead.core.templates import Rolling, Template
@@ -119,9 +120,17 @@ class Hold:
     progressing: bool = False  #: it goes on by itself, at its own pace: no deadline counts
     placement: bool = False  #: no machine has what a replica needs
     stage: str = ""  #: a word for how far it is; another one is an event, unlike another message
-    since: float = 0.0  #: `placement`: since when it waits for others to let go, epoch seconds
+    #: What is behind the message, by name, as people read it: `{"needed": "12.0 GiB"}`.
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    bytes: int = 0  #: that are to be fetched or converted; 0 = not known
+    since: float = 0.0  #: when it was first held for this reason, epoch seconds; 0 = not known
     #: Of a quota: (since when, up to how many replicas) it wants; asked in steps, it waits in steps.
     asked: tuple[tuple[float, int], ...] = ()
+
+    @property
+    def cause(self) -> Cause:
+        """Why it is held."""
+        return Cause(self.reason, self.message, self.facts)
 
 
 @dataclass(frozen=True, slots=True)

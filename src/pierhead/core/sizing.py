@@ -333,6 +333,21 @@ def refusal(fit: Fit, load: Load) -> str:
     )
 
 
+def shortage(fit: Fit, load: Load) -> Mapping[str, str]:
+    """The numbers of `refusal` by name, as people read them."""
+    needed = fit.estimate
+    return {
+        "needed": human_bytes(needed.total),
+        "has": human_bytes(fit.room.most if fit.room is not None else 0),
+        "weights": human_bytes(needed.weights),
+        "cache": human_bytes(needed.kv_cache),
+        "rest": human_bytes(needed.compute + needed.overhead),
+        "slots": str(load.slots),
+        "context": str(load.context),
+        "advice": " or ".join(_would(fit, load)),
+    }
+
+
 def _has(fit: Fit) -> str:
     if fit.room is None:
         return "and no node has any of the kind it asks for"
@@ -343,10 +358,7 @@ def _has(fit: Fit) -> str:
 
 def _advice(fit: Fit, load: Load) -> str:
     """What to change so that it fits."""
-    would = [
-        *([f"{load.slots} x {fit.context} tokens"] if 0 < fit.context < load.context else []),
-        *([f"{fit.slots} x {load.context} tokens"] if 0 < fit.slots < load.slots else []),
-    ]
+    would = _would(fit, load)
     limited = fit.limit is not None and fit.room is not None and fit.limit == fit.room.most
     larger = (
         f"raise the limit to {human_bytes(_rounded(fit.estimate.total))}"
@@ -356,6 +368,13 @@ def _advice(fit: Fit, load: Load) -> str:
     if would:
         return f"What fits: {' or '.join(would)}; else {larger}."
     return f"No context or number of slots fits: take a smaller model or precision, or {larger}."
+
+
+def _would(fit: Fit, load: Load) -> list[str]:
+    return [
+        *([f"{load.slots} x {fit.context} tokens"] if 0 < fit.context < load.context else []),
+        *([f"{fit.slots} x {load.context} tokens"] if 0 < fit.slots < load.slots else []),
+    ]
 
 
 def _rounded(amount: int) -> int:

@@ -3,14 +3,16 @@
     Creating/Cloning -> Waiting -> Running        Updating -> (Waiting) -> Running | Failed (old version serves)
     Scaling -> Running        Starting -> Waiting -> Running        Stopping -> Stopped        Deleting -> gone
 
-Owner of every non-terminal status: the reconciler. Deadline: the template's start deadline,
-counted from the moment the reconciler took up the change.
+Owner and deadline of every status that is not an end: `deadlines.py`. For what has to load, the
+template's start deadline or what its engine needs for so many bytes, whichever is longer, counted
+from the moment the reconciler took up the change.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pierhead.core.diagnosis import Cause, crash
+from pierhead.core.deadlines import overrun
+from pierhead.core.diagnosis import Cause, Facts, last_end, replica_cause
 from pierhead.core.quotas import EXCEEDED
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Change, Seen, Service, Wanted
@@ -60,17 +62,20 @@ class Verdict:
     status: Status
     reason: str
     message: str
+    facts: Facts = field(default_factory=dict[str, str])  #: what is behind the message
+    #: What lies under a reason that only says how far it is; its message is a part of this message.
+    because: Cause | None = None
 
 
 def verdict(service: Service, seen: Seen, now: float) -> Verdict:
     """The one place where a service's status is decided."""
     if service.wanted is Wanted.DELETED:
-        return _deleting(seen)
+        return _late(service, seen, now) or _deleting(seen)
     if service.wanted is Wanted.STOPPED:
-        return _stopping(service, seen)
+        return _late(service, seen, now) or _stopping(service, seen)
     if seen.revision < service.revision:
         status = UNDER_WAY[service.change]
-        return Verdict(
+        return _late(service, seen, now) or Verdict(
             status,
             str(status),
             f"The change ({service.change}) was accepted and is being taken up.",
@@ -78,14 +83,27 @@ def verdict(service: Service, seen: Seen, now: float) -> Verdict:
     return _running(service, seen, now)
 
 
+def _late(service: Service, seen: Seen, now: float) -> Verdict | None:
+    """Of what should be over by now: it is not what it was, although its status is."""
+    late = overrun(service, seen, now)
+    if late is None or seen.broken:
+        return None
+    status = UNDER_WAY[service.change]
+    if service.wanted is not Wanted.RUNNING:
+        status = Status.DELETING if service.wanted is Wanted.DELETED else Status.STOPPING
+    return Verdict(status, late.reason, late.message, late.facts)
+
+
 def _deleting(seen: Seen) -> Verdict:
     if seen.broken:
-        return Verdict(Status.DELETE_FAILED, "DeleteFailed", seen.broken)
+        facts = {"problem": seen.broken}
+        return Verdict(Status.DELETE_FAILED, "DeleteFailed", seen.broken, facts)
     left = len(seen.replicas)
     return Verdict(
         Status.DELETING,
         "Deleting",
         f"{left} replica(s) are still to go." if left else "The service is being removed.",
+        {"left": str(left)} if left else {},
     )
 
 
@@ -96,6 +114,7 @@ def _stopping(service: Service, seen: Seen) -> Verdict:
             Status.STOPPING,
             "Stopping",
             f"{len(seen.replicas)} replica(s) end their requests and stop.",
+            {"left": str(len(seen.replicas))},
         )
     return Verdict(Status.STOPPED, "Stopped", "The service is stopped; start it to serve again.")
 
@@ -109,11 +128,11 @@ def _running(service: Service, seen: Seen, now: float) -> Verdict:
     if ready and (seen.settled >= service.revision or granted):
         return _serving(service, seen, ready)
     if seen.failed_roll or (ready and not up and _stuck(service, seen, now)):
+        number = service.current.number
+        text = f"Version {number} did not come up; the one before it serves on."
         why = _why(current, seen)
         return Verdict(
-            Status.FAILED,
-            "UpdateFailed",
-            f"Version {service.current.number} did not come up; the one before it serves on. {why}".strip(),
+            Status.FAILED, "UpdateFailed", _with(text, why), {"version": str(number)}, why
         )
     if up and _overdue(service, seen, now):
         return _serving(service, seen, up)
@@ -123,36 +142,33 @@ def _running(service: Service, seen: Seen, now: float) -> Verdict:
         status = _on_the_way(service, seen, serves=bool(ready))
         if seen.hold.placement and not ready:
             status = Status.PENDING
-        return Verdict(status, seen.hold.reason, seen.hold.message)
+        return Verdict(status, seen.hold.reason, seen.hold.message, seen.hold.facts)
     return _coming(service, seen, current, serves=bool(ready))
 
 
 def _serving(service: Service, seen: Seen, ready: list[ReplicaStatus]) -> Verdict:
     if len(ready) >= service.replicas:
-        return Verdict(Status.RUNNING, "Running", "Service is now running.")
+        facts = {"wanted": str(service.replicas)}
+        return Verdict(Status.RUNNING, "Running", "Service is now running.", facts)
     why = _why(seen.replicas, seen)
-    return Verdict(
-        Status.RUNNING,
-        "PartlyReady",
-        f"{len(ready)} of {service.replicas} replicas are ready. {why}".strip(),
-    )
+    facts = _count(len(ready), service)
+    return Verdict(Status.RUNNING, "PartlyReady", _with(_counted(facts), why), facts, why)
 
 
 def _failed(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...]) -> Verdict:
     if seen.hold is not None:
         status = Status.PENDING if seen.hold.placement else Status.FAILED
-        return Verdict(status, seen.hold.reason, seen.hold.message)
+        return Verdict(status, seen.hold.reason, seen.hold.message, seen.hold.facts)
     crashed = _worst(current)
     if crashed is not None:
-        end = _last_end(crashed)
+        end = last_end(crashed)
         message = f"{end.message} It is tried again, later each time.".strip()
-        return Verdict(Status.FAILED, end.reason or "Crashed", message)
-    minutes = service.current.template.start_deadline / 60
-    return Verdict(
-        Status.FAILED,
-        "StartDeadlineExceeded",
-        f"No replica became ready within {minutes:g} minutes. {_why(current, seen)}".strip(),
-    )
+        return Verdict(Status.FAILED, end.reason, message, end.facts)
+    seconds = _start_deadline(service, seen)
+    why = _why(current, seen)
+    text = f"No replica became ready within {seconds / 60:g} minutes."
+    facts = {"seconds": f"{seconds:g}"} | ({"problem": why.message} if why else {})
+    return Verdict(Status.FAILED, "StartDeadlineExceeded", _with(text, why), facts)
 
 
 def _coming(
@@ -161,9 +177,20 @@ def _coming(
     status = _on_the_way(service, seen, serves=serves)
     up = sum(replica.state is ReplicaState.READY for replica in current)
     why = _why(current, seen)
-    return Verdict(
-        status, str(status), f"{up} of {service.replicas} replicas are ready. {why}".strip()
-    )
+    facts = _count(up, service)
+    return Verdict(status, str(status), _with(_counted(facts), why), facts, why)
+
+
+def _count(ready: int, service: Service) -> Facts:
+    return {"ready": str(ready), "wanted": str(service.replicas)}
+
+
+def _counted(facts: Facts) -> str:
+    return f"{facts['ready']} of {facts['wanted']} replicas are ready."
+
+
+def _with(text: str, why: Cause | None) -> str:
+    return text if why is None else f"{text} {why.message}"
 
 
 def _on_the_way(service: Service, seen: Seen, *, serves: bool) -> Status:
@@ -194,7 +221,13 @@ def _stuck(service: Service, seen: Seen, now: float) -> bool:
 def _overdue(service: Service, seen: Seen, now: float) -> bool:
     settled = seen.settled >= service.revision
     began = [_began(replica, settled=settled) for replica in seen.of(service.rollout)]
-    return now - max(seen.since, *began, 0.0) > service.current.template.start_deadline
+    return now - max(seen.since, *began, 0.0) > _start_deadline(service, seen)
+
+
+def _start_deadline(service: Service, seen: Seen) -> float:
+    """Seconds that it may take to come up; an engine that loads much may take its own time."""
+    own = (replica.deadline or 0.0 for replica in seen.of(service.rollout))
+    return max(service.current.template.start_deadline, *own, 0.0)
 
 
 def _began(replica: ReplicaStatus, *, settled: bool) -> float:
@@ -208,20 +241,13 @@ def _worst(replicas: tuple[ReplicaStatus, ...]) -> ReplicaStatus | None:
     return max(crashed, key=lambda replica: replica.failures) if crashed else None
 
 
-def _last_end(replica: ReplicaStatus) -> Cause:
-    """Why its last run ended, also while the next one is being tried and says only "not yet"."""
-    if replica.state is ReplicaState.CRASHED or replica.last_exit is None:
-        return Cause(replica.reason, replica.message)
-    return crash(replica.last_exit, replica.last_lines)
-
-
-def _why(replicas: tuple[ReplicaStatus, ...], seen: Seen) -> str:
-    """The first reason in sight why not all is well; "" when there is none."""
+def _why(replicas: tuple[ReplicaStatus, ...], seen: Seen) -> Cause | None:
+    """The first reason in sight why not all is well; None when there is none."""
     if seen.hold is not None:
-        return seen.hold.message
+        return seen.hold.cause
     unwell = (r for r in replicas if r.state is not ReplicaState.READY and r.state not in LEAVING)
-    messages = (_last_end(r).message if r.failures > 1 else r.message for r in unwell)
-    return next((message for message in messages if message), "")
+    told = (replica_cause(replica) for replica in unwell if replica.message or replica.failures)
+    return next((cause for cause in told if cause is not None and cause.message), None)
 
 
 def reached(service: Service, seen: Seen) -> bool:

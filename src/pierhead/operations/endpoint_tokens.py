@@ -7,6 +7,7 @@ read them; a user may read the one that was issued to it. Gateways hear of a cha
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import isinf
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -26,6 +27,7 @@ from pierhead.core.names import id_of
 from pierhead.core.permits import refusal
 from pierhead.core.principals import USER, Principal
 from pierhead.core.services import Seen, Service, Wanted
+from pierhead.failpoint import failpoint
 from pierhead.operations import rights, services
 from pierhead.operations.iam import common
 from pierhead.operations.noted import event
@@ -38,6 +40,8 @@ from pierhead.store import users
 
 #: Tokens that one service may have.
 MOST = 1000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ async def add(
         _note(tx, found, actor, now, "TokenAdded", f"The token [{name}] was issued{to}.")
         return found, made, rows.of_service(tx, platform.box, found)
 
-    found, made, present = await platform.db.write(write)
+    found, made, present = await _written(platform, write)
     platform.endings.tokens(found, present)
     return Issued(made, user)
 
@@ -210,7 +214,7 @@ async def revoke(platform: Platform, actor: Principal, service: str, name: str) 
         _note(tx, found, actor, now, "TokenRevoked", f"The token [{name}] was revoked.")
         return found, rows.of_service(tx, platform.box, found)
 
-    platform.endings.tokens(*await platform.db.write(write))
+    platform.endings.tokens(*await _written(platform, write))
 
 
 def end_of_user(
@@ -265,9 +269,16 @@ async def _change(
         _note(tx, found, actor, platform.clock(), told[0], f"The token [{name}] {told[1]}.")
         return found, _issued(tx, changed), rows.of_service(tx, platform.box, found)
 
-    found, changed, present = await platform.db.write(write)
+    found, changed, present = await _written(platform, write)
     platform.endings.tokens(found, present)
     return changed
+
+
+async def _written(platform: Platform, write: Callable[[Connection], T]) -> T:
+    failpoint("token.before_write")
+    done = await platform.db.write(write)
+    failpoint("token.after_write")
+    return done
 
 
 def _service(tx: Connection, name: str) -> Service:

@@ -1,4 +1,4 @@
-"""Use cases of who asks: find keys and tokens, burn nonces. What they may is `permission.py`'s."""
+"""Use cases of who asks: find keys and tokens. What they may is `permission.py`'s."""
 
 import hashlib
 
@@ -19,8 +19,3 @@ async def access_key(platform: Platform, key: str) -> AccessKey | None:
 async def bearer(platform: Platform, token: str) -> BearerToken | None:
     """A bearer token by its text."""
     return await platform.db.read(keys.find_bearer, hashlib.sha256(token.encode()).hexdigest())
-
-
-async def use_nonce(platform: Platform, key: str, nonce: str, expires: float) -> bool:
-    """Burn a nonce; False when it was used before."""
-    return await platform.db.write(keys.use_nonce, key, nonce, expires)

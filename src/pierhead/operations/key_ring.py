@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pierhead.core.errors import Unavailable
 from pierhead.core.principals import AccessKey
 from pierhead.operations import identity
+from pierhead.operations.nonces import Nonces
 from pierhead.operations.platform import Platform
 from pierhead.store import keys
 
@@ -37,8 +38,11 @@ class KeyRing:
     _unwritten: dict[str, float] = field(default_factory=dict[str, float])
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
+    nonces: Nonces = field(init=False)
+
     def __post_init__(self) -> None:
         """Hear of keys that change."""
+        self.nonces = Nonces(self.platform.db, self.platform.clock)
         self.platform.endings.hear_of_keys(self.forget)
 
     def forget(self, key: str) -> None:

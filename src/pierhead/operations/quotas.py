@@ -1,8 +1,9 @@
 """Quotas: how much services may hold together, and how much they do."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,7 @@ from pierhead.core.quota_sizes import of_replica
 from pierhead.core.quotas import CHANGED, NOTHING, Amount, Quota
 from pierhead.core.services import Service, Wanted
 from pierhead.core.workspaces import Workspace
+from pierhead.failpoint import failpoint
 from pierhead.operations import rights
 from pierhead.operations.iam import common
 from pierhead.operations.iam.users import refuse_in_use
@@ -26,6 +28,8 @@ from pierhead.store.services import ServiceQuery
 
 GET, LIST = "pierhead:GetQuota", "pierhead:ListQuotas"
 _UNSEEN_NAME = "one that may not be seen"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ async def create_quota(
     """
     now = platform.clock()
     made = bounds.of(Quota(check_name("Quota", id_), created=now, updated=now))
-    await platform.db.write(rows.add, made)
+    await _written(platform, lambda tx: rows.add(tx, made))
     return await _woken(platform, actor, made.id)
 
 
@@ -110,7 +114,7 @@ async def update_quota(platform: Platform, actor: Principal, id_: str, change: Q
     def write(tx: Connection) -> None:
         rows.change(tx, replace(change.of(_known(tx, id_)), updated=platform.clock()))
 
-    await platform.db.write(write)
+    await _written(platform, write)
     return await _woken(platform, actor, id_)
 
 
@@ -136,7 +140,14 @@ async def delete_quota(
         rows.remove(tx, id_)
         return freed
 
-    wake(platform, await platform.db.write(write))
+    wake(platform, await _written(platform, write))
+
+
+async def _written(platform: Platform, write: Callable[[Connection], T]) -> T:
+    failpoint("quota.before_write")
+    done = await platform.db.write(write)
+    failpoint("quota.after_write")
+    return done
 
 
 def counted(tx: Connection, quota: str, spaces: Sequence[Workspace]) -> list[Service]:

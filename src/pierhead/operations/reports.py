@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from pierhead.core.errors import Invalid
 from pierhead.core.events import Event
 from pierhead.core.principals import Principal
 from pierhead.operations import services
 from pierhead.operations.platform import Platform
-from pierhead.runtimes.base import LogLine
+from pierhead.runtimes.base import Attempt, LogLine
 from pierhead.store import events as rows
 
 
@@ -39,3 +40,39 @@ async def logs(
     """
     service, _seen = await services.find(platform, name, actor)
     return await platform.runtime.logs(service.id, replica=replica, previous=previous)
+
+
+async def attempts(
+    platform: Platform,
+    name: str,
+    *,
+    replica: str = "",
+    which: str = "",
+    lines: int = 0,
+    actor: Principal | None = None,
+) -> list[Attempt]:
+    """Runs of a service's replicas that are kept, oldest first, each with its last `lines` lines.
+
+    Args:
+        platform: the platform.
+        name: the service.
+        replica: only this one's.
+        which: `first` or `last` of each replica, a number, or "" for all.
+        lines: how many of each run's lines are wanted.
+        actor: who asks; None = the platform itself.
+
+    Raises:
+        NotFound: there is no such service.
+        Invalid: `which` is none of these.
+        Forbidden: they are not for `actor`.
+    """
+    if which not in {"", "first", "last"} and not (which.isascii() and which.isdigit()):
+        raise Invalid("Attempt", f"[{which[:80]}]", "a number, first or last")
+    service, _seen = await services.find(platform, name, actor)
+    found = await platform.runtime.attempts(service.id, replica=replica, lines=lines)
+    if which == "":
+        return found
+    if which.isdigit():
+        return [one for one in found if one.number == int(which)]
+    by_replica = {one.replica: one for one in (found if which == "last" else reversed(found))}
+    return sorted(by_replica.values(), key=lambda one: one.started)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from pierhead.core.deadlines import overrun
 from pierhead.core.diagnosis import Cause, crash
 from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
@@ -17,7 +18,11 @@ def events(
         *_hold_events(service, before, after, now),
         *_replica_events(service, before, after, now),
     ]
-    was = verdict(service, before, now if last is None else last)
+    looked = now if last is None else last
+    late = overrun(service, after, now)
+    if late is not None and overrun(service, before, looked) is None:
+        noted.append(_event(service, now, late.reason, late.message, warning=True))
+    was = verdict(service, before, looked)
     is_now = verdict(service, after, now)
     if is_now.status is Status.FAILED and (was.status, was.reason) != (
         is_now.status,

@@ -38,11 +38,13 @@ def looked(
 
 
 def _dated(hold: Hold | None, before: Hold | None, now: float) -> Hold | None:
-    """With the time since when it waits for room on a machine, whatever it says of that."""
-    if hold is None or not hold.placement or hold.reason == EXCEEDED:
+    """With the time since when it is held for this reason, or waits for a machine, whatever is said of that."""
+    if hold is None or hold.since:
         return hold
-    since = before.since if before is not None and before.placement else 0.0
-    return replace(hold, since=since or now)
+    lasting = before is not None and (
+        before.reason == hold.reason or (before.placement and hold.placement)
+    )
+    return replace(hold, since=(before.since if before is not None and lasting else 0.0) or now)
 
 
 def _failed_roll(

@@ -14,6 +14,7 @@ from pierhead.core.routes import GatewayReport
 from pierhead.reconciler.queue import KeyedQueue
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
+from pierhead.reconciler.stock import take_stock
 from pierhead.runtimes.base import Runtime
 from pierhead.store import events, keys
 from pierhead.store import services as rows
@@ -74,6 +75,7 @@ class Reconciler:
             Unavailable: the database does not answer.
         """
         await self._runtime.adopt()
+        await take_stock(self._db, self._runtime, self._clock)
         found = await self._db.read(rows.everything)
         for service, _seen in found:
             self._routes.update(service, tuple(self._runtime.observe(service.id)))

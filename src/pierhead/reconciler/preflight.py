@@ -12,7 +12,7 @@ from pierhead.core.launch import Capabilities
 from pierhead.core.mounts import Source
 from pierhead.core.replicas import Node
 from pierhead.core.services import Hold, Version
-from pierhead.core.sizing import Fit, Load, Shape, fits, refusal, rooms
+from pierhead.core.sizing import Fit, Load, Shape, fits, refusal, rooms, shortage
 from pierhead.core.templates import Template
 from pierhead.reconciler.aside import Aside, Busy
 from pierhead.sources.header_window import BadHeader
@@ -102,7 +102,8 @@ def _read(
     try:
         return (shapes.at(model) if model else shapes.shape(template, source)), None
     except BadHeader as problem:
-        return None, Hold("ModelFileBroken", _mend(str(problem)), permanent=True)
+        facts = {"problem": str(problem)}
+        return None, Hold("ModelFileBroken", _mend(str(problem)), permanent=True, facts=facts)
     except NoModel as problem:
         return None, problem.hold
     except (OSError, PierheadError):
@@ -113,7 +114,8 @@ def _read(
 def mistaken(shape: Shape, template: Template) -> Hold | None:
     """Is it another model than the template's family?"""
     wrong = mismatch(template.family, shape)
-    return Hold("WeightsMismatch", wrong, permanent=True) if wrong else None
+    facts = {"problem": wrong}
+    return Hold("WeightsMismatch", wrong, permanent=True, facts=facts) if wrong else None
 
 
 def judge(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Notice, ...] | Hold:
@@ -123,7 +125,13 @@ def judge(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Noti
         return ()
     if _only_tight(fit, nodes):
         return (Notice("MemoryLimitTight", refusal(fit, load)),)
-    return Hold("ModelDoesNotFit", refusal(fit, load), permanent=True, placement=True)
+    return Hold(
+        "ModelDoesNotFit",
+        refusal(fit, load),
+        permanent=True,
+        placement=True,
+        facts=shortage(fit, load),
+    )
 
 
 def as_served(template: Template, engine: str, able: Capabilities) -> Template:

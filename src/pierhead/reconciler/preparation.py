@@ -177,6 +177,7 @@ class Preparation:
             f"The template [{template.name}] does not say what is to be run: give it a start command "
             "(or a container command), or a framework that brings its own.",
             permanent=True,
+            facts={"template": template.name},
         )
 
     async def _no_machine(self, template: Template) -> Hold | None:
@@ -244,7 +245,7 @@ class Preparation:
         missing, hanging = await self._parts.folders.missing(paths)
         if hanging:
             text = f"No answer from {', '.join(hanging)}: is its file system mounted and well?"
-            return Hold("StorageHangs", text)
+            return Hold("StorageHangs", text, facts={"place": ", ".join(hanging)})
         gone = [f"{link.name} ({link.path})" for link in template.links if link.path in missing]
         if gone:
             return Hold(
@@ -252,6 +253,7 @@ class Preparation:
                 f"Not there: dataset {', '.join(gone)}. Put it there, or deploy without it; "
                 "the service goes on by itself then.",
                 permanent=True,
+                facts={"datasets": ", ".join(gone)},
             )
         if template.workdir not in missing:
             return ()
@@ -286,6 +288,7 @@ def _not_running(needed: list[_Dependency]) -> Hold:
     return Hold(
         "DependencyNotRunning",
         f"It starts as soon as what it depends on is running; not running yet: {names}.",
+        facts={"names": names},
     )
 
 

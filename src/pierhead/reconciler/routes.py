@@ -25,6 +25,7 @@ from pierhead.core.routes import (
 from pierhead.core.services import Service, Wanted
 from pierhead.core.templates import AUTO
 from pierhead.core.usage import month
+from pierhead.failpoint import failpoint
 
 #: A gateway that was silent this long counts as gone; it reports every second.
 SILENCE = 3.0
@@ -241,6 +242,7 @@ class RouteBook:
         self._revision += 1
         self._changed.set()
         self._changed = asyncio.Event()
+        failpoint("routes.after_publish")
 
     def _route(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> Route:
         ready = [

@@ -16,6 +16,7 @@ from pierhead.core.launch import no_files
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Hold, Seen, Service, Version, Wanted
 from pierhead.core.workloads import Workload
+from pierhead.failpoint import failpoint
 from pierhead.reconciler.admission import Admission
 from pierhead.reconciler.changes import events, told
 from pierhead.reconciler.looks import UNSETTLED, complete, engine_of, looked, next_look
@@ -112,11 +113,18 @@ class ServicePass:
         try:
             await self.runtime.apply(workload)
         except Occupied as error:
-            return Hold(error.reason, str(error), progressing=True, placement=error.placement)
+            return Hold(
+                error.reason,
+                str(error),
+                progressing=True,
+                placement=error.placement,
+                facts=error.facts,
+            )
         except Unavailable as error:
-            return Hold("StartHeld", f"{error} It is tried again.")
+            return Hold("StartHeld", f"{error} It is tried again.", facts={"problem": str(error)})
         except Refused as error:
-            return Hold("CannotStart", str(error), permanent=True)
+            facts = {"problem": str(error)}
+            return Hold("CannotStart", str(error), permanent=True, facts=facts)
         return None
 
     def _settle(self, service: str, before: list[ReplicaStatus], *, failed: bool = False) -> None:
@@ -195,10 +203,12 @@ class ServicePass:
             message=f"Service [{service.name}] and all that belonged to it is gone.",
             actor=PLATFORM,
         )
+        failpoint("service.bury.before_write")
         try:
             await self.db.write(_bury, service, farewell)
         except Stale:  # it was touched while it went, by the removal of its template say: look anew
             return 0.0
+        failpoint("service.bury.after_write")
         self._forget(service.id)
         return None
 
@@ -236,7 +246,9 @@ class ServicePass:
             *events(service, before, after, now, last=self.looks.get(service.id, now)),
         ]
         if after != before or noted:
+            failpoint("service.seen.before_write")
             await self.db.write(_record, service.id, after, noted)
+            failpoint("service.seen.after_write")
         self.looks[service.id] = now
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from pierhead.core.replicas import ReplicaStatus, RuntimeInfo
+from pierhead.core.replicas import Exit, ReplicaStatus, RuntimeInfo
 from pierhead.core.workloads import Workload
 
 
@@ -15,6 +15,20 @@ class LogLine:
     at: float  #: epoch seconds
     replica: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a replica: when, how it ended and why; of old ones the first and the last are kept."""
+
+    replica: str
+    number: int  #: counts from 1, by replica
+    started: float  #: epoch seconds
+    ready_at: float | None = None  #: epoch seconds; None = it was never ready
+    end: Exit | None = None  #: None = it runs, or nobody saw its end yet
+    reason: str = ""  #: one word: why it ended
+    message: str = ""
+    lines: tuple[str, ...] = ()  #: what it wrote last
 
 
 class Runtime(Protocol):
@@ -51,6 +65,13 @@ class Runtime(Protocol):
         self, service: str, *, replica: str = "", previous: bool = False, limit: int = 100_000
     ) -> list[LogLine]:
         """The last `limit` lines, oldest first; `previous` = of the run before the last restart."""
+        ...
+
+    async def attempts(self, service: str, *, replica: str = "", lines: int = 0) -> list[Attempt]:
+        """The runs that are kept, oldest first, with the last `lines` lines of each.
+
+        Of each replica the first and the last five, also of some that were replaced since.
+        """
         ...
 
     def changes(self) -> AsyncIterator[str]:

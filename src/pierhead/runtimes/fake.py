@@ -21,7 +21,7 @@ from pierhead.core.replicas import (
 )
 from pierhead.core.resources import GIB
 from pierhead.core.workloads import Workload
-from pierhead.runtimes.base import LogLine
+from pierhead.runtimes.base import Attempt, LogLine
 from pierhead.runtimes.hints import Hints
 
 
@@ -45,6 +45,7 @@ class _Double:
     leave_by: float | None = None
     lines: list[LogLine] = field(default_factory=list[LogLine])
     earlier: list[LogLine] = field(default_factory=list[LogLine])
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
 
     def seen(self) -> plan.Seen:
         now = self.status
@@ -158,6 +159,17 @@ class FakeRuntime:
         lines = [line for each in chosen for line in (each.earlier if previous else each.lines)]
         return sorted(lines, key=lambda line: line.at)[max(0, len(lines) - limit) :]
 
+    async def attempts(self, service: str, *, replica: str = "", lines: int = 0) -> list[Attempt]:
+        """Every run that crashed."""
+        group = self._services.get(service, {})
+        found = [
+            replace(one, lines=one.lines[len(one.lines) - min(lines, len(one.lines)) :])
+            for double in group.values()
+            if replica in {"", double.status.id}
+            for one in double.attempts
+        ]
+        return sorted(found, key=lambda one: one.started)
+
     def changes(self) -> AsyncIterator[str]:
         """Hints from now on, until `close`."""
         listener = Hints()
@@ -263,6 +275,10 @@ class FakeRuntime:
         ready_for = end.at - now.ready_at if now.ready_at is not None else 0.0
         failures = backoff.failures_after(now.failures, ready_for)
         cause = diagnosis.crash(end, lines)
+        run = Attempt(now.id, now.runs, now.started or now.created, now.ready_at, end)
+        double.attempts.append(
+            replace(run, reason=cause.reason, message=cause.message, lines=lines)
+        )
         self._change(
             double,
             ReplicaState.CRASHED,

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 from pierhead.core.connections import Account
-from pierhead.core.errors import Invalid, PierheadError
+from pierhead.core.errors import Invalid, PierheadError, Unavailable
 from pierhead.core.events import Notice
 from pierhead.core.ids import Clock
 from pierhead.core.mounts import HubSource, NasSource
@@ -55,6 +55,10 @@ class Ways:
 
 class Unconnected(PierheadError):
     """No connection serves a source."""
+
+    def __init__(self, hold: Hold) -> None:
+        super().__init__(hold.message)
+        self.hold = hold
 
 
 class Connected:
@@ -141,7 +145,9 @@ class Connected:
             found = _hold(problem)
         except OSError as problem:
             where = problem.filename or fetch.source
-            found = Hold("WeightsUnavailable", f"{where}: {problem.strerror or problem}. {_AGAIN}")
+            why = f"{problem.strerror or problem}"
+            facts = {"source": str(fetch.source), "path": str(where), "problem": why}
+            found = Hold("WeightsUnavailable", f"{where}: {why}. {_AGAIN}", facts=facts)
         finally:
             if found is not None:
                 with suppress(RuntimeError):  # the loop is closed: the hub has ended, nobody waits
@@ -182,7 +188,7 @@ class Connected:
             kept = self._ways.snapshots.newest(hub.identity(source))
             if kept is not None:
                 return self._ways.snapshots.use(kept, str(source)).files
-        raise Unconnected(unconnected(source).message)
+        raise Unconnected(unconnected(source))
 
     def _nas(self, fetch: Fetch, source: NasSource, account: Account) -> Path:
         connection = account.connection
@@ -222,19 +228,22 @@ _AGAIN = f"It is tried again every {RETRY_AFTER:g} seconds."
 def _hold(problem: PierheadError) -> Hold:
     said = str(problem).rstrip(".")
     text = said if said.endswith("?") else f"{said}."
+    facts = {"problem": said}
+    if isinstance(problem, Unavailable):
+        facts = {"source": problem.what, "place": problem.what, "problem": problem.why}
     match problem:
         case Unconnected():
-            return Hold("StorageNotConnected", text, permanent=True)
+            return problem.hold
         case Denied():
-            return Hold("StorageDenied", text, permanent=True)
+            return Hold("StorageDenied", text, permanent=True, facts=facts)
         case Missing():
-            return Hold("WeightsMissing", text, permanent=True)
+            return Hold("WeightsMissing", text, permanent=True, facts=facts)
         case Invalid():  # several models and none is named, or names that no file can have
-            return Hold("WeightsUnavailable", text, permanent=True)
+            return Hold("WeightsUnavailable", text, permanent=True, facts=facts)
         case RemoteError() if problem.permanent:
-            return Hold("WeightsUnavailable", text, permanent=True)
+            return Hold("WeightsUnavailable", text, permanent=True, facts=facts)
         case _:
-            return Hold("WeightsUnavailable", f"{text} {_AGAIN}")
+            return Hold("WeightsUnavailable", f"{text} {_AGAIN}", facts=facts)
 
 
 def unconnected(source: Source) -> Hold:
@@ -245,7 +254,8 @@ def unconnected(source: Source) -> Hold:
             f"hubs.online = true in settings.toml, or add a connection with `pierhead storage add "
             f"{source.scheme} NAME`; the service goes on by itself then."
         )
-        return Hold("StorageNotConnected", text, permanent=True)
+        facts = {"source": str(source), "problem": "hubs.online"}
+        return Hold("StorageNotConnected", text, permanent=True, facts=facts)
     if isinstance(source, NasSource):
         what = f"the mount target [{source.mount_target}] of {source}"
         add = f"nas NAME --mount-target {source.mount_target} --local-path PATH"
@@ -253,6 +263,6 @@ def unconnected(source: Source) -> Hold:
         what = f"the bucket [{source.bucket}] of {source}"
         add = f"{source.kind} NAME --bucket {source.bucket} --endpoint URL --region REGION"
     text = f"No storage connection serves {what}: add one with `pierhead storage add {add}`"
-    return Hold(
-        "StorageNotConnected", f"{text}; the service goes on by itself then.", permanent=True
-    )
+    facts = {"source": str(source), "command": f"pierhead storage add {add}"}
+    text = f"{text}; the service goes on by itself then."
+    return Hold("StorageNotConnected", text, permanent=True, facts=facts)

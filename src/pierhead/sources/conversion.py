@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pierhead.core.errors import PierheadError, Unavailable
+from pierhead.failpoint import failpoint
 from pierhead.sources import cache
 from pierhead.sources.conversion_plan import NEVER, Kind, Plan, plan
 from pierhead.sources.programs import Programs
@@ -89,6 +90,7 @@ class Maker:
         about = json.dumps(_about(wanted, work, digest))
         cache.write_whole(folder / "about.json", about.encode())
         (folder / "progress.json").unlink(missing_ok=True)
+        failpoint("conversion.before_ready")
         cache.mark_ready(folder, f"sha256 {digest}\n")
 
     def _written(self, wanted: Wanted, work: Plan, tell: Tell) -> str:

@@ -86,7 +86,7 @@ class Conversions:
             return _unreadable(error, files.model)
         if found is None:
             text = f"No answer yet from {files.model[:255]}: is its file system mounted and well?"
-            return Hold("StorageHangs", text)
+            return Hold("StorageHangs", text, facts={"place": files.model[:255]})
         return found if isinstance(found, Files) else self._waiting(found)
 
     def retry(self) -> None:
@@ -179,7 +179,12 @@ class Conversions:
                 daemon=True,
             )
             thread.start()
-        return Hold("ConvertingWeights", _doing(work), progressing=True)
+        seen = work.progress
+        size = seen.total if seen is not None else 0
+        facts = {"kind": wanted.kind.upper()}
+        facts |= {"share": f"{100 * seen.done // size} %"} if seen is not None and size else {}
+        text = _doing(work)
+        return Hold("ConvertingWeights", text, progressing=True, facts=facts, bytes=size)
 
     def _ended(self, work: _Work, problem: Exception | None) -> None:
         """Back in the loop's thread: only it touches the list of works."""
@@ -271,12 +276,14 @@ def _failed(wanted: Wanted, problem: Exception) -> Hold:
             text = f"{problem.filename or wanted.folder}: {problem.strerror or problem}"
         case _:
             text = str(problem).rstrip(".")
+    facts = {"file": wanted.parts[0].name, "kind": wanted.kind.upper(), "problem": text}
     if isinstance(problem, (Unconvertible, BadHeader, NoConverter)):
-        return Hold("ConversionFailed", f"{what}: {text}.", permanent=True)
+        return Hold("ConversionFailed", f"{what}: {text}.", permanent=True, facts=facts)
     again = f"It is tried again every {RETRY_AFTER:g} seconds."
-    return Hold("ConversionFailed", f"{what}: {text}. {again}")
+    return Hold("ConversionFailed", f"{what}: {text}. {again}", facts=facts)
 
 
 def _unreadable(error: OSError, model: str) -> Hold:
     text = f"{error.filename or model}: {error.strerror or error}. It goes on by itself once it can be read."
-    return Hold("ConversionFailed", text)
+    facts = {"problem": f"{error.filename or model}: {error.strerror or error}"}
+    return Hold("ConversionFailed", text, facts=facts)

@@ -70,7 +70,9 @@ class Download:
             self._options.pause,
             chance=self._options.chance,
             halt=self._halt,
+            trouble=self._stumbled,
         )
+        self._trouble = ""
         self._turn = Condition()
         self._jobs: deque[_Job] = deque()
         self._working = 0
@@ -325,8 +327,13 @@ class Download:
 
     # ---- figures ------------------------------------------------------------------------------
 
+    def _stumbled(self, why: str) -> None:
+        with self._turn:
+            self._trouble = why
+
     def _count(self, more: int, *, fetched: bool = True) -> None:
         with self._turn:
+            self._trouble = "" if fetched else self._trouble
             self._done += more
             self._fetched += more if fetched else 0
 
@@ -334,10 +341,11 @@ class Download:
         with self._turn:
             done, fetched = self._done, self._fetched
             phase, current, whole = self._phase, self._current, self._whole
+            trouble = self._trouble
         total = self._manifest.bytes
         rate = self._rate(time.monotonic(), fetched)
         eta = (total - done) / rate if rate else None
-        return Progress(phase, done, total, rate, eta, current, whole, fetched)
+        return Progress(phase, done, total, rate, eta, current, whole, fetched, trouble)
 
 
 class _Pending:

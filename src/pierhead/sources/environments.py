@@ -23,6 +23,7 @@ from pierhead.core.ids import Clock
 from pierhead.core.launch import EnvironmentPath
 from pierhead.core.services import Hold
 from pierhead.core.templates import Environment
+from pierhead.failpoint import failpoint
 from pierhead.sources import cache, conda, distribution
 from pierhead.sources.tool import NotBuilt, Tool
 from pierhead.sources.uv import Uv, find_uv
@@ -177,6 +178,7 @@ class Environments:
                     shutil.rmtree(folder)
                 self._fill(build, folder, lock)
                 about = {"spec": digest(build.environment), "tool": tool}
+                failpoint("environment.before_ready")
                 cache.mark_ready(folder, json.dumps(about))
         return folder
 
@@ -218,7 +220,8 @@ class Environments:
     def _underway(self, build: _Build) -> Hold:
         seconds = self._clock() - build.began
         message = f"The Python environment is on its way: {build.phase}, for {seconds:.0f} s."
-        return Hold("InstallingEnvironment", message, progressing=True)
+        facts = {"phase": build.phase, "seconds": f"{seconds:.0f}"}
+        return Hold("InstallingEnvironment", message, progressing=True, facts=facts)
 
     def _failed(self, build: _Build) -> Hold:
         pause = max(0.0, build.retry_at - self._clock())
@@ -228,6 +231,10 @@ class Environments:
             f"The environment ({described(build.environment)}) could not be built: {build.error.rstrip('.')}. "
             f"It is {again}; a restart of the service tries it at once.",
             permanent=True,
+            facts={
+                "environment": described(build.environment),
+                "problem": build.error.rstrip("."),
+            },
         )
 
 

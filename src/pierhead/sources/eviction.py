@@ -86,6 +86,7 @@ class Eviction:
             Unavailable: the cache cannot be read or written.
         """
         with disk(self._folder):
+            self._snapshots.clear()
             if self._lacking(self._snapshots.all(), wanted)[0]:
                 self._release()
                 self._evict(wanted)
@@ -101,6 +102,7 @@ class Eviction:
             return
         self._tidied = now
         with disk(self._folder):
+            self._snapshots.clear()
             self._release()
             for each in self._snapshots.all():
                 if not each.ready and each.used < now - _DAY:

@@ -86,14 +86,21 @@ def waiting(fetch: Fetch, now: float) -> Hold:
     seconds = now - fetch.began
     if fetch.place and seconds > HANGS:
         text = f"No answer from {fetch.place}: is its file system mounted and well?"
-        return Hold("StorageHangs", text)
+        return Hold("StorageHangs", text, facts={"place": fetch.place})
     if fetch.before is not None and fetch.before.hold is not None and not _busy(fetch):
         return fetch.before.hold  # until more is known than that it is being tried again
     doing = str(fetch.progress) if fetch.progress is not None else "connecting"
-    text = f"{doing} ({fetch.source}), for {seconds:.0f} s{_silence(fetch, now)}."
+    trouble = fetch.progress.trouble if fetch.progress is not None else ""
+    failed = f"; the last try failed: {trouble}" if trouble else ""
+    text = f"{doing} ({fetch.source}), for {seconds:.0f} s{failed}{_silence(fetch, now)}."
     # With the size known there is something to tell: the next event.
     stage = "sized" if fetch.progress is not None and fetch.progress.total else ""
-    return Hold("FetchingWeights", text, progressing=True, stage=stage)
+    silent = now - fetch.moved_at
+    facts = {"progress": doing, "source": str(fetch.source)}
+    facts |= {"silent": f"{silent:.0f}"} if silent > SILENT else {}
+    facts |= {"problem": trouble} if trouble else {}
+    size = fetch.progress.total if fetch.progress is not None else 0
+    return Hold("FetchingWeights", text, progressing=True, stage=stage, facts=facts, bytes=size)
 
 
 def _silence(fetch: Fetch, now: float) -> str:

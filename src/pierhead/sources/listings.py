@@ -36,13 +36,15 @@ def refused(names: Sequence[str], place: str) -> Hold | None:
         return None
     tensors = any(name.lower().endswith(".safetensors") for name in here)
     if models:
-        return _hold("WeightsAmbiguous", _several(models, place))
+        found = {"place": place, "count": str(len(models)), "models": _listed(models)}
+        return _hold("WeightsAmbiguous", _several(models, place), **found)
     if tensors:
         why = "holds safetensors, and no config.json beside them, which says what model they are."
-        return None if "config.json" in here else _hold("WeightsIncomplete", f"{place} {why}")
+        known = "config.json" in here
+        return None if known else _hold("WeightsIncomplete", f"{place} {why}", place=place)
     if any(name.lower().endswith(_PICKLES) for name in here):
-        return _hold("FormatNotSupported", f"{place} cannot be served: {PICKLED}")
-    return _hold("WeightsMissing", _none(names, place))
+        return _hold("FormatNotSupported", f"{place} cannot be served: {PICKLED}", place=place)
+    return _hold("WeightsMissing", _none(names, place), place=place)
 
 
 def _several(models: Sequence[str], place: str) -> str:
@@ -77,5 +79,5 @@ def _listed(names: Sequence[str]) -> str:
     )
 
 
-def _hold(reason: str, text: str) -> Hold:
-    return Hold(reason, text, permanent=True)
+def _hold(reason: str, text: str, **facts: str) -> Hold:
+    return Hold(reason, text, permanent=True, facts=facts)

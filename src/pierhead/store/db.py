@@ -7,8 +7,9 @@ PostgreSQL: the same functions, the same single writer per hub; other hubs are k
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -24,6 +25,7 @@ from sqlalchemy.exc import (
 
 from pierhead.core.errors import Invalid, Unavailable
 from pierhead.store.sealing import OPTION, Texts
+from pierhead.store.writes import Away, Log, Writes, patiently
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +52,12 @@ class Database:
         self._timed = timed
         self._reader = connect(url, writing=False, box=box)
         self._writer = connect(url, writing=True, box=box)
+        file = sqlite_file(url)
+        #: Whether it takes writes.
+        self.writes = Writes(file)
+        self._log = None if file is None else Log(file)
+        if file is not None:
+            patiently(self._writer, BUSY_SECONDS, lambda: self.writes.patience)
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="db-read")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="db-write")
 
@@ -74,8 +82,35 @@ class Database:
             Unavailable: the database does not answer, is locked, full or read-only.
         """
         return await self._run(
-            "write", self._writing, lambda: run(self._writer, fn, *args, **kwargs)
+            "write", self._writing, lambda: self._write(lambda tx: fn(tx, *args, **kwargs))
         )
+
+    async def tend(self) -> None:
+        """To be called every second or so: finds out whether writes are taken again, and mends the log.
+
+        Raises:
+            Unavailable: they are not, or it cannot be mended yet.
+        """
+        trying = self.writes.refusal is not None
+        work = (lambda: self._write(_touch)) if trying else self._keep_log
+        await asyncio.get_running_loop().run_in_executor(self._writing, work)
+
+    def _write(self, fn: Callable[[Connection], T]) -> T:
+        self.writes.check()
+        try:
+            done = run(self._writer, fn)
+            self._keep_log()
+        except Away as error:
+            raise self.writes.failed(error) from error
+        self.writes.passed()
+        return done
+
+    def _keep_log(self) -> None:
+        """What was committed lies in a log that has a name: before it is answered, and once a second."""
+        if self._log is not None and self._log.lost():
+            self._log.write_back(self._writer)
+            self._writer.dispose()
+            self._reader.dispose()
 
     async def _run(self, kind: str, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         began = time.perf_counter()
@@ -92,6 +127,12 @@ class Database:
         self._writer.dispose()
 
 
+def _touch(tx: Connection) -> None:
+    """The smallest write: it changes a row that nobody reads."""
+    tx.exec_driver_sql("DELETE FROM facts WHERE key = 'touched'").close()
+    tx.exec_driver_sql("INSERT INTO facts (key, value) VALUES ('touched', '')").close()
+
+
 def run(
     engine: Engine, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
@@ -101,16 +142,27 @@ def run(
         Unavailable: the database does not answer, is locked, full, damaged or read-only.
         Invalid: a value cannot be stored or searched for: a NUL or half a character, say.
     """
+    with speaking(), engine.begin() as connection:
+        return fn(connection, *args, **kwargs)
+
+
+@contextmanager
+def speaking() -> Generator[None]:
+    """Inside, what goes wrong with a database is told in our own words.
+
+    Raises:
+        Away: the database does not answer, is locked, full, damaged or read-only.
+        Invalid: a value cannot be stored or searched for: a NUL or half a character, say.
+    """
     try:
-        with engine.begin() as connection:
-            return fn(connection, *args, **kwargs)
+        yield
     except (DataError, UnicodeEncodeError, OverflowError) as error:
         problem = str(getattr(error, "orig", error)).strip().split("\n", 1)[0]
         raise Invalid("values", f"the database cannot hold one of them: {problem}") from error
     except (IntegrityError, ProgrammingError):
         raise  # a mistake in our statements, not in the database's health
     except (DatabaseError, InterfaceError) as error:
-        raise Unavailable("The database", str(error.orig).strip().split("\n", 1)[0]) from error
+        raise Away(str(error.orig).strip().split("\n", 1)[0]) from error
 
 
 def scrub(engine: Engine, *names: str) -> None:
@@ -163,6 +215,12 @@ def _server(url: str, *, writing: bool) -> Engine:
 def sqlite_url(file: Path) -> str:
     """The URL of a SQLite file."""
     return f"sqlite:///{file}"
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None when it is none, or has no file."""
+    found = make_url(url)
+    return Path(found.database) if found.get_backend_name() == "sqlite" and found.database else None
 
 
 def _sqlite(url: str, *, writing: bool) -> Engine:

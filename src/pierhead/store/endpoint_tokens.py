@@ -4,7 +4,7 @@ A service's own token has a row here only once it was rotated or limited, and it
 service's. Where the two differ, the service got another token since: what was before it is void.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -94,6 +94,22 @@ def remove_of_user(tx: Connection, user: str) -> list[str]:
     services = list(tx.execute(select(_T.c.service).where(own).distinct()).scalars())
     tx.execute(delete(_T).where(own))
     return services
+
+
+def renew(tx: Connection, box: Box, fresh: Callable[[], str]) -> int:
+    """Give every token a new secret that cannot be opened, but services' own; gives how many.
+
+    `fresh` makes a secret; each call another one.
+    """
+    lost = [
+        token
+        for held in everything(tx, box).values()
+        for token in held
+        if not token.secret and token.name != DEFAULT
+    ]
+    for token in lost:
+        put(tx, box, replace(token, secret=fresh(), previous="", previous_until=0.0))
+    return len(lost)
 
 
 def _row(token: EndpointToken, box: Box) -> dict[str, Any]:

@@ -147,6 +147,16 @@ def _text(tx: Connection, job: str, answer: Mapping[str, Any] | None) -> str:
     return sealing.seal(sealing.box_of(tx), _answer_of(job), text)
 
 
+def forget_unreadable(tx: Connection) -> int:
+    """Remove the jobs whose answer cannot be opened; gives how many."""
+    box = sealing.box_of(tx)
+    found = tx.execute(select(_J.c.id, _J.c.answer).where(_J.c.answer != "")).all()
+    gone = [id_ for id_, text in found if not sealing.unseal_or_none(box, _answer_of(id_), text)]
+    for id_ in gone:
+        tx.execute(delete(_J).where(_J.c.id == id_))
+    return len(gone)
+
+
 def seal_plain(tx: Connection) -> int:
     """Seal answers that an older release stored in plain, all of them; gives how many there are."""
     box = sealing.box_of(tx)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.connections import Keys
-from pierhead.core.errors import Taken
+from pierhead.core.errors import Taken, Unavailable
 from pierhead.core.ids import fixed_id
 from pierhead.core.principals import ROLE, AccessKey, BearerToken, Principal
 from pierhead.store import facts, tables
@@ -183,6 +183,25 @@ def seal_plain(tx: Connection, box: Box) -> int:
     return len(rows)
 
 
+def forget_unreadable(tx: Connection, box: Box) -> int:
+    """Remove the keys whose secret is missing or cannot be opened; gives how many."""
+    gone = [
+        id_
+        for id_, sealed in tx.execute(select(_K.c.id, _K.c.sealed))
+        if not _opens(box, id_, sealed)
+    ]
+    for id_ in gone:
+        tx.execute(delete(_K).where(_K.c.id == id_))
+    return len(gone)
+
+
+def _opens(box: Box, id_: str, sealed: bytes | None) -> bool:
+    try:
+        return sealed is not None and bool(box.open(_sealed_as(id_), sealed).secret)
+    except Unavailable:
+        return False
+
+
 def uuid_of(key: AccessKey) -> str:
     """The key's uuid; one that came without has one that follows from its id."""
     return key.uuid or fixed_id("access-key", key.id)
@@ -246,13 +265,22 @@ def find_bearer(tx: Connection, digest: str) -> BearerToken | None:
 
 def use_nonce(tx: Connection, key: str, nonce: str, expires: float) -> bool:
     """Mark a nonce as used; False if it was used already."""
-    # A digest, because clients choose the length and the column has one.
-    digest = hashlib.sha256(nonce.encode(errors="surrogateescape")).hexdigest()
     try:
-        tx.execute(_NEW_NONCE, {"key": key, "nonce": digest, "expires": expires})
+        tx.execute(_NEW_NONCE, {"key": key, "nonce": _digest(nonce), "expires": expires})
     except IntegrityError:
         return False
     return True
+
+
+def nonce_used(tx: Connection, key: str, nonce: str) -> bool:
+    """Was it used already?"""
+    wanted = select(_N.c.key).where(_N.c.key == key, _N.c.nonce == _digest(nonce))
+    return tx.execute(wanted).first() is not None
+
+
+def _digest(nonce: str) -> str:
+    """A digest, because clients choose a nonce's length and the column has one."""
+    return hashlib.sha256(nonce.encode(errors="surrogateescape")).hexdigest()
 
 
 def prune(tx: Connection, now: float) -> None:

@@ -1,6 +1,6 @@
 """Services as stored: wanted state with a guard, its versions and labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -105,6 +105,12 @@ def change(tx: Connection, service: Service) -> None:
         _write_labels(tx, service)
     if service.latest > old.latest:
         add_version(tx, service.id, service.current, service.updated)
+
+
+def skip_versions(tx: Connection, service: str, number: int) -> None:
+    """Let the next version have a higher number than this one, which was lost."""
+    lower = (_S.c.id == service) & (_S.c.latest < number)
+    tx.execute(update(_S).where(lower).values(latest=number))
 
 
 def add_version(tx: Connection, service: str, version: Version, created: float) -> None:
@@ -340,6 +346,20 @@ def seal_plain(tx: Connection) -> int:
         one = (versions_.c.service == id_) & (versions_.c.number == number)
         tx.execute(update(versions_).where(one).values(content=sealed(id_, content)))
     return len(found)
+
+
+def renew_tokens(tx: Connection, fresh: Callable[[], str]) -> int:
+    """Give every service a new token whose own is missing or does not open; gives how many.
+
+    `fresh` makes a token; each call another one.
+    """
+    box, count = sealing.box_of(tx), 0
+    for id_, token in tx.execute(select(_S.c.id, _S.c.token)).all():
+        name = _token_of(id_)
+        if not sealing.unseal_or_none(box, name, token):
+            values = {"token": sealing.seal(box, name, fresh())}
+            count += tx.execute(update(_S).where(_S.c.id == id_).values(**values)).rowcount
+    return count
 
 
 def unreadable(tx: Connection) -> int:

@@ -24,6 +24,9 @@ _REPORT_LIMIT = 4 * 1024 * 1024
 #: Longest wait of a long poll, in seconds.
 _LONGEST_WAIT = 30.0
 
+#: Words of /healthz that are no reason to restart it: while it only reads, everything that runs runs on.
+_ALIVE = frozenset({"ok", "read-only"})
+
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -86,7 +89,7 @@ class FrontDoor:
 
     async def _healthz(self, _request: Request) -> Response:
         health = self._inside.health()
-        return JSONResponse(health, status_code=200 if health["status"] == "ok" else 503)
+        return JSONResponse(health, status_code=200 if health["status"] in _ALIVE else 503)
 
     async def _metrics(self, request: Request) -> Response:
         shown, token = _bearer(request), self._inside.metrics_token

@@ -20,6 +20,7 @@ from pierhead.core.audit import Act
 from pierhead.core.conditions import Context
 from pierhead.core.errors import NotFound, PierheadError, Throttled, Unsupported
 from pierhead.core.ids import Clock, Entropy
+from pierhead.core.languages import Language, negotiated
 from pierhead.core.permits import Deed, Target
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.dialects.bodies import BodyLimits, Gone, Receive, TooLarge, TooSlow, read_body
@@ -52,6 +53,7 @@ class Call:
     principal: Principal
     request_id: str
     base_url: str  #: how the client reached us: scheme and host, without a trailing slash
+    language: Language = Language.EN  #: of texts for people
 
 
 #: Gives the answer's fields; RequestId is added.
@@ -123,6 +125,11 @@ class _Exchange:
     def header(self, name: str) -> str:
         """The first value of a header; "" when absent."""
         return next((value for key, value in self.headers if key == name), "")
+
+    @property
+    def language(self) -> Language:
+        """The language that the client likes best, of those that texts come in."""
+        return negotiated(self.header("accept-language"))
 
 
 class EasApp:
@@ -224,6 +231,7 @@ class EasApp:
             principal=principal,
             request_id=exchange.request_id,
             base_url=f"{exchange.scope.get('scheme', 'http')}://{exchange.header('host')}",
+            language=exchange.language,
         )
         return {"RequestId": exchange.request_id, **await handler(call)}
 
@@ -370,7 +378,7 @@ def _refusal(error: PierheadError, exchange: _Exchange) -> tuple[str, bytes]:
     exchange.denied = is_denied(error)
     exchange.wait = error.seconds if isinstance(error, Throttled) else 0
     host = exchange.header("host")
-    body = errors.envelope(error, exchange.request_id, host, exchange.principal)
+    body = errors.envelope(error, exchange.request_id, host, exchange.principal, exchange.language)
     return body["Code"], _encoded(body)
 
 

@@ -6,8 +6,10 @@
 from typing import Any
 
 from pierhead.core import errors
+from pierhead.core.languages import Language
 from pierhead.core.principals import Principal
 from pierhead.dialects import denial
+from pierhead.dialects.eas.chinese import in_chinese
 from pierhead.dialects.signing.codes import CODES as SIGNATURE_CODES
 from pierhead.dialects.signing.codes import SignError
 
@@ -110,16 +112,22 @@ def status_of(code: str) -> int:
 
 
 def envelope(
-    error: errors.PierheadError, request_id: str, host: str, principal: Principal | None = None
+    error: errors.PierheadError,
+    request_id: str,
+    host: str,
+    principal: Principal | None = None,
+    language: Language = Language.EN,
 ) -> dict[str, Any]:
     """The body of a refusal, as clients of every age read it."""
     code = code_of(error)
-    known = code != "InternalError"
+    text = error.message if code != "InternalError" else CODES[code][1]
+    if language is not Language.EN:
+        text = in_chinese(code, text, language)
     body: dict[str, Any] = {
         "RequestId": request_id,
         "HostId": host,
         "Code": code,
-        "Message": error.message if known else CODES[code][1],
+        "Message": text,
         "Recommend": f"{REFERENCE}#{anchor(code)}",
     }
     if isinstance(error, errors.Forbidden):

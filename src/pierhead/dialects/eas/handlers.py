@@ -1,4 +1,4 @@
-"""The operations of tier 1: each reads the call, asks for one use case, and shows what came of it."""
+"""The operations that do real work: each reads the call, asks for one use case, and shows what came of it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pierhead.core.errors import Invalid, NotFound, Unsupported
 from pierhead.core.events import Notice
 from pierhead.core.services import Seen, Service
+from pierhead.core.why import why, why_replica
 from pierhead.dialects.eas import listing, present, revise
 from pierhead.dialects.eas import service_document as documents
 from pierhead.dialects.eas.app import Call, Handler
@@ -26,7 +27,7 @@ Answer = dict[str, Any]
 
 
 class Handlers:
-    """Tier 1 over one platform. Names of the methods are the operations' names in snake case."""
+    """Handlers over one platform. Names of the methods are the operations' names in snake case."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -50,6 +51,8 @@ class Handlers:
             "DescribeServiceLog": self.describe_service_log,
             "DescribeServiceEvent": self.describe_service_event,
             "DescribeServiceEndpoints": self.describe_service_endpoints,
+            "DescribeServiceDiagnosis": self.describe_service_diagnosis,
+            "DescribeServiceInstanceDiagnosis": self.describe_service_instance_diagnosis,
         }
 
     async def create_app_service(self, call: Call) -> Answer:
@@ -140,7 +143,7 @@ class Handlers:
     async def describe_service(self, call: Call) -> Answer:
         """Wanted and observed state as one object."""
         service, seen = await services.find(self._platform, _name(call), call.principal)
-        return present.service(self._view, service, seen)
+        return present.service(self._view, service, seen, call.language)
 
     async def list_services(self, call: Call) -> Answer:
         """All filters AND; paging, sorting, labels, status."""
@@ -151,7 +154,7 @@ class Handlers:
             found, total = await services.page(
                 self._platform, query, call.query.get("ServiceStatus", ""), call.principal
             )
-        shown = [self._listed.show(service, seen) for service, seen in found]
+        shown = [self._listed.show(service, seen, call.language) for service, seen in found]
         return {"Services": shown, "PageNumber": number, "PageSize": size, "TotalCount": total}
 
     async def delete_service(self, call: Call) -> Answer:
@@ -184,7 +187,7 @@ class Handlers:
         _service, seen = await services.find(self._platform, _name(call), call.principal)
         matching = listing.instances(seen.replicas, call.query)
         shown = [
-            present.instance(self._view, replica)
+            present.instance(self._view, replica, call.language)
             for replica in matching[(number - 1) * size : number * size]
         ]
         return {
@@ -245,6 +248,22 @@ class Handlers:
             "TotalCount": total,
             "TotalPageNum": listing.pages(total, size),
         }
+
+    async def describe_service_diagnosis(self, call: Call) -> Answer:
+        """All that is not as wanted, what lies deepest first; nothing when it runs as wanted."""
+        service, seen = await services.find(self._platform, _name(call), call.principal)
+        found = why(service, seen, self._platform.clock(), call.language)
+        return {"DiagnosisList": [present.diagnosis(each, call.language) for each in found]}
+
+    async def describe_service_instance_diagnosis(self, call: Call) -> Answer:
+        """Why one replica is not ready; empty when it is."""
+        service, seen = await services.find(self._platform, _name(call), call.principal)
+        name = call.path["InstanceName"]
+        replica = next((each for each in seen.replicas if each.id == name), None)
+        if replica is None:
+            raise NotFound("instance", name)
+        found = why_replica(service, replica, call.language)
+        return {"Diagnosis": present.diagnosis(found, call.language)}
 
     async def describe_service_endpoints(self, call: Call) -> Answer:
         """URLs and token."""

@@ -13,12 +13,15 @@ from typing import Any, cast
 
 from pydantic_core import to_json
 
+from pierhead.core.diagnosis import Diagnosis, proof
 from pierhead.core.events import Event
+from pierhead.core.languages import Language
 from pierhead.core.names import ID_DIGITS, by_id
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.resources import MIB
 from pierhead.core.services import Seen, Service
 from pierhead.core.status import Verdict, verdict
+from pierhead.core.why import message, replica_message
 
 APP = "eas.app"  #: Service.origin of app services
 DOCUMENT = "eas.service"  #: Service.origin of services made from a service JSON
@@ -71,9 +74,15 @@ class Listed:
         self._view = view
         self._shown: dict[str, tuple[Service, Seen, Verdict, dict[str, Any]]] = {}
 
-    def show(self, item: Service, seen: Seen) -> dict[str, Any]:
+    def show(self, item: Service, seen: Seen, language: Language = Language.EN) -> dict[str, Any]:
         """The service object without its token; not to be changed."""
         judged = verdict(item, seen, self._view.clock())
+        shown = self._shown_as(item, seen, judged)
+        if language is Language.EN:
+            return shown
+        return {**shown, "Message": message(judged, language)}
+
+    def _shown_as(self, item: Service, seen: Seen, judged: Verdict) -> dict[str, Any]:
         known = self._shown.get(item.id)
         if known and known[0] is item and known[1] is seen and known[2] == judged:
             return known[3]
@@ -84,9 +93,13 @@ class Listed:
         return shown
 
 
-def service(view: View, item: Service, seen: Seen) -> dict[str, Any]:
+def service(
+    view: View, item: Service, seen: Seen, language: Language = Language.EN
+) -> dict[str, Any]:
     """The service object with its AccessToken."""
-    return _service(view, item, seen, verdict(item, seen, view.clock()), secrets=True)
+    judged = verdict(item, seen, view.clock())
+    shown = _service(view, item, seen, judged, secrets=True)
+    return {**shown, "Message": message(judged, language)}
 
 
 def _service(
@@ -152,7 +165,20 @@ def _config(view: View, item: Service, *, secrets: bool) -> Mapping[str, Any]:
     return {key: value for key, value in document.items() if key != "token"}
 
 
-def instance(view: View, replica: ReplicaStatus) -> dict[str, Any]:
+def diagnosis(found: Diagnosis | None, language: Language = Language.EN) -> dict[str, Any]:
+    """A diagnosis; the evidence is told after the causes. None = nothing is wrong."""
+    if found is None:
+        return {"Error": "", "Causes": [], "Advices": []}
+    return {
+        "Error": found.error,
+        "Causes": [*found.causes, *filter(None, [proof(found, language)])],
+        "Advices": [*found.advices],
+    }
+
+
+def instance(
+    view: View, replica: ReplicaStatus, language: Language = Language.EN
+) -> dict[str, Any]:
     """One replica as an instance."""
     started = time_text(replica.started) if replica.started else ""
     address = replica.host
@@ -170,7 +196,7 @@ def instance(view: View, replica: ReplicaStatus) -> dict[str, Any]:
         "LastState": [_last_state(replica)] if replica.last_exit else [],
         "Namespace": replica.service,
         "ReadyProcesses": int(replica.state is ReplicaState.READY),
-        "Reason": replica.message or replica.reason,
+        "Reason": replica_message(replica, language),
         "ResourceType": "DedicatedResource",
         "RestartCount": max(0, replica.runs - 1),
         "Role": "Standard",

@@ -33,7 +33,7 @@ class Call:
     base_url: str = ""  #: how the client reached us: scheme and host, without a trailing slash
     item: bool = False  #: a GET on one object's own path
     also: Also = nothing  #: to be run in the transaction that keeps the intent
-    language: str = "en"  #: `en` or `zh`, for texts made for people
+    language: str = "en"  #: `en`, `zh-CN` or `zh-TW`, for texts made for people
     no_effect: tuple[str, ...] = ()  #: given parameters that do nothing on this platform
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pierhead.core import errors
+from pierhead.dialects.zstack.elaborations import elaboration
 
 #: Code -> (description in English, in Chinese).
 CODES: dict[str, tuple[str, str]] = {
@@ -100,13 +101,13 @@ def body_of(
     code = code_of(error)
     english, chinese = _details(error, asked)
     title = CODES[code]
-    in_chinese = language == "zh" and code not in _WORDS_MATTER
+    in_chinese = language.startswith("zh") and code not in _WORDS_MATTER
     root = _root(error)
     body: dict[str, Any] = {
         "code": code,
         "description": title[1 if in_chinese else 0],
         "details": english,
-        "elaboration": None,
+        "elaboration": elaboration(code, language),
         "opaque": None,
         "cause": body_of(root, asked, language) if root is not error else None,
         "i18nDetails": chinese,

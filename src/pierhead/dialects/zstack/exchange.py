@@ -7,6 +7,7 @@ from typing import Any, cast
 from pierhead.core.audit import Source
 from pierhead.core.conditions import Context
 from pierhead.core.errors import PierheadError, Throttled
+from pierhead.core.languages import negotiated
 from pierhead.core.principals import LoginSession, Principal
 from pierhead.dialects.bodies import BodyLimits, Receive, TooLarge, TooSlow, read_body
 from pierhead.dialects.zstack.answers import JSON, TEXT, encoded, failure
@@ -58,8 +59,8 @@ class Exchange:
 
     @property
     def language(self) -> str:
-        """`zh` for those who prefer Chinese, else `en`."""
-        return "zh" if self.header("accept-language").lower().startswith("zh") else "en"
+        """`zh-CN` or `zh-TW` for those who prefer Chinese, else `en`."""
+        return negotiated(self.header("accept-language"))
 
     @property
     def base_url(self) -> str:

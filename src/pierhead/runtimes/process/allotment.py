@@ -78,7 +78,7 @@ class Allotment:
         rest = {name: one for name, one in taken.items() if name not in older}
         if not isinstance(devices.assign(_need(workload), self.accelerators, rest), Hold):
             raise Occupied(IN_PLACE, _IN_PLACE)
-        raise Occupied(found.reason, found.message, placement=found.placement)
+        raise Occupied(found.reason, found.message, placement=found.placement, facts=found.facts)
 
     def crowding(self, workload: Workload, everyone: Iterable[Replica]) -> int:
         """How many older replicas of the service must leave before one of the new version finds devices."""

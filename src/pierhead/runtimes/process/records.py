@@ -239,7 +239,7 @@ class ReplicaFolder:
 def replica_folders(root: Path) -> Iterator[ReplicaFolder]:
     """Every replica's folder; half-removed ones are removed on the way."""
     for service in sorted(root.iterdir()) if root.exists() else ():
-        if not service.is_dir() or service.is_symlink():
+        if service.name.startswith(".") or not service.is_dir() or service.is_symlink():
             continue
         for entry in sorted(service.iterdir()):
             if entry.name.startswith(_GONE):

@@ -19,8 +19,8 @@ from pierhead.core.launch import Launch, Placement
 from pierhead.core.replicas import LEAVING, Exit, ReplicaState, ReplicaStatus, step
 from pierhead.core.secrecy import masked, masked_command, secrets
 from pierhead.core.workloads import Workload
-from pierhead.runtimes.failpoint import failpoint
-from pierhead.runtimes.process import logfiles, ports
+from pierhead.failpoint import failpoint
+from pierhead.runtimes.process import attempts, logfiles, ports
 from pierhead.runtimes.process.ground import Grant, Ground
 from pierhead.runtimes.process.identity import Identity, environment, stat
 from pierhead.runtimes.process.mounting import on_host
@@ -115,6 +115,7 @@ class Replica:
             api=facts.api if facts else "any",
             command=facts.command if facts else (),
             devices=self.devices.ids,
+            deadline=facts.deadline if facts and self.live else None,
             engine=facts.engine if facts else "",
             model=facts.model if facts else "",
         )
@@ -128,6 +129,10 @@ class Replica:
         """The last run's folder, or that of the run before it."""
         runs = self._folder.runs()
         return next(iter(runs[-2:-1] if previous else runs[-1:]), None)
+
+    def runs(self) -> list[RunFolder]:
+        """Its runs that are kept, first to last."""
+        return self._folder.runs()
 
     # ---- the planner's steps --------------------------------------------------------------
 
@@ -281,6 +286,10 @@ class Replica:
         if self.live or not self._ground.limits.release(self.intent.id, cgroups):
             self._hint_at(self._ground.clock() + 0.1)
             return False
+        if len(self._folder.runs()) > 1:
+            with suppress(OSError):  # disk full: it is removed all the same
+                service = self.intent.workload.service
+                attempts.keep(self._ground.root, service, self._folder, self._hidden)
         rest = self._folder.set_aside()
         failpoint("process.forget.after_rename")
         shutil.rmtree(rest)
@@ -407,7 +416,8 @@ class Replica:
             return
         self._ask_no_more()  # else it could be called ready while it ends
         with suppress(OSError):  # disk full: it is ended all the same, only the reason is poorer
-            self._run.folder.mark("killed", reason=cause.reason, message=cause.message)
+            told = {"reason": cause.reason, "message": cause.message, "facts": dict(cause.facts)}
+            self._run.folder.mark("killed", **told)
         if self.state is ReplicaState.READY:
             self._change(ReplicaState.UNREADY, cause.reason, cause.message)
         self._run.end(self._ground.clock() + self._run.facts.grace)
@@ -422,7 +432,8 @@ class Replica:
         end = self._run.folder.exit() or Exit(at=self._ground.clock(), lost=True)
         killed = self._run.folder.marked("killed")
         if killed is not None and not end.oom:
-            end = replace(end, reason=killed["reason"], message=killed["message"])
+            facts = killed.get("facts", {})
+            end = replace(end, reason=killed["reason"], message=killed["message"], facts=facts)
         self._last_exit = end
         if self.state in LEAVING:
             self._move(ReplicaState.STOPPED)

@@ -18,10 +18,10 @@ from pierhead.core.launch import Launch, Placement
 from pierhead.core.names import replica_name
 from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus, RuntimeInfo
 from pierhead.core.workloads import Workload
-from pierhead.runtimes.base import LogLine
-from pierhead.runtimes.failpoint import failpoint
+from pierhead.failpoint import failpoint
+from pierhead.runtimes.base import Attempt, LogLine
 from pierhead.runtimes.hints import Hints
-from pierhead.runtimes.process import hardware, logfiles
+from pierhead.runtimes.process import attempts, hardware, logfiles
 from pierhead.runtimes.process.allotment import Allotment
 from pierhead.runtimes.process.ground import Grant, Ground, Settings
 from pierhead.runtimes.process.identity import Handle, Identity
@@ -271,6 +271,8 @@ class ProcessRuntime:
                 replica.stop(grace)
                 if replica.state is ReplicaState.STOPPED and replica.forget():
                     del group[replica.intent.id]
+            if not group:
+                attempts.forget(self._ground.root, service)
         except OSError as error:
             raise Unavailable("A replica's folder", str(error)) from error
         return self._tidy(service)
@@ -316,6 +318,26 @@ class ProcessRuntime:
                 for run, id_, hidden in runs
             ]
             return logfiles.merged(tails, limit)
+
+        return await asyncio.to_thread(read)
+
+    async def attempts(self, service: str, *, replica: str = "", lines: int = 0) -> list[Attempt]:
+        """Runs of its replicas, and of those that were replaced, oldest first.
+
+        Raises:
+            Invalid: `service` is no id.
+        """
+        path_part(service, "service")
+        here = [
+            (each.runs(), each.intent.id, each.hidden)
+            for each in self._services.get(service, {}).values()
+        ]
+
+        def read() -> list[Attempt]:
+            found = [*attempts.past(self._ground.root, service, lines)]
+            found += [one for runs in here for one in attempts.of(*runs, lines)]
+            chosen = [one for one in found if replica in {"", one.replica}]
+            return sorted(chosen, key=lambda one: one.started)
 
         return await asyncio.to_thread(read)
 

@@ -106,9 +106,16 @@ class Vigil:
         if facts.deadline is None or self._clock() < facts.started + facts.deadline:
             return False
         port = self._subject().port
-        listens = port in self._tree.listening()
+        found = self._tree.listening()
+        elsewhere = tuple(sorted(found - {port}))[:5]
         self._findings.doomed(
-            diagnosis.never_ready(facts.deadline, (port, *facts.ports), problem, listens=listens)
+            diagnosis.never_ready(
+                facts.deadline,
+                (port, *facts.ports),
+                problem,
+                listens=port in found,
+                elsewhere=elsewhere,
+            )
         )
         return True
 
@@ -131,8 +138,7 @@ class Vigil:
             problem = await self._ask(probe)
             misses = misses + 1 if problem else 0
             await asyncio.sleep(probe.period if misses < probe.failures else 0)
-        why = f"It was ended, because the liveness probe failed {misses} times: {problem}"
-        self._findings.doomed(Cause("LivenessFailed", why))
+        self._findings.doomed(diagnosis.not_alive(misses, problem))
 
     async def _memory(self, limit: int) -> None:
         """Where no cgroup limits what all processes of a run take together."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from pierhead.dialects.ram.calls import Handler
+from pierhead.dialects.ram.handlers.attempts import Attempts
 from pierhead.dialects.ram.handlers.groups import Groups
 from pierhead.dialects.ram.handlers.policies import Policies
 from pierhead.dialects.ram.handlers.quotas import Quotas
@@ -27,4 +28,5 @@ def table(permission: Permission, hashing: Hashing) -> Mapping[str, Handler]:
         **Quotas(platform).table(),
         **Workspaces(platform).table(),
         **Tokens(platform).table(),
+        **Attempts(platform).table(),
     }

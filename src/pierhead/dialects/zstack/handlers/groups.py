@@ -69,7 +69,7 @@ class Groups:
         """Live rows, with instances, status and endpoints."""
         query = lists.question(call)
         pairs = await self._asked_for(call.principal, query)
-        view = self._view(call.principal)
+        view = self._view(call.principal, call.language)
         searched = replace(view, time=float)
         rows = [Group(searched, service, seen) for service, seen in pairs]
         tags = await self._tags(query, [service.id for service, _ in pairs])
@@ -111,7 +111,7 @@ class Groups:
 
     async def _one(self, call: Call, uuid: str) -> Answer:
         pair = await overview.service(self._platform, call.principal, uuid, done=True)
-        view = self._view(call.principal)
+        view = self._view(call.principal, call.language)
         return {"inventory": None if pair is None else dict(Group(view, *pair))}
 
     async def _delete(self, call: Call, uuid: str) -> None:
@@ -127,7 +127,7 @@ class Groups:
                 return [] if pair is None else [pair]
         return await overview.services(self._platform, principal)
 
-    def _view(self, reader: Principal) -> View:
+    def _view(self, reader: Principal, language: str = "en") -> View:
         return View(
             gateway=self._platform.gateway,
             hub=self._platform.hub,
@@ -135,6 +135,7 @@ class Groups:
             zone=self._zone,
             reader=reader,
             account=lambda account: accounts.account_uuid(self._platform, account),
+            language=language,
         )
 
     async def _tags(self, query: Query, services: Sequence[str]) -> Callable[[str], Iterable[Tag]]:

@@ -13,10 +13,12 @@ from functools import cached_property
 from typing import Any
 
 from pierhead.core.ids import fixed_id
+from pierhead.core.languages import Language
 from pierhead.core.principals import Principal
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Seen, Service, Wanted
 from pierhead.core.status import HOPELESS, Status, Verdict, verdict
+from pierhead.core.why import message
 from pierhead.dialects.zstack.times import time_text
 from pierhead.operations import rights
 
@@ -42,6 +44,10 @@ _STOPPED = (
     "No replica is wanted: give it the system tag ai::replicas::1, or another number, "
     "or start it through the EAS door."
 )
+_STOPPED_ZH = {
+    "zh-CN": "不需要任何副本：给它系统标签 ai::replicas::1 或其他数量，或者通过 EAS 接口启动它。",
+    "zh-TW": "不需要任何副本：給它系統標籤 ai::replicas::1 或其他數量，或者透過 EAS 介面啟動它。",
+}
 #: How an effective YAML begins; to parse all of it for a name would take a list a second.
 _FIRST_NAME = re.compile(r"services:\n- +name: (.+)")
 #: What the frameworks tell about themselves on their metrics page.
@@ -81,6 +87,7 @@ class View:
     account: Callable[[str], str]
     #: How times are written; rows to be searched have them as they are.
     time: Callable[[float], Any] = time_text
+    language: str = "en"  #: of the message
 
     def may_read(self, service: Service) -> bool:
         """May the reader know token and inner addresses?"""
@@ -118,7 +125,9 @@ class Group(Mapping[str, Any]):
     @property
     def message(self) -> str:
         """The cause of the status; a stopped group says what this door can do about it."""
-        return _STOPPED if self.verdict.status is Status.STOPPED else self.verdict.message
+        if self.verdict.status is Status.STOPPED:
+            return _STOPPED if self.view.language == "en" else _STOPPED_ZH[self.view.language]
+        return message(self.verdict, Language(self.view.language))
 
     @cached_property
     def ready(self) -> int:

@@ -1,0 +1,104 @@
+"""How long a state may last, who moves it on, and what is said when it lasts longer.
+
+Every status that is not an end has a stage here, and every hold has one by its reason; a test walks
+both. What depends on bytes gets its time by the byte.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pierhead.core.diagnosis import Cause, worded
+from pierhead.core.resources import GIB
+from pierhead.core.services import Change, Hold, Seen, Service, Wanted
+
+#: Seconds in which an accepted change is taken up by the reconciler.
+TAKEN_UP = 30.0
+#: Seconds that an end may take beyond twice the grace: once to drain, once until TERM turns to KILL.
+ENDING = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Whose turn it is, and for how long."""
+
+    owner: str  #: who moves it on
+    overrun: str  #: reason of the diagnosis when it lasts longer
+    seconds: float | None = None  #: that it may last; None = as its service's template says
+    per_gib: float = 0.0  #: seconds more for each GiB
+
+    def limit(self, service: Service, size: int = 0) -> float:
+        """Seconds that it may last for this service and so many bytes."""
+        base = service.current.template.start_deadline if self.seconds is None else self.seconds
+        return base + self.per_gib * size / GIB
+
+
+#: Status -> its stage, where nothing holds it up. All that are missing are ends.
+STATUSES: Mapping[str, Stage] = {
+    "Creating": Stage("reconciler", "NotTakenUp", TAKEN_UP),
+    "Cloning": Stage("reconciler", "NotTakenUp", TAKEN_UP),
+    "Updating": Stage("reconciler", "StartDeadlineExceeded"),
+    "Scaling": Stage("reconciler", "StartDeadlineExceeded"),
+    "Starting": Stage("reconciler", "NotTakenUp", TAKEN_UP),
+    "Waiting": Stage("runtime: the engine loads its weights", "StartDeadlineExceeded"),
+    "Pending": Stage("whoever has what it needs", "WaitOverdue", 3600.0),
+    "Stopping": Stage("runtime: replicas end", "StopOverdue", ENDING),
+    "Deleting": Stage("runtime: replicas end", "DeleteOverdue", ENDING),
+    "DeleteFailed": Stage("reconciler: it is tried again", "DeleteOverdue", ENDING),
+}
+
+_WAITS = STATUSES["Pending"]
+_FETCH = Stage("the fetch", "FetchOverdue", 600.0, per_gib=120.0)
+#: Reason of a hold that goes on by itself -> its stage.
+GOING_ON: Mapping[str, Stage] = {
+    "FetchingWeights": _FETCH,
+    "ConvertingWeights": Stage("the conversion", "ConversionOverdue", 300.0, per_gib=120.0),
+    "InstallingEnvironment": Stage("the builder of environments", "EnvironmentOverdue", 1800.0),
+    "ReadingHeaders": Stage("the reader of headers", "HeadersOverdue", 60.0),
+}
+_TRIED_AGAIN = Stage("reconciler: it is tried again", "RetryOverdue")
+
+
+def stage_of(hold: Hold) -> Stage | None:
+    """The stage of a hold; None of one that only its owner can end, which counts as an end."""
+    if hold.placement:
+        return _WAITS
+    if hold.permanent:
+        return None
+    return GOING_ON.get(hold.reason, _TRIED_AGAIN)
+
+
+def overrun(service: Service, seen: Seen, now: float) -> Cause | None:
+    """What lasts longer than it may, beside engines, whose runs have a deadline of their own."""
+    if service.wanted is not Wanted.RUNNING:
+        return _ending(service, seen, now)
+    if seen.revision < service.revision:
+        return _late("NotTakenUp", now - service.updated - TAKEN_UP, TAKEN_UP)
+    hold = seen.hold
+    stage = stage_of(hold) if hold is not None else None
+    if hold is None or stage is None or not hold.since:
+        return None
+    limit = stage.limit(service, hold.bytes)
+    return _late(stage.overrun, now - hold.since - limit, 0.0, hold.facts)
+
+
+def _ending(service: Service, seen: Seen, now: float) -> Cause | None:
+    """Of a service that is to stop or to go."""
+    status = "Deleting" if service.wanted is Wanted.DELETED else "Stopping"
+    asked = service.change in {Change.STOP, Change.DELETE}
+    if seen.revision < service.revision and asked:
+        return _late("NotTakenUp", now - service.updated - TAKEN_UP, TAKEN_UP)
+    if not seen.replicas and status == "Stopping":
+        return None
+    stage, grace = STATUSES[status], 2 * service.current.template.stop_grace
+    late = now - max(seen.since, service.updated) - grace - stage.limit(service)
+    return _late(stage.overrun, late, 0.0, {"left": str(len(seen.replicas))})
+
+
+def _late(
+    reason: str, late: float, limit: float, facts: Mapping[str, str] | None = None
+) -> Cause | None:
+    """The overrun, if it is one; it tells the seconds beyond the limit, or all of them."""
+    if late <= 0:
+        return None
+    told = {**(facts or {}), "seconds": f"{late + limit:.0f}"}
+    return worded(reason, told)

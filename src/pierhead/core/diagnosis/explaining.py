@@ -1,0 +1,67 @@
+"""From a cause to what people read: the error, what may have led to it, and what to do about it."""
+
+from dataclasses import dataclass
+
+from pierhead.core.causes import Cause, Facts
+from pierhead.core.diagnosis.evidence import evidence
+from pierhead.core.diagnosis.refining import refined
+from pierhead.core.diagnosis.texts import ENTRIES
+from pierhead.core.diagnosis.wording import told
+from pierhead.core.languages import Language
+
+UNKNOWN = "Unknown"  #: the entry of reasons that have none
+_EVIDENCE = {Language.ZH_CN: "证据", Language.ZH_TW: "證據"}
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One thing that is not as wanted, for people."""
+
+    reason: str  #: one word, the finest that the facts allow
+    error: str
+    causes: tuple[str, ...]
+    advices: tuple[str, ...]
+    evidence: tuple[str, ...] = ()
+
+
+def explained(cause: Cause, language: Language = Language.EN) -> Diagnosis:
+    """What the table says of a cause, with its facts."""
+    fine = refined(cause)
+    entry = ENTRIES.get(fine.reason)
+    facts: Facts = fine.facts or {"problem": fine.message}
+    if entry is None:
+        entry, facts = ENTRIES[UNKNOWN], {**facts, "word": fine.reason, "message": fine.message}
+    text = entry.text(language)
+    return Diagnosis(
+        fine.reason,
+        told(text.error, facts),
+        tuple(filter(None, (told(each, facts) for each in text.causes))),
+        tuple(filter(None, (told(each, facts) for each in text.advices))),
+        evidence(facts, language),
+    )
+
+
+def proof(found: Diagnosis, language: Language) -> str:
+    """The evidence in one line; "" when there is none."""
+    if not found.evidence:
+        return ""
+    if language is Language.EN:
+        return f"Evidence: {'; '.join(found.evidence)}."
+    return f"{_EVIDENCE[language]}：{'；'.join(found.evidence)}。"
+
+
+def sentence(cause: Cause, language: Language) -> str:
+    """Error, advice and evidence as one Message."""
+    found = explained(cause, language)
+    gap = " " if language is Language.EN else ""
+    said = gap.join((found.error, *found.advices))
+    if not found.evidence:
+        return said
+    if language is Language.EN:
+        return f"{said.removesuffix('.')} ({'; '.join(found.evidence)})."
+    return f"{said.removesuffix('。')}（{'；'.join(found.evidence)}）。"
+
+
+def worded(reason: str, facts: Facts) -> Cause:
+    """A cause whose message is what the table says of it."""
+    return Cause(reason, sentence(Cause(reason, "", facts), Language.EN), facts)

@@ -1,0 +1,108 @@
+"""A finer word than the one on the wire, where what is known allows it.
+
+The reason of a status stays one of a few words that scripts may wait for; what people read may know
+more: `StorageDenied` of a key that has expired is `CredentialsExpired`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pierhead.core.causes import Cause
+
+_DISK = (
+    "DiskFull",
+    r"(?P<path>\S+) has (?P<free>[\d.]+ \w+) free, (?P<needed>[\d.]+ \w+) are needed"
+    r"|no space left|disk is full|ENOSPC",
+)
+_UNREACHABLE = (
+    "StoreUnreachable",
+    r"name or service not known|name resolution|does not resolve|cannot be resolved|getaddrinfo|no address"
+    r"|refused|unreachable|no route|nodename",
+)
+_EGRESS = (
+    "EgressRefused",
+    r"--allow-private|private address|loopback|metadata address|egress|may not be called|not allowed to call",
+)
+
+#: What goes wrong between a store and this machine.
+_STORE = (
+    ("CertificateRefused", r"certificate|CERTIFICATE_VERIFY"),
+    (
+        "WeightsDamaged",
+        r"checksum|digest|crc|sha256|not what is stored|damaged|is broken|wrong sum",
+    ),
+    ("WeightsChanged", r"chang(?:es|ed) (?:in|while|again)|was changed|another one than"),
+    ("WeightsAmbiguous", r"several models|exactly one"),
+    (
+        "StoreBusy",
+        r"\b(?:429|500|502|503)\b|slow ?down|busy|throttl|too many requests|InternalError|ServiceUnavailable",
+    ),
+    _UNREACHABLE,
+    ("StoreTimesOut", r"timed out|time-?out|no answer|did not answer|nothing came|broke off|reset"),
+)
+
+#: Reason -> (finer reason, words of the problem that tell it), the first that is found.
+_FINER: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "WeightsUnavailable": (_DISK, _EGRESS, *_STORE),
+    # A fetch that is being tried again.
+    "FetchingWeights": _STORE,
+    "StorageDenied": (
+        _EGRESS,
+        ("CredentialsExpired", r"expired|SecurityToken"),
+        ("ClockSkewed", r"TimeTooSkewed|skew|clock"),
+        ("SecretWrong", r"SignatureDoesNotMatch|signature"),
+        ("KeyUnknown", r"InvalidAccessKeyId|access key id|does not know the key|no such key id"),
+    ),
+    "WeightsMissing": (("BucketMissing", r"NoSuchBucket|bucket \[?(?P<bucket>[\w.-]+)\]? does not exist|no such bucket"),),
+    "StorageNotConnected": (("HubNotAllowed", r"hubs\.online"),),
+    "EnvironmentFailed": (
+        _DISK,
+        ("PackageNotFound", r"not found in the (?:package )?(?:registry|index)|no (?:matching|such) (?:distribution|version|package)|there is no version of|was not found|no candidates"),
+        ("PythonUnavailable", r"no interpreter found|python \S+ is not on this machine|is no version of python"),
+        ("DependencyConflict", r"unsatisfiable|conflict|incompatible|depend(?:s|encies)? .{0,200}and .{0,200}depends? "),
+        ("PackageIndexUnreachable", r"failed to fetch|could not connect|dns|connect(?:ion)? |timed out|unreachable|network"),
+    ),
+    "ConversionFailed": (_DISK,),
+    "CannotStart": (
+        _DISK,
+        ("PermissionDenied", r"permission denied"),
+    ),
+    "StartHeld": (
+        _DISK,
+        ("NoPortLeft", r"no (?:free )?port|ports? .{0,60}(?:taken|in use)"),
+        ("TooManyOpenFiles", r"too many open files"),
+        ("PermissionDenied", r"permission denied"),
+    ),
+    "StartDeadlineExceeded": (
+        ("ProbePathWrong", r"answered (?:404|405)\b"),
+        ("ProbeDenied", r"answered (?:401|403)\b"),
+        ("WrongModelServed", r"the engine serves \[|completion probe got"),
+        ("ProbeCommandFailed", r"ended with exit code|exec probe"),
+    ),
+    "NotStarted": (_DISK,),
+    "CommandNotExecutable": (("WrongProgramFormat", r"exec format error"),),
+    "LibraryMissing": (("CudaMissing", r"libcuda|libcudart|libnvidia|libcublas"),),
+}  # fmt: skip
+_RULES = {
+    reason: tuple((finer, re.compile(words, re.IGNORECASE | re.DOTALL)) for finer, words in rules)
+    for reason, rules in _FINER.items()
+}
+
+
+def refined(cause: Cause) -> Cause:
+    """The cause under the finest word that its facts allow."""
+    facts = cause.facts
+    untold = "" if facts else cause.message
+    text = facts.get("problem") or facts.get("log_line") or untold
+    for reason, words in _RULES.get(cause.reason, ()):
+        found = words.search(text)
+        if found is not None:
+            more = {name: value for name, value in found.groupdict().items() if value}
+            return replace(cause, reason=reason, facts={**more, **facts})
+    return cause
+
+
+def reasons() -> frozenset[str]:
+    """Every finer word."""
+    return frozenset(finer for rules in _FINER.values() for finer, _ in rules)

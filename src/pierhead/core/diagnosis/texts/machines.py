@@ -1,0 +1,174 @@
+"""Machines that have no room, and starts that fail."""
+
+from pierhead.core.diagnosis.wording import Entry, Text, entries
+
+ENTRIES = entries(
+    Entry(
+        "InsufficientResources",
+        Text(
+            (
+                "No node is large enough for one replica: {missing}.",
+                "No node is large enough for one replica.",
+            ),
+            ("One replica asks for more cores or memory than the largest node has in all.",),
+            ("Ask for less, or add a larger machine.",),
+        ),
+        Text(
+            ("没有节点能容纳一个副本：{missing}。", "没有节点能容纳一个副本。"),
+            ("单个副本要求的 CPU 核数或内存超过最大节点的总量。",),
+            ("减少要求，或添加更大的机器。",),
+        ),
+        Text(
+            ("沒有節點能容納一個副本：{missing}。", "沒有節點能容納一個副本。"),
+            ("單個副本要求的 CPU 核數或記憶體超過最大節點的總量。",),
+            ("減少要求，或新增更大的機器。",),
+        ),
+    ),
+    Entry(
+        "Unschedulable",
+        Text(
+            (
+                "No node meets what one replica needs: {missing}.",
+                "No node meets what one replica needs.",
+            ),
+            (
+                "The template asks for a CPU architecture, a number or a kind of GPU that no node has.",
+            ),
+            (
+                "It starts by itself once such a machine is there; else change the template or the deployment.",
+            ),
+        ),
+        Text(
+            ("没有节点满足一个副本的要求：{missing}。", "没有节点满足一个副本的要求。"),
+            ("模板要求的 CPU 架构、GPU 数量或型号，任何节点都没有。",),
+            ("有了这样的机器后会自动启动；否则请修改模板或部署。",),
+        ),
+        Text(
+            ("沒有節點滿足一個副本的要求：{missing}。", "沒有節點滿足一個副本的要求。"),
+            ("模板要求的 CPU 架構、GPU 數量或型號，任何節點都沒有。",),
+            ("有了這樣的機器後會自動啟動；否則請修改模板或部署。",),
+        ),
+    ),
+    Entry(
+        "WaitingForGpu",
+        Text(
+            ("A replica waits for a GPU: {missing}.", "A replica waits for a GPU."),
+            (
+                (
+                    "Other services have the GPUs that would do: {holders}.",
+                    "Other services have the GPUs that would do.",
+                ),
+            ),
+            (
+                "It starts by itself as soon as enough is released; else stop one of them, or ask for less.",
+            ),
+        ),
+        Text(
+            ("副本在等待 GPU：{missing}。", "副本在等待 GPU。"),
+            (("合适的 GPU 被其他服务占用：{holders}。", "合适的 GPU 被其他服务占用。"),),
+            ("释放足够后会自动启动；否则停止其中一个服务，或减少要求。",),
+        ),
+        Text(
+            ("副本在等待 GPU：{missing}。", "副本在等待 GPU。"),
+            (("合適的 GPU 被其他服務佔用：{holders}。", "合適的 GPU 被其他服務佔用。"),),
+            ("釋放足夠後會自動啟動；否則停止其中一個服務，或減少要求。",),
+        ),
+    ),
+    Entry(
+        "RollingInPlace",
+        Text(
+            "No GPU is free for the new version beside the old one.",
+            ("The devices are held by the version that is being replaced.",),
+            (
+                "Nothing needs to be done: old replicas leave first, as few at a time as must; fewer serve until the new ones are ready.",
+            ),
+        ),
+        Text(
+            "没有空闲的 GPU 让新版本与旧版本同时运行。",
+            ("设备被正在替换的旧版本占用。",),
+            ("无需操作：旧副本会先退出，每次尽可能少；新副本就绪前提供服务的副本会减少。",),
+        ),
+        Text(
+            "沒有空閒的 GPU 讓新版本與舊版本同時執行。",
+            ("裝置被正在替換的舊版本佔用。",),
+            ("無需操作：舊副本會先退出，每次儘可能少；新副本就緒前提供服務的副本會減少。",),
+        ),
+    ),
+    Entry(
+        "CannotStart",
+        Text(
+            "A replica could not be launched.",
+            (
+                "{problem}.",
+                "What was asked for cannot be started here, however often it is tried.",
+            ),
+            ("Correct what the message names, then update or restart the service.",),
+        ),
+        Text(
+            "无法启动副本。",
+            (
+                "{problem}。",
+                "所要求的内容在这里无法启动，重试也没有用。",
+            ),
+            ("修正消息中提到的内容，然后更新或重启服务。",),
+        ),
+        Text(
+            "無法啟動副本。",
+            (
+                "{problem}。",
+                "所要求的內容在這裡無法啟動，重試也沒有用。",
+            ),
+            ("修正訊息中提到的內容，然後更新或重啟服務。",),
+        ),
+    ),
+    Entry(
+        "StartHeld",
+        Text(
+            "A replica could not be launched now; it is tried again.",
+            (
+                "{problem}.",
+                "A part of the machine or of the platform did not answer.",
+            ),
+            ("Look at the disk, the process limits and `pierhead doctor` if it stays.",),
+        ),
+        Text(
+            "暂时无法启动副本，正在重试。",
+            (
+                "{problem}。",
+                "机器或平台的某个部分没有应答。",
+            ),
+            ("如果一直如此，请检查磁盘、进程数上限和 `pierhead doctor`。",),
+        ),
+        Text(
+            "暫時無法啟動副本，正在重試。",
+            (
+                "{problem}。",
+                "機器或平台的某個部分沒有應答。",
+            ),
+            ("如果一直如此，請檢查磁碟、程序數上限和 `pierhead doctor`。",),
+        ),
+    ),
+    Entry(
+        "NoPortLeft",
+        Text(
+            "No port of the platform's range is free for a replica.",
+            (
+                (
+                    "Other replicas or programs hold all of them: {problem}.",
+                    "Other replicas or programs hold all of them.",
+                ),
+            ),
+            ("Widen the range (the setting replica_ports), or stop what holds the ports.",),
+        ),
+        Text(
+            "平台的端口范围内没有空闲端口可供副本使用。",
+            (("全部被其他副本或程序占用：{problem}。", "全部被其他副本或程序占用。"),),
+            ("扩大端口范围（设置 replica_ports），或停止占用端口的程序。",),
+        ),
+        Text(
+            "平台的連接埠範圍內沒有空閒連接埠可供副本使用。",
+            (("全部被其他副本或程式佔用：{problem}。", "全部被其他副本或程式佔用。"),),
+            ("擴大連接埠範圍（設定 replica_ports），或停止佔用連接埠的程式。",),
+        ),
+    ),
+)

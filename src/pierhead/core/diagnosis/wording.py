@@ -1,0 +1,77 @@
+"""From a reason and its facts to sentences, in three languages.
+
+A sentence names the facts it needs in braces; one that needs a fact nobody knows is left out. Facts
+are data: nothing in them is read as a place for another one, and nothing unprintable comes through.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pierhead.core.causes import Facts
+from pierhead.core.languages import Language
+from pierhead.core.redaction import masked_text, one_line
+
+#: Alternatives, the one that says most first: the first counts whose facts are all known.
+Sentence = str | tuple[str, ...]
+
+_PLACE = re.compile(r"\{(\w+)\}")
+_LONGEST = 400  #: characters of a fact
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What is said of a reason in one language."""
+
+    error: Sentence
+    causes: tuple[Sentence, ...]
+    advices: tuple[Sentence, ...]
+
+    def sentences(self) -> Iterable[str]:
+        """Every sentence, all alternatives."""
+        for sentence in (self.error, *self.causes, *self.advices):
+            yield from alternatives(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is said of a reason."""
+
+    reason: str
+    en: Text
+    zh_cn: Text
+    zh_tw: Text
+
+    def text(self, language: Language) -> Text:
+        """In one language."""
+        if language is Language.EN:
+            return self.en
+        return self.zh_cn if language is Language.ZH_CN else self.zh_tw
+
+
+def entries(*each: Entry) -> Mapping[str, Entry]:
+    """By reason."""
+    return {entry.reason: entry for entry in each}
+
+
+def alternatives(sentence: Sentence) -> tuple[str, ...]:
+    """The forms of a sentence."""
+    return (sentence,) if isinstance(sentence, str) else sentence
+
+
+def places(text: str) -> frozenset[str]:
+    """Names of the facts that a form needs."""
+    return frozenset(_PLACE.findall(text))
+
+
+def told(sentence: Sentence, facts: Facts) -> str:
+    """The sentence with its facts; "" when a fact is missing for each of its forms."""
+    for form in alternatives(sentence):
+        if all(facts.get(name) for name in places(form)):
+            return _PLACE.sub(lambda found: shown(facts[found[1]]), form)
+    return ""
+
+
+def shown(value: str) -> str:
+    """A fact as part of a sentence: one line, not long, no secrets that can be recognised."""
+    return one_line(masked_text(value.strip()), _LONGEST).rstrip(".。")

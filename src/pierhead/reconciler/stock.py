@@ -1,0 +1,80 @@
+"""At the start: what runs here that the database does not know, because it is older than that.
+
+A power cut may take the database's last moments, and a restored backup is older by design. Replicas of
+a service that it does not know are stopped, by the resync that follows; a version that it does not know
+gives its number to no other, or replicas of the lost one would pass for the new one's.
+"""
+
+from collections import defaultdict
+
+import structlog
+from sqlalchemy import Connection
+
+from pierhead.core.events import PLATFORM, Event
+from pierhead.core.ids import Clock
+from pierhead.core.replicas import ReplicaStatus
+from pierhead.core.services import Service
+from pierhead.runtimes.base import Runtime
+from pierhead.store import events
+from pierhead.store import services as rows
+from pierhead.store.db import Database
+from pierhead.store.writes import Away
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("reconciler")
+
+
+async def take_stock(db: Database, runtime: Runtime, clock: Clock) -> None:
+    """Say what is found, in the log and as events, and keep lost versions' numbers out of use.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    known = {service.id: service for service, _seen in await db.read(rows.everything)}
+    here: dict[str, list[ReplicaStatus]] = defaultdict(list)
+    for replica in runtime.observe():
+        here[replica.service].append(replica)
+    found = [
+        event
+        for id_, replicas in sorted(here.items())
+        if (event := _told(id_, known.get(id_), replicas, clock())) is not None
+    ]
+    lost = {
+        id_: number
+        for id_, replicas in here.items()
+        if id_ in known and (number := _newest(replicas)) > known[id_].latest
+    }
+    for event in found:
+        log.warning("the database is older than what runs here", found=event.message)
+    try:
+        if found:
+            await db.write(_note, found, lost)
+    except Away as error:
+        log.warning("what was found cannot be written down now", error=str(error))
+
+
+def _newest(replicas: list[ReplicaStatus]) -> int:
+    return max(int(replica.rollout.partition(".")[0]) for replica in replicas)
+
+
+def _told(
+    id_: str, service: Service | None, replicas: list[ReplicaStatus], now: float
+) -> Event | None:
+    names = ", ".join(sorted(replica.id for replica in replicas))
+    if service is None:
+        reason, name = "UnknownService", replicas[0].id.rpartition("-")[0]
+        message = f"The database knows no service of these replicas, so they are stopped: {names}."
+    elif _newest(replicas) > service.latest:
+        reason, name = "UnknownVersion", service.name
+        message = (
+            f"Replicas run version {_newest(replicas)}, and the database knows {service.latest} only:"
+            f" they make way for version {service.current.number}."
+        )
+    else:
+        return None
+    return Event(now, id_, name, "Warning", reason, message, PLATFORM)
+
+
+def _note(tx: Connection, found: list[Event], lost: dict[str, int]) -> None:
+    for service, number in lost.items():
+        rows.skip_versions(tx, service, number)
+    events.append(tx, *found)

@@ -1,0 +1,61 @@
+"""A hub without a supervisor, which dies where it is told to; and what must be left of a service."""
+
+import signal
+from functools import cached_property
+
+from stage import Stage, healthy, until
+
+from pierhead.cli.client import find_access
+from pierhead.cli.ram_client import RamClient
+from pierhead.failpoint import VARIABLE
+
+#: The hub's own durable steps; those of files, backups and schemas are cut off in tests of their own.
+STEPS = ("service.", "routes.", "token.", "quota.", "process.")
+#: Passed when a platform ends; see test_platform_ends.py.
+END = {"process.pause.after_mark"}
+
+
+class Hub:
+    """The hub of a stage, without a supervisor: it dies where it is told to, at any time."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self._spec = stage.folder.with_name("failpoint")
+        self.secret = ""  #: of the token that is issued and revoked
+        self.start()
+
+    def start(self) -> None:
+        """Start it, armed for nothing."""
+        self.arm("")
+        self.process = self.stage.start("hub", **{VARIABLE: f"@{self._spec}"})
+        until(lambda: self.ended or healthy(self.stage.listen), "the hub does not start")
+
+    def arm(self, spec: str) -> None:
+        """From now on it does that at a point."""
+        part = self._spec.with_suffix(".new")
+        part.write_text(spec)
+        part.replace(self._spec)
+
+    def died(self) -> None:
+        """Wait until it has killed itself."""
+        until(lambda: self.ended, "the hub does not come by there")
+        assert self.process.returncode == -signal.SIGKILL, self.stage.tail()
+
+    @property
+    def ended(self) -> bool:
+        """Has it died, and not been started again?"""
+        return self.process.poll() is not None
+
+    @cached_property
+    def own(self) -> RamClient:
+        """A signed client of the hub's own operations."""
+        return RamClient(find_access(self.stage.folder, None, {}))
+
+
+def exactly(stage: Stage, service: str, count: int) -> bool:
+    """So many replicas: each has a keeper, an engine and a folder, and there is nothing else."""
+    found = [p for p in stage.processes() if p.replica.startswith(service)]
+    engines = sorted(p.replica for p in found if p.role == "engine")
+    keepers = [p.replica for p in found if p.role == "keeper"]
+    folders = [name for name in stage.folders() if service in name]
+    return len(engines) == count and engines == sorted(keepers) == folders

@@ -1,0 +1,150 @@
+"""The database is older than what runs here: after a power cut, or by a restored backup.
+
+The hub starts, converges to what the database says, tells what it did, and leaves nothing behind.
+"""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+from stage import LONG, Stage, document, until
+
+SOURCE = str(Path(__file__).parent.parent.parent / "src")
+
+
+def hub(stage: Stage) -> "subprocess.Popen[bytes]":
+    process = stage.start("hub", PYTHONPATH=SOURCE)
+    stage.answering(stage.listen, process)
+    return process
+
+
+def killed(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+
+
+def run(stage: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A verb of the program, on the stage's folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "pierhead", *arguments, f"--data-dir={stage.folder}"],
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def versions(stage: Stage, name: str) -> set[str]:
+    """VERSION in the environment of a service's engines."""
+    found: set[str] = set()
+    for process in stage.replicas(name).values():
+        try:
+            found.add(psutil.Process(process.pid).environ().get("VERSION", ""))
+        except psutil.Error:
+            return set()  # it ended while we looked
+    return found
+
+
+def update(stage: Stage, name: str, version: str) -> None:
+    stage.update(name, document(name, mark=stage.folder, env={"VERSION": version}))
+
+
+def is_at(stage: Stage, name: str, version: str) -> bool:
+    return bool(stage.is_running(name)) and versions(stage, name) == {version}
+
+
+def test_a_restored_older_state_is_what_runs_and_is_told(stage: Stage) -> None:
+    """Law: replicas that the database does not know are stopped, never orphaned; the rest keep their pids."""
+    process = hub(stage)
+    stage.create("steady")
+    stage.create("moved", env={"VERSION": "first"})
+    stage.running("steady")
+    stage.running("moved")
+    file = stage.folder.parent / "a.backup"
+    made = run(stage, "backup", str(file))
+    assert made.returncode == 0, made.stderr
+    stage.create("later")
+    stage.running("later")
+    update(stage, "moved", "lost")
+    until(lambda: is_at(stage, "moved", "lost"))
+    steady = stage.replicas("steady")
+
+    _put_back(stage, process, file)
+    assert stage.replicas("later") != {}  # nobody has looked yet
+
+    hub(stage)
+    until(lambda: is_at(stage, "moved", "first"), "the older version does not run")
+    until(lambda: stage.replicas("later") == {} and not _folder(stage, "later"), "it runs on")
+    assert stage.is_gone("later")
+    stage.running("steady")
+    assert stage.replicas("steady") == steady
+    log = stage.tail(200)
+    assert "The database knows no service of these replicas" in log
+    assert "Replicas run version 2, and the database knows 1 only" in log
+    assert "UnknownVersion" in {event["Reason"] for event in stage.events("moved")}
+    # The lost version's number goes to no other.
+    update(stage, "moved", "next")
+    until(lambda: is_at(stage, "moved", "next"))
+    assert int(stage.client.describe("moved")["LatestVersion"]) == 3
+
+
+def _put_back(stage: Stage, process: "subprocess.Popen[bytes]", file: Path) -> None:
+    """Restore over the platform, which is refused while it runs, and without being told to."""
+    for flags, why in ((["--force"], "already runs"), ([], "--force")):
+        refused = run(stage, "restore", str(file), *flags)
+        assert refused.returncode == 1
+        assert why in refused.stderr
+        killed(process)
+    done = run(stage, "restore", str(file), "--force")
+    assert done.returncode == 0, done.stderr
+
+
+def _folder(stage: Stage, service: str) -> list[str]:
+    return [name for name in stage.folders() if service in name]
+
+
+@pytest.mark.parametrize("share", [0.25, 0.6, 0.95])
+def test_after_a_power_cut_that_took_the_logs_tail_it_converges(stage: Stage, share: float) -> None:
+    """Law: the database is whole at some earlier moment, and what runs is what it says (F03)."""
+    hub(stage)
+    names = [f"service_{number}" for number in range(4)]
+    for name in names:
+        stage.create(name)
+    for name in names:
+        stage.running(name)
+    stage.delete(names[0])
+    stage.gone(names[0])
+    log = stage.folder / "pierhead.db-wal"
+    copy = log.with_name("copy")
+    shutil.copy(log, copy)  # the last one to close it would empty it
+    stage.end()
+    shutil.move(copy, log)
+    assert log.stat().st_size > 0
+    os.truncate(log, int(log.stat().st_size * share))
+    log.with_name("pierhead.db-shm").unlink(missing_ok=True)  # memory does not survive a power cut
+
+    hub(stage)
+    with closing(sqlite3.connect(stage.folder / "pierhead.db")) as raw:
+        assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        known = {
+            name for (name,) in raw.execute("SELECT name FROM services WHERE wanted='running'")
+        }
+    for name in known:
+        stage.running(name)
+
+    def only_those() -> bool:
+        engines = {replica.rpartition("-")[0] for replica in _replicas(stage)}
+        return engines == {name.replace("_", "-") for name in known} or engines == known
+
+    until(only_those, f"not only {known}: {_replicas(stage)}", within=2 * LONG)
+
+
+def _replicas(stage: Stage) -> list[str]:
+    return sorted(process.replica for process in stage.processes("engine"))

@@ -1,0 +1,93 @@
+"""A hub of this release starts on the database of each older one while its engines run."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from stage import Stage, until
+
+from pierhead import __version__
+from pierhead.store import db, schema
+
+SOURCE = str(Path(__file__).parent.parent.parent / "src")
+OLDER = [
+    script.revision
+    for script in ScriptDirectory.from_config(schema.config()).walk_revisions()
+    if script.revision != schema.HEAD
+]
+
+
+def hub(stage: Stage) -> "subprocess.Popen[bytes]":
+    process = stage.start("hub", PYTHONPATH=SOURCE)
+    stage.answering(stage.listen, process)
+    return process
+
+
+def take_back(file: Path, revision: str) -> None:
+    """Give the database the schema of an older release."""
+    engine = db.connect(db.sqlite_url(file), writing=True)
+
+    def down(tx: db.Connection) -> None:
+        config = schema.config()
+        config.attributes["connection"] = tx
+        command.downgrade(config, revision)
+
+    try:
+        db.run(engine, down)
+    finally:
+        engine.dispose()
+
+
+def test_an_upgrade_from_any_schema_touches_no_engine(stage: Stage) -> None:
+    """Law: same pid, same start time, and every object can be read, changed and deleted (F17)."""
+    process = hub(stage)
+    stage.create("steady", 2)
+    stage.running("steady", 2)
+    engines = stage.processes("keeper", "engine")
+    for revision in OLDER:
+        process.kill()
+        process.wait()
+        take_back(stage.folder / "pierhead.db", revision)
+        process = hub(stage)
+        assert schema.version(db.sqlite_url(stage.folder / "pierhead.db")) == schema.HEAD
+        stage.running("steady", 2)
+        assert stage.processes("keeper", "engine") == engines, revision
+    kept = [path.name for path in (stage.folder / "backups").iterdir()]
+    assert len(kept) == min(5, len(OLDER))
+    stage.scale("steady", 1)
+    stage.running("steady")
+    stage.delete("steady")
+    stage.gone("steady")
+
+
+@pytest.mark.parametrize("verb", ["hub", "migrate"])
+def test_a_newer_database_is_refused_in_one_sentence(stage: Stage, verb: str) -> None:
+    """Law: the older program names both versions, and leaves everything as it is (F16)."""
+    process = hub(stage)
+    process.kill()
+    process.wait()
+    file = stage.folder / "pierhead.db"
+    with closing(sqlite3.connect(file)) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+        raw.execute("UPDATE facts SET value = '9.9.9' WHERE key = 'release'")
+        raw.commit()
+    flags = [f"--listen={stage.listen}"] if verb == "hub" else []
+    done = subprocess.run(
+        [sys.executable, "-m", "pierhead", verb, f"--data-dir={stage.folder}", *flags],
+        env={"PYTHONPATH": SOURCE},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    for word in ("9.9.9", "9999", __version__, schema.HEAD):
+        assert word in line
+    assert not (stage.folder / "backups").exists()
+    until(lambda: schema.version(db.sqlite_url(file)) == "9999")

@@ -14,6 +14,7 @@ TITLES = {
     "registry": "Registry through the ZStack door",
     "policies": "Policies",
     "readiness": "From create to Running",
+    "recovery": "Recovery with 50 services",
     "gateway": "Gateway",
     "sizing": "Memory before the download",
     "weights": "Fetching weights",

@@ -8,6 +8,8 @@ from types import ModuleType
 
 from markdown_text import code, table
 
+from pierhead.core.deadlines import Stage
+
 _CORPUS = Path(__file__).parent.parent / "tests" / "fault" / "corpus.py"
 _KINDS = {
     "process": "a real program",
@@ -15,6 +17,8 @@ _KINDS = {
     "said": "a program that says what the real one would",
     "weights": "files, judged by the preflight",
     "store": "the store double",
+    "nas": "a real NFS server, or FUSE without an answer",
+    "later": "done to a service that runs",
     "platform": "asked of the platform",
 }
 
@@ -44,8 +48,12 @@ def _deadlines() -> Iterator[str]:
         "their template, or 5 minutes and 20 s for each GiB of weights where that is more.\n"
     )
     rows = [
-        (code(status), stage.owner, _time(status, stage), code(stage.overrun))
+        (code(status), stage.owner, _seconds(stage), code(stage.overrun))
         for status, stage in deadlines.STATUSES.items()
+    ]
+    rows += [
+        (f"a replica that is {state}", stage.owner, _seconds(stage), code(stage.overrun))
+        for state, stage in deadlines.PHASES.items()
     ]
     rows += [
         (code(reason), stage.owner, _seconds(stage), code(stage.overrun))
@@ -54,15 +62,13 @@ def _deadlines() -> Iterator[str]:
     yield table(("status or reason", "owner", "deadline", "overrun"), rows)
 
 
-def _time(status: str, stage: object) -> str:
-    grace = status in {"Stopping", "Deleting", "DeleteFailed"}
-    return ("twice the grace and " if grace else "") + _seconds(stage)
-
-
-def _seconds(stage: object) -> str:
-    seconds, per_gib = getattr(stage, "seconds", None), getattr(stage, "per_gib", 0.0)
-    base = "the template's start deadline" if seconds is None else f"{seconds:g} s"
-    return base + (f" and {per_gib:g} s for each GiB" if per_gib else "")
+def _seconds(stage: Stage) -> str:
+    parts = [
+        {0: "", 1: "the grace", 2: "twice the grace"}[stage.graces],
+        "the template's start deadline" if stage.seconds is None else f"{stage.seconds:g} s",
+        f"{stage.per_gib:g} s for each GiB" if stage.per_gib else "",
+    ]
+    return " and ".join(part for part in parts if part and part != "0 s")
 
 
 def _reasons() -> Iterator[str]:

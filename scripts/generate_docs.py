@@ -16,6 +16,7 @@ from typing import Any
 # The tests load this script by its path.
 sys.path.insert(0, str(Path(__file__).parent))
 import diagnosis_pages
+import fault_pages
 import ram_pages
 import zstack_pages
 from markdown_text import code, table
@@ -211,11 +212,12 @@ def _kind(hint: Any) -> str:
 
 def metrics() -> str:
     """Every figure on /metrics of both processes."""
+    from pierhead.gateway.balance import Failure
     from pierhead.gateway.metrics import Metrics
     from pierhead.telemetry import HubFigures, new_registry
 
     hub = HubFigures(new_registry())
-    gateway = Metrics(lambda: {"replica": 1})
+    gateway = Metrics(lambda: {"replica": 1}, lambda: {"replica": Failure.SILENT})
     return "\n".join(
         [
             "# Metrics\n",
@@ -333,6 +335,7 @@ WRITERS: dict[str, Callable[[], str]] = {
     "ram-coverage.md": ram_pages.coverage,
     "ram-errors.md": ram_pages.errors,
     "diagnosis.md": diagnosis_pages.page,
+    "fault-tests.md": fault_pages.page,
     "settings.md": settings,
     "metrics.md": metrics,
     "cli.md": commands,

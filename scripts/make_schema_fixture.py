@@ -14,9 +14,13 @@ INTO = ROOT / "tests" / "fixtures" / "schemas"
 
 
 def main() -> None:
-    """A running service with two replicas, a stopped one, and what every installation has."""
+    """A running service with two replicas, a stopped one, and one of everything else that there is."""
     sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "fault")]
     from stage import Stage
+    from test_upgrade import furnish
+
+    from pierhead.cli.client import find_access
+    from pierhead.cli.ram_client import RamClient
 
     with tempfile.TemporaryDirectory(prefix="pierhead-fixture-") as folder:
         stage = Stage(Path(folder) / "data")
@@ -29,6 +33,7 @@ def main() -> None:
             stage.running("paused")
             stage.stop("paused")
             stage.stopped("paused")
+            furnish(RamClient(find_access(stage.folder, None, {})), stage)
         finally:
             stage.end()
         revision, text = dump(stage.folder / "pierhead.db")

@@ -16,6 +16,7 @@ import hmac
 import http.server
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -193,7 +194,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 403, "InvalidAccessKeyId"
         if not hmac.compare_digest(sig, want):
             return 403, "SignatureDoesNotMatch"
-        return (403, "RequestTimeTooSkewed") if abs(time.time() - at) > SKEW else None
+        now = time.time() + ARGS.ahead
+        return (403, "RequestTimeTooSkewed") if abs(now - at) > SKEW else None
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string((timestamp or time.time()) + ARGS.ahead)
 
     # ---- requests
     def do_GET(self):
@@ -451,7 +456,14 @@ if __name__ == "__main__":
     p.add_argument("--sk", default="SKTEST")
     p.add_argument("--sts", help="demand this x-oss-security-token")
     p.add_argument("--domain", help="also accept <bucket>.DOMAIN in the Host header")
+    p.add_argument("--ahead", type=float, default=0, help="seconds that its clock is ahead")
+    p.add_argument("--tls", help="speak TLS with the certificate and key in this file")
     ARGS = p.parse_args()
     server = Server(("127.0.0.1", ARGS.port), Handler)
-    print(f"READY http://127.0.0.1:{server.server_address[1]}", flush=True)
+    if ARGS.tls:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(ARGS.tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if ARGS.tls else "http"
+    print(f"READY {scheme}://127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()

@@ -3,12 +3,14 @@
 Off unless `PIERHEAD_FAILPOINT` was set when the process started:
 
     NAME:kill[:nth=N]    die by SIGKILL at the N-th pass (the first)
-    NAME:raise[:nth=N]   fail there as a disk does that refuses: `Unavailable`
-    NAME:sleep=S[:nth=N] hang for S seconds, with all that waits for this thread
+    NAME:raise[:nth=N]   fail there as a disk does that refuses: OSError where files are written, else `Unavailable`
+    NAME:sleep=S[:nth=N] hang for S seconds, with all that waits for this thread, or for this step (`passing`)
     *:record=FILE        only write down which points are passed, one a line
     @FILE                what FILE says now, one of the above or nothing: it is read at every pass
 """
 
+import asyncio
+import errno
 import os
 import signal
 import time
@@ -23,6 +25,8 @@ _ANY = "*"
 
 #: Every point and what it stands for; fault tests iterate over it, so a new step is covered at once.
 POINTS: Mapping[str, str] = {
+    "database.before_commit": "a transaction has done all, and nothing of it is in the database yet",
+    "database.after_commit": "all of it is, and whoever asked for it does not know",
     "service.create.before_write": "a new service is not in the database yet",
     "service.create.after_write": "it is, and nobody was told",
     "service.change.before_write": "a change of a service is not in the database yet",
@@ -55,6 +59,8 @@ POINTS: Mapping[str, str] = {
     "download.after_checkpoint": "which parts of a file are here is on disk",
     "download.before_rename": "a file is whole and has not its name yet",
     "download.after_rename": "a file has its name",
+    "copy.before_rename": "a copy of a folder is whole and has not its name yet",
+    "copy.after_set_aside": "a copy that is removed has not its name any more",
     "conversion.before_ready": "a converted model is whole and not called so",
     "environment.before_ready": "a Python environment is whole and not called so",
     "backup.after_rows": "all rows are in the backup's unfinished file",
@@ -72,6 +78,19 @@ POINTS: Mapping[str, str] = {
     "restore.after_file": "one of the other files is in its place",
     "restore.after_told": "what was restored was told",
 }
+
+
+#: Steps that write files: what a disk refuses there is no error of ours.
+_FILES = (
+    "process.",
+    "snapshot.",
+    "download.",
+    "copy.",
+    "conversion.",
+    "environment.",
+    "backup.",
+    "restore.",
+)
 
 
 @dataclass(slots=True)
@@ -127,20 +146,43 @@ def failpoint(name: str) -> None:
 
     Raises:
         KeyError: `name` is not in `POINTS`.
-        Unavailable: the environment asked for that.
+        Unavailable, OSError: the environment asked for that.
     """
+    deed = _deed(name)
+    if deed.startswith("sleep="):
+        time.sleep(_seconds(deed))
+    elif deed:
+        _do(name, deed)
+
+
+async def passing(name: str) -> None:
+    """As `failpoint`, on the event loop next to a step that is taken in a thread: only this task waits.
+
+    Raises:
+        KeyError: `name` is not in `POINTS`.
+        Unavailable, OSError: the environment asked for that.
+    """
+    deed = _deed(name)
+    if deed.startswith("sleep="):
+        await asyncio.sleep(_seconds(deed))
+    elif deed:
+        _do(name, deed)
+
+
+def _deed(name: str) -> str:
+    """What is to be done here now; "" = nothing."""
     if name not in POINTS:
         raise KeyError(name)
     if _ARMED.file:
         _look_again(_ARMED)
     if _ARMED.name not in {name, _ANY}:
-        return
+        return ""
     _ARMED.passes_left -= 1
     if _ARMED.name == _ANY:
         with Path(_ARMED.deed.partition("=")[2]).open("a") as out:
             out.write(f"{name}\n")
-    elif _ARMED.passes_left == 0:
-        _do(name, _ARMED.deed)
+        return ""
+    return _ARMED.deed if _ARMED.passes_left == 0 else ""
 
 
 def _look_again(armed: _Armed) -> None:
@@ -159,7 +201,11 @@ def _look_again(armed: _Armed) -> None:
 def _do(name: str, deed: str) -> None:
     if deed == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif deed == "raise":
-        raise Unavailable(f"The step {name}", "its failpoint is armed")
+    elif name.startswith(_FILES):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
     else:
-        time.sleep(float(deed.partition("=")[2]))
+        raise Unavailable(f"The step {name}", "its failpoint is armed")
+
+
+def _seconds(deed: str) -> float:
+    return float(deed.partition("=")[2])

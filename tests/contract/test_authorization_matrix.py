@@ -460,7 +460,7 @@ def calls(house: House, t: Things) -> Iterator[tuple[str, str, str, Entry]]:
 
 
 def test_the_matrix(tmp_path: Path) -> None:
-    """Law: what is let through is what policies say, for every operation and every principal."""
+    """Law: what is let through is what policies say, for every operation and every principal (F28)."""
 
     async def scene(house: House) -> None:
         t = await things(house)
@@ -504,7 +504,7 @@ def change(tx: Any, name: str, text: str) -> None:
 
 
 def test_the_matrix_is_complete(tmp_path: Path) -> None:
-    """A new operation without an entry fails here."""
+    """Law: an operation without an entry in the matrix fails (F28)."""
 
     async def scene(house: House) -> None:
         named = [name for names in EAS_TABLE.values() for name in names.split()]

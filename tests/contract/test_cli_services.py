@@ -41,9 +41,10 @@ def test_list(hub: EasDouble, cli: Cli):
     said = cli("services", "list")
     lines = said.out.splitlines()
     assert said.code == 0
-    assert lines[0].split() == ["NAME", "STATUS", "READY", "SPEC", "AGE", "REASON"]
+    assert lines[0].split() == ["NAME", "STATUS", "READY", "SPEC", "AGE", "REASON", "MESSAGE"]
     assert lines[1].split()[:4] == ["alpha", "Running", "1/1", "smollm2_135m_q4"]
-    assert lines[2].split()[:3] + lines[2].split()[5:] == ["beta", "Failed", "0/2", "OutOfMemory"]
+    assert lines[2].split()[:3] + lines[2].split()[5:6] == ["beta", "Failed", "0/2", "OutOfMemory"]
+    assert lines[2].endswith("Service is now running.")  # as the hub says it
     assert "\x1b" not in said.out
     only = json.loads(cli("services", "list", "--name", "bet", "--json").out)
     assert [item["ServiceName"] for item in only["Services"]] == ["beta"]

@@ -298,6 +298,7 @@ def test_a_part_has_a_deadline_however_alive_the_store_looks(tmp_path: Path) -> 
 
 
 def test_too_little_room_is_said_with_both_numbers_before_anything_is_read(tmp_path: Path) -> None:
+    """Law: what does not fit is refused with both numbers before a byte is read (F14)."""
     remote = Memory({"a": content(100 * KIB)})
     with pytest.raises(Unavailable, match=r"has 1\.0 MiB free, 2\.1 MiB are needed"):
         fetch(remote, tmp_path, free=lambda _: 1 << 20, headroom=2 << 20)

@@ -6,15 +6,16 @@ import hmac
 from contextlib import ExitStack
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pierhead.core.routes import Route, RouteToken, Target, table
-from pierhead.gateway.balance import Balance
+from pierhead.gateway.balance import Balance, Failure
 from pierhead.gateway.table import index
 from pierhead.gateway.tokens import credential, lock
 
-A, B, C = (Target(name, "127.0.0.1", port) for port, name in enumerate("abc", 1))
+A, B, C, D, E = (Target(name, "127.0.0.1", port) for port, name in enumerate("abcde", 1))
 
 
 class Time:
@@ -23,39 +24,158 @@ class Time:
         self.idle: list[str] = []
         self.balance = Balance(lambda: self.now, Random(1), self.idle.append)
 
+    def fail(self, target: Target, *targets: Target, why: Failure = Failure.REFUSED) -> bool:
+        """One attempt that fails; whether it put the replica out."""
+        with self.balance.attempt(target) as attempt:
+            return attempt.failed(why, targets)
 
-def test_pauses_double_up_to_30_seconds_and_an_answer_resets_them() -> None:
+    def answer(self, target: Target, *targets: Target, status: int = 200) -> bool:
+        """One whole answer; whether it put the replica out."""
+        with self.balance.attempt(target) as attempt:
+            out = attempt.answered(status, targets)
+            attempt.flows()
+            attempt.whole()
+            return out
+
+    @property
+    def out(self) -> set[str]:
+        return set(self.balance.ejected)
+
+
+def test_pauses_double_up_to_30_seconds_and_a_whole_answer_resets_them() -> None:
     time = Time()
     for pause in (2, 4, 8, 16, 30, 30, 30):
-        assert time.balance.failed("a", [A, B])
-        assert not time.balance.failed("a", [A, B]), "failures while out do not count"
-        assert time.balance.ejected == ("a",)
+        assert time.fail(A, A, B)
+        assert not time.fail(A, A, B), "failures during the pause do not prolong it"
+        assert time.out == {"a"}
         time.now += pause - 0.01
         assert time.balance.pick([A, B]) == B
         time.now += 0.02
-        assert time.balance.ejected == ()
-    time.balance.answered("a")
-    assert time.balance.failed("a", [A, B])
+        assert time.balance.pick([A, B]) == A, "its pause is over: it needs a trial"
+    assert not time.answer(A, A, B)
+    assert time.out == set()
+    assert time.fail(A, A, B)
     time.now += 2.01
-    assert time.balance.ejected == ()
+    assert time.balance.pick([A, B]) == A
 
 
-def test_the_last_one_stays_in() -> None:
+def test_one_trial_at_a_time_and_its_answer_brings_the_replica_back() -> None:
     time = Time()
-    assert time.balance.failed("a", [A, B])
-    assert not time.balance.failed("b", [A, B])
-    assert not time.balance.failed("c", [C])
+    time.fail(A, A, B)
+    time.now += 2.01
+    with time.balance.attempt(A) as trial:
+        assert {time.balance.pick([A, B]) for _ in range(20)} == {B}
+        trial.answered(200, [A, B])
+        assert {time.balance.pick([A, B]) for _ in range(20)} == {B}, "a head alone is no answer"
+        trial.flows()
+        assert time.out == set()
+        with time.balance.attempt(B):
+            assert {time.balance.pick([A, B]) for _ in range(20)} == {A, B}
+    time.fail(A, A, B)  # in the middle of an answer: its failures were not forgotten
+    time.now += 2.01
     assert time.balance.pick([A, B]) == B
-    assert time.balance.pick([A, B], tried=["b"]) == A, "an ejected one before none"
-    assert time.balance.pick([A, B], tried=["a", "b"]) is None
-    time.balance.retain(["b"])
-    assert time.balance.ejected == ()
+    time.now += 2.0
+    assert time.balance.pick([A, B]) == A
+
+
+def test_a_trial_that_says_nothing_makes_room_for_the_next() -> None:
+    time = Time()
+    time.fail(A, A, B)
+    time.now += 2.01
+    with time.balance.attempt(A):
+        pass  # its client left
+    assert time.out == {"a"}
+    assert time.balance.pick([A, B]) == A
+
+
+def test_a_request_makes_one_trial_at_most() -> None:
+    targets = [A, B, C, D]
+    time = Time()
+    time.fail(A, *targets)
+    time.fail(B, *targets)
+    time.now += 2.01
+    assert time.balance.pick(targets) in {A, B}
+    assert time.balance.pick(targets, tried=["a"]) in {C, D}
+    assert time.balance.pick(targets, tried=["a", "c", "d"]) == B
+
+
+def test_never_more_than_half_are_out_and_one_stays() -> None:
+    time = Time()
+    targets = [A, B, C, D, E]
+    assert [time.fail(target, *targets) for target in targets] == [True, True, False, False, False]
+    assert time.balance.pick(targets, tried=["c", "d", "e"]) in {A, B}, (
+        "one that is out before none"
+    )
+    alone = Time()
+    assert not alone.fail(A, A)
+    assert alone.fail(A, A, B)
+    assert not alone.fail(B, A, B)
+    assert not alone.fail(C, A, B), "it is none of them any more"
+    alone.balance.retain(["b"])
+    assert alone.out == set()
+
+
+def test_what_began_before_the_ejection_tells_nothing() -> None:
+    time = Time()
+    with time.balance.attempt(A) as old, time.balance.attempt(A) as late:
+        old.answered(200, [A, B])
+        time.now += 1
+        time.fail(A, A, B)
+        old.flows()
+        old.whole()
+        assert time.out == {"a"}
+        time.now += 2.01
+        assert not late.failed(Failure.SILENT, [A, B])
+    assert time.balance.pick([A, B]) == A, "its trial is not put off"
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_five_faults_in_a_row_are_one_too_many(status: int) -> None:
+    time = Time()
+    for good in (200, 404, 429, 501):
+        assert not any(time.answer(A, A, B, status=status) for _ in range(4))
+        assert not time.answer(A, A, B, status=good)
+    assert [time.answer(A, A, B, status=status) for _ in range(5)] == [False] * 4 + [True]
+    assert time.balance.ejected == {"a": Failure.ERRORS}
+    time.now += 2.01
+    assert time.answer(A, A, B, status=status), "the trial"
+    time.now += 2.01
+    assert time.balance.pick([A, B]) == B
+    time.now += 2.0
+    assert not time.answer(A, A, B)
+    assert time.out == set()
+
+
+def test_faults_that_all_have_are_not_one_replicas() -> None:
+    """A model that cannot do it, a request that breaks it, too much load: it moves nothing."""
+    time = Time()
+    for _ in range(50):
+        assert not time.answer(A, A, B, status=500)
+        assert not time.answer(B, A, B, status=500)
+    assert not time.answer(B, A, B)
+    assert time.answer(A, A, B, status=500), "now one is better"
+
+
+def test_a_time_out_beside_other_answers_is_a_long_request() -> None:
+    time = Time()
+    with time.balance.attempt(A) as long:
+        time.now += 5
+        time.answer(A, A, B)
+        time.now += 5
+        assert not long.timed_out([A, B])
+    with time.balance.attempt(A) as mute:
+        time.now += 5
+        assert mute.timed_out([A, B])
+    assert time.balance.ejected == {"a": Failure.SILENT}
+    time.now += 2.01
+    with time.balance.attempt(A) as trial:
+        assert trial.wakes
 
 
 def test_idle_is_told_at_the_last_end_only() -> None:
     time = Time()
-    with time.balance.busy("a"):
-        with time.balance.busy("a"):
+    with time.balance.attempt(A):
+        with time.balance.attempt(A):
             assert time.balance.outstanding == {"a": 2}
         assert time.idle == []
     assert time.idle == ["a"]
@@ -68,7 +188,7 @@ def test_the_pick_is_always_among_the_least_busy(busy: list[str]) -> None:
     counts = {name: busy.count(name) for name in "abc"}
     with ExitStack() as stack:
         for name in busy:
-            stack.enter_context(time.balance.busy(name))
+            stack.enter_context(time.balance.attempt({"a": A, "b": B, "c": C}[name]))
         chosen = time.balance.pick([A, B, C])
     assert chosen is not None
     assert counts[chosen.replica] == min(counts.values())

@@ -313,6 +313,10 @@ def test_reports_come_every_second(tmp_path: Path) -> None:
             names = {report["gateway"] for _, report in b.hub.reports}
             assert len(names) == 1
             assert b.hub.last["outstanding"] == {}
+            assert not any(report["leaves"] for _, report in b.hub.reports)
+            places = {report["place"] for _, report in b.hub.reports}
+            assert len(places) == 1
+            assert places.pop().rpartition(" ")[2].startswith("127.0.0.1:")
 
     asyncio.run(scenario())
 
@@ -330,6 +334,7 @@ def test_sigterm_lets_requests_end_and_exits_0(tmp_path: Path) -> None:
             streams[0].write(piece(b"last") + b"0\r\n\r\n")
             assert (await client).endswith(b"4\r\nlast\r\n0\r\n\r\n")
             assert await asyncio.wait_for(b.gateway.process.wait(), 5) == 0
+            assert b.hub.last["leaves"], "it says farewell: nobody waits for what it had"
 
     asyncio.run(scenario())
 

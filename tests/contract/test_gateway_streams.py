@@ -5,6 +5,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -200,7 +202,7 @@ def test_a_stream_that_breaks_is_cut_and_the_replica_put_out(tmp_path: Path, how
             line = await until(b.gateway.requests, "an access line")
             metrics = await b.metrics()
             assert 'pierhead_gateway_broken_streams_total{service="foo"} 1.0' in metrics
-            assert 'pierhead_gateway_ejected_total{service="foo"} 1.0' in metrics
+            assert 'pierhead_gateway_ejected_total{service="foo",why="broken"} 1.0' in metrics
             assert line[-1]["broken"] is True
             out = line[-1]["replica"]
             await until(lambda: b.hub.last.get("ejected") == [out], "a report of it")
@@ -218,7 +220,7 @@ def test_dead_replica_costs_no_request_and_comes_back(tmp_path: Path) -> None:
                 assert status == 200
             assert len(two.requests) == 20
             metrics = await b.metrics()
-            assert 'pierhead_gateway_ejected_total{service="foo"} 1.0' in metrics
+            assert 'pierhead_gateway_ejected_total{service="foo",why="refused"} 1.0' in metrics
             await one.open()
             begun = time.monotonic()
             while not one.requests:
@@ -238,7 +240,7 @@ def test_all_replicas_dead_is_502_and_the_last_is_never_put_out(tmp_path: Path) 
             status, body = await get(b)
             error = json.loads(body)
             assert (status, error["error"]["code"]) == (502, "bad_upstream")
-            assert "3 replicas" in error["error"]["message"]
+            assert "4 replicas" in error["error"]["message"]
             assert error["request_id"]
             for _ in range(3):
                 assert (await get(b))[0] == 502
@@ -264,6 +266,15 @@ def test_a_replica_that_closes_without_a_byte_is_replaced(tmp_path: Path) -> Non
         await writer.drain()
         return False
 
+    async def half_a_head_and_a_reset(request: Request, reader: Any, writer: Any) -> bool:
+        await half_a_head(request, reader, writer)
+        await asyncio.sleep(0.05)  # else the reset overtakes it
+        writer.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        writer.transport.abort()
+        return False
+
     async def scenario() -> None:
         async with bench(tmp_path, 2) as b:
             b.engines[0].play = hang_up
@@ -275,13 +286,16 @@ def test_a_replica_that_closes_without_a_byte_is_replaced(tmp_path: Path) -> Non
                     assert bytes.fromhex(json.loads(await answer.read())["body"]) == b"once"
             assert len(b.engines[0].requests) == 1
             assert len(b.engines[1].requests) == 10
-            # A replica that had begun to answer may have acted: a POST is not repeated.
-            b.engines[0].play = b.engines[1].play = half_a_head
-            async with b.client.post(
-                b.gateway.url + "/api/predict/foo", data=b"x", headers=AUTH
-            ) as answer:
-                assert answer.status == 502
-            assert len(b.engines[0].requests) + len(b.engines[1].requests) == 12
+            # A replica that had begun to answer may have acted: a POST is not repeated, a GET is.
+            for asked, play in ((12, half_a_head), (13, half_a_head_and_a_reset)):
+                b.engines[0].play = b.engines[1].play = play
+                async with b.client.post(
+                    b.gateway.url + "/api/predict/foo", data=b"x", headers=AUTH
+                ) as answer:
+                    assert answer.status == 502
+                assert len(b.engines[0].requests) + len(b.engines[1].requests) == asked
+            assert (await get(b))[0] == 502
+            assert len(b.engines[0].requests) + len(b.engines[1].requests) == 15
 
     asyncio.run(scenario())
 

@@ -274,6 +274,33 @@ def test_a_client_that_leaves_a_stream_is_counted_by_what_it_was_sent(tmp_path: 
     asyncio.run(scenario())
 
 
+def test_a_client_that_leaves_before_the_first_token_is_counted_by_its_prompt(
+    tmp_path: Path,
+) -> None:
+    """Law: what an engine worked on is metered and marked, also when nobody waits for it (F23)."""
+
+    async def scenario() -> None:
+        async with bench(tmp_path) as b:
+            engine = b.engines[0]
+            await open_to(b, Model(), RouteToken(TOKEN, "t", limits=Limits(concurrency=1)))
+            engine.play = engine.silence
+            body = json.dumps({"prompt": "one two three four", "stream": True}).encode()
+            _, writer = await b.open()
+            head = f"POST {COMPLETIONS} HTTP/1.1\r\nHost: x\r\nAuthorization: {TOKEN}\r\n"
+            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            await until(lambda: engine.requests, "the engine is asked")
+            gone = time.monotonic()
+            writer.close()
+            await until(lambda: engine.left, "the engine is told")
+            assert engine.left[0] - gone < 1.0
+            used = await metered(b, "t", 1)
+            assert (used.prompt, used.completion, used.estimated) == (len(body) // 4, 0, 1)
+            await until(b.gateway.requests, "an access line")
+            assert b.gateway.requests()[-1]["status"] == 499
+
+    asyncio.run(scenario())
+
+
 def test_the_usage_goes_to_the_client_if_it_asked_for_it(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with bench(tmp_path) as b:

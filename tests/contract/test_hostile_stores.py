@@ -358,6 +358,7 @@ KEYS = [
 @pytest.mark.parametrize("kind", OPENED)
 @pytest.mark.parametrize("key", KEYS, ids=range(len(KEYS)))
 def test_a_key_that_is_no_path_leaves_nothing_behind(key: str, kind: str, tmp_path: Path) -> None:
+    """Law: an object's name cannot lead out of the folder that it is fetched into (F31)."""
     body = listing(("m/good.gguf", 5), (key, 5))
     with talking(answering(body)) as url:
         folder = OPENED[kind](url)
@@ -494,6 +495,7 @@ METADATA = [
 @pytest.mark.parametrize("host", [*LOOPBACK, *INSIDE, *METADATA])
 @pytest.mark.parametrize("port", ["", ":22", ":25"])
 def test_no_endpoint_leads_inside(host: str, port: str, kind: str) -> None:
+    """Law: no endpoint of a user's leads to this machine or its network (F30)."""
     open_ = {"oss": oss, "s3": s3}[kind]
     error = refused(lambda: open_(f"http://{host}{port}", Egress()).listing(), 5)
     assert isinstance(error, Denied | Flaky | Invalid)
@@ -502,6 +504,7 @@ def test_no_endpoint_leads_inside(host: str, port: str, kind: str) -> None:
 
 @pytest.mark.parametrize("host", METADATA)
 def test_not_even_the_operator_leads_to_metadata_services_by_chance(host: str) -> None:
+    """Law: an operator's allowance of private networks opens no metadata service (F30)."""
     error = refused(lambda: oss(f"http://{host}", Egress(private=True)).listing(), 5)
     assert any(word in error.message for word in ("metadata", "no address")), error.message
 
@@ -519,7 +522,7 @@ def test_not_even_the_operator_leads_to_metadata_services_by_chance(host: str) -
 def test_a_name_is_believed_once_per_connection(
     first: list[str], later: list[str], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name that changes between check and use leads where it was checked, or nowhere."""
+    """Law: a name that resolves to another address later leads nowhere new (F30)."""
     asked: list[list[str]] = []
 
     def resolve(*_: object) -> list[str]:
@@ -584,6 +587,7 @@ def test_an_endpoint_is_plain_or_refused(where: str) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("kind", OPENED)
 def test_a_redirect_leads_nowhere(status: int, target: str, kind: str) -> None:
+    """Law: a redirect is not followed, wherever it leads (F30)."""
     asked: list[bytes] = []
 
     def talk(connection: socket.socket) -> None:

@@ -327,6 +327,7 @@ GUARDED = Egress(allowed=("127.0.0.1/32",), resolve=inside)
 def test_a_redirect_leads_nowhere_that_a_user_may_not_go(
     hub: HubDouble, location: str, error: type[RemoteError], word: str
 ) -> None:
+    """Law: a model hub's redirect leads only where its user might go (F30)."""
     own = account(hub, token="hf_secret")
     found = HubFolder(HF, own, lambda: own, GUARDED)
     OPEN.append(found)

@@ -67,6 +67,7 @@ def test_the_root_may_itself_be_reached_by_a_link(root: Path, tmp_path: Path) ->
     "path", ["/../secret", "/models/../../secret", "/models/llama/../../../secret/key.gguf"]
 )
 def test_a_path_that_leads_out_is_denied(root: Path, path: str) -> None:
+    """Law: a NAS path stays below its root (F31)."""
     with pytest.raises(Denied, match="leads out of"):
         nas.folder(root, source(path))
 
@@ -81,6 +82,7 @@ def test_a_path_that_leads_out_is_denied(root: Path, path: str) -> None:
     ],
 )
 def test_a_link_that_leads_out_is_denied(root: Path, at: str, to: str) -> None:
+    """Law: a link that leads out of the root is not followed (F31)."""
     (root / at).symlink_to(to)
     wanted = "/models/out" if at == "models/out" else "/models/llama"
     with pytest.raises(Denied, match="leads out of") as caught:
@@ -277,6 +279,8 @@ def test_a_later_start_sees_what_was_changed_meanwhile(root: Path, tmp_path: Pat
 def test_a_file_system_that_hangs_blocks_nobody(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Law: a file system that hangs is asked aside (F20)."""
+
     def hang(*_: object) -> Path:
         time.sleep(60)
         return root
@@ -393,6 +397,7 @@ def test_a_server_that_vanished_leaves_what_was_copied(server: NfsServer, tmp_pa
 
 
 def test_a_server_that_hangs_is_given_up(server: NfsServer) -> None:
+    """Law: an NFS server that is silent is given up after its deadline (F20)."""
     remote = NfsRemote(account_of(server).connection, source("/models/llama"), patience=0.5)
     (model,) = [entry for entry in remote.listing().entries if entry.key == "model.gguf"]
     assert b"".join(remote.read(model, 1000, 500)) == BIG[1000:1500]

@@ -368,7 +368,7 @@ def _prepare(root: RamClient) -> None:
 
 
 def test_the_matrix(hub: Hub) -> None:
-    """Law: what is let through is what policies say, for every operation and every principal."""
+    """Law: what is let through is what policies say, for every operation and every principal (F28)."""
     wrong: list[str] = []
     root = hub.client()
     people = _principals(hub)
@@ -393,7 +393,7 @@ def test_the_matrix(hub: Hub) -> None:
 
 
 def test_the_matrix_is_complete() -> None:
-    """A new operation about quotas or workspaces without an entry fails here."""
+    """Law: an operation of our own without an entry in the matrix fails (F28)."""
     own = {
         name
         for (version, name), one in load().operations.items()

@@ -200,6 +200,7 @@ def test_what_may_pass_is_told_from_what_stays(
 
 
 def test_redirects_are_not_followed(double: OssDouble) -> None:
+    """Law: a store's redirect is not followed (F30)."""
     fill(double)
     double.faults({"kind": "status", "value": 302})
     folder = oss(double)
@@ -297,6 +298,7 @@ def test_an_endpoint_may_not_lead_inside_unless_the_operator_says_so(double: Oss
     ],
 )
 def test_metadata_services_are_never_reached(url: str) -> None:
+    """Law: metadata services are refused in every notation, whatever the operator allows (F30)."""
     place = address("weights", "m/", url, "cn-shanghai")
     folder = OssFolder(place, lambda: Keys("AKTEST", SECRET), Egress(private=True), time.time)
     started = time.monotonic()

@@ -367,6 +367,8 @@ def test_a_dataset_that_is_not_there_is_named_and_waited_for(db: Database) -> No
 
 
 def test_a_file_system_that_hangs_is_named_and_tried_again(db: Database) -> None:
+    """Law: the service says which file system hangs, and goes on when it is back (F20)."""
+
     async def story(its: World) -> None:
         its.folders.hang.add("/nas/x")
         service = await its.create("svc", workdir="/nas/x")

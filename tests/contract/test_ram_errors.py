@@ -364,7 +364,7 @@ def test_what_the_answers_of_some_refusals_carry(furnished: World) -> None:
 
 
 def test_a_replay_is_refused_in_either_scheme(world: World) -> None:
-    """Law: a request is served once, whoever sends it again."""
+    """Law: a request is served once, whoever sends it again (F26)."""
     assert world.v3("ListUsers", nonce="n1").status == 200
     assert world.v3("ListUsers", nonce="n1").code == "SignatureNonceUsed"
     assert world.rpc("ListUsers", nonce="n2").status == 200
@@ -384,6 +384,7 @@ def test_a_wrong_signature_burns_no_nonce(world: World) -> None:
 
 @pytest.mark.parametrize("age", [-1000.0, 1000.0])
 def test_skew(world: World, age: float) -> None:
+    """Law: a clock that is wrong by more than 15 minutes is told so (F26)."""
     assert world.v3("ListUsers", age=age).code == "InvalidTimeStamp.Expired"
     assert world.rpc("ListUsers", age=age).code == "InvalidTimeStamp.Expired"
 

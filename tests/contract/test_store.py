@@ -671,6 +671,7 @@ def test_a_nonce_may_be_any_text(engine: Engine, nonce: str) -> None:
 
 
 def test_of_twenty_who_use_one_nonce_at_once_exactly_one_may(url: str) -> None:
+    """Law: of twenty who use one nonce at once exactly one may (F26)."""
     store = Database(url, box=BOX)
 
     async def contend() -> list[bool]:

@@ -209,6 +209,7 @@ def test_what_was_deleted_meanwhile_is_no_error(
 def test_a_disk_that_hangs_is_disconnected_and_delays_nothing_else(
     play: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Law: a disk that hangs delays nobody else (F20)."""
     hanging, released = Event(), Event()
     real = survey_module.room
 

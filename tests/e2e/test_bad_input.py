@@ -410,24 +410,28 @@ TAMPERED = [
 
 @pytest.mark.parametrize(("change", "code"), TAMPERED)
 def test_a_tampered_request_is_refused(platform: Platform, change: str, code: str) -> None:
+    """Law: whatever is changed in a signed request, it is refused with the vendor's code (F26)."""
     request = signed(platform, Request("POST", APPS, GOOD))
     rejected(platform, TAMPER[change](request), code, 400)
 
 
 @pytest.mark.parametrize("header", ["host", "content-type", "x-acs-date", "x-acs-signature-nonce"])
 def test_an_unsigned_header_is_refused(platform: Platform, header: str) -> None:
+    """Law: headers that must be signed are (F26)."""
     request = signed(platform, Request("POST", APPS, GOOD), leave_unsigned=header)
     rejected(platform, request, "IncompleteSignature", 400, header)
 
 
 @pytest.mark.parametrize("age", [16 * 60, -16 * 60])
 def test_a_request_of_another_time_is_refused(platform: Platform, age: float) -> None:
+    """Law: a request of another time is refused, however well signed (F26)."""
     request = Request("POST", APPS, GOOD)
     rejected(platform, signed(platform, request, age=age), "InvalidTimeStamp.Expired", 400)
     rejected(platform, signed_roa(platform, request, age=age), "InvalidTimeStamp.Expired", 400)
 
 
 def test_a_replayed_request_is_refused(platform: Platform) -> None:
+    """Law: a request is good for once (F26)."""
     request = signed(platform, Request("GET", "/api/v2/services"))
     assert send(platform, request).status == 200
     rejected(platform, request, "SignatureNonceUsed", 400)
@@ -437,6 +441,7 @@ def test_a_replayed_request_is_refused(platform: Platform) -> None:
 
 
 def test_a_forged_request_does_not_burn_the_nonce(platform: Platform) -> None:
+    """Law: who cannot sign takes nobody's nonce (F26)."""
     request = signed(platform, Request("GET", "/api/v2/services"))
     forged = TAMPER["signature"](request)
     rejected(platform, forged, "SignatureDoesNotMatch", 400)
@@ -444,6 +449,7 @@ def test_a_forged_request_does_not_burn_the_nonce(platform: Platform) -> None:
 
 
 def test_a_tampered_body_of_the_older_signature_is_refused(platform: Platform) -> None:
+    """Law: a body that does not fit its digest is refused (F26)."""
     request = signed_roa(platform, Request("POST", APPS, GOOD))
     rejected(platform, TAMPER["body"](request), "ContentMD5NotMatched", 400)
 

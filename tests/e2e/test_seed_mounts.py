@@ -328,7 +328,7 @@ class Watch:
 def test_a_nas_that_hangs_is_told_and_waited_for(
     nas: NfsServer, eas: PythonSdk, platform: Platform
 ) -> None:
-    """Law: a NAS that does not answer stops nothing but what waits for it."""
+    """Law: a NAS that does not answer stops nothing but what waits for it (F20)."""
     nas.hang()
     with serving(eas, "nas_hangs", Config=on_nas("/tiny")) as service:
         watch = Watch(service)

@@ -1,6 +1,6 @@
 """Two tenants of one platform that runs: neither sees, counts, changes, guesses or reaches what is the other's.
 
-The laws are tested on the product's parts in `tests/contract/test_two_tenants.py`; here the official
+The laws are tested on the product's parts in `tests/contract/test_tenants_apart.py`; here the official
 clients and plain HTTP meet the real ports, with engines that run. Each law holds both ways.
 """
 

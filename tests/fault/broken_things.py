@@ -1,17 +1,22 @@
 """The things that the diagnosis corpus breaks: programs, weights, buckets, packages."""
 
+import io
 import shutil
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from silent_mount import silent_mount
 from stage import Stage
 
 import wheel_index
+from nfs_server import NfsServer, nfs_server
 from oss_double import OssDouble
+from pierhead.cli import main
 from tiny_gguf import write_tiny_chatglm_v1, write_tiny_gguf
 
 Json = dict[str, Any]
@@ -23,17 +28,15 @@ _IBM_S390 = b"\x7fELF\x02\x02\x01" + bytes(9) + b"\x00\x02\x00\x16" + bytes(44)
 
 
 def verb(stage: Stage, *words: str) -> str:
-    """`pierhead ...` on the stage's folder; what it says."""
-    done = subprocess.run(
-        (sys.executable, "-m", "pierhead", *words, "--data-dir", str(stage.folder)),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, f"{words}: {done.stderr}"
-    return done.stdout
+    """`pierhead ...` on the stage's folder, run in this process; what it says."""
+    said, problem = io.StringIO(), io.StringIO()
+    argv = ["pierhead", *words, "--data-dir", str(stage.folder)]
+    with patch.object(sys, "argv", argv), redirect_stdout(said), redirect_stderr(problem):
+        try:
+            main.run()
+        except SystemExit as end:
+            assert not end.code, f"{words}: {problem.getvalue()}"
+    return said.getvalue()
 
 
 # ---- programs ------------------------------------------------------------------------------------
@@ -123,11 +126,17 @@ def _of_spec(name: str, spec: str, entry: Json | None) -> Json:
 # ---- stores --------------------------------------------------------------------------------------
 
 
+_BUCKETS = (
+    *("empty", "key", "secret", "forbidden", "private", "busy", "no-config", "two"),
+    *("tls", "clock", "damaged", "changed"),
+)
+
+
 @contextmanager
 def buckets(stage: Stage, folder: Path) -> Generator[None]:
     """A bucket per case, named like it, and the connections to them, which are wrong in one thing each."""
     root = folder / "oss"
-    for name in ("empty", "key", "secret", "forbidden", "private", "busy", "no-config", "two"):
+    for name in _BUCKETS:
         bucket = root / f"store-{name}"
         (bucket / "other").mkdir(parents=True)
         write_tiny_gguf(bucket / "other" / "model.gguf", "llama_7b_fp16")
@@ -141,15 +150,24 @@ def buckets(stage: Stage, folder: Path) -> Generator[None]:
     (root / "store-no-config" / "model" / "no-config.gguf").rename(
         root / "store-no-config" / "model" / "model.safetensors"
     )
-    with OssDouble(root) as double, OssDouble(root, "--sts", "of today") as temporary:
+    with ExitStack() as stack:
+        flags = ((), ("--sts", "of today"), ("--ahead", "3600"))
+        double, temporary, ahead = (stack.enter_context(OssDouble(root, *each)) for each in flags)
         double.faults(
             {"kind": "status", "value": 403, "times": 10**9, "match": "model/forbidden"},
             {"kind": "status", "value": 503, "times": 10**9, "match": "model/busy"},
+            {"kind": "flip", "value": 500, "times": 10**9, "match": "model/damaged"},
+            {"kind": "status", "value": 412, "times": 10**9, "match": "model/changed"},
         )
         secret, wrong, token = (folder / part for part in ("secret", "wrong", "token"))
         for file, text in ((secret, SECRET), (wrong, "SKWRONG"), (token, "of yesterday")):
             file.write_text(text)
-        for name in ("no-bucket", "empty", "forbidden", "busy", "no-config", "two"):
+        if shutil.which("openssl"):
+            secure = stack.enter_context(OssDouble(root, "--tls", str(_self_signed(folder))))
+            _connect(stage, "tls", secure.url, KEY, secret, "--allow-private")
+        _connect(stage, "clock", ahead.url, KEY, secret, "--allow-private")
+        fine = ("no-bucket", "empty", "forbidden", "busy", "no-config", "two", "damaged", "changed")
+        for name in fine:
             _connect(stage, name, double.url, KEY, secret, "--allow-private")
         _connect(stage, "private", double.url, KEY, secret)
         _connect(stage, "key", double.url, "AKNOBODY", secret, "--allow-private")
@@ -158,6 +176,37 @@ def buckets(stage: Stage, folder: Path) -> Generator[None]:
         _connect(stage, "expired", temporary.url, KEY, secret, *sts)
         _connect(stage, "closed", "http://127.0.0.1:1", KEY, secret, "--allow-private")
         yield
+
+
+def weights_for_disk(root: Path) -> None:
+    """The bucket of weights that find no room; small as they are, a GiB of the disk stays free."""
+    (root / "corpus-disk" / "model").mkdir(parents=True)
+    write_tiny_gguf(root / "corpus-disk" / "model" / "model.gguf", "llama_7b_fp16")
+
+
+def connect_disk(stage: Stage, folder: Path, url: str) -> None:
+    """The bucket whose objects find no room."""
+    secret = folder / "secret"
+    secret.write_text(SECRET)
+    where = ("--bucket", "corpus-disk", "--endpoint", url, "--region", "cn-shanghai")
+    keys = ("--access-key-id", KEY, "--access-key-secret-file", str(secret), "--allow-private")
+    verb(stage, "storage", "add", "oss", "disk", *where, *keys)
+
+
+def fetched_to_disk(name: str) -> Json:
+    """A service with the weights of that bucket."""
+    oss = {"path": "oss://corpus-disk/model/"}
+    return _of_spec(name, "llama_7b_fp16", {"oss": oss, "mount_path": "/model"})
+
+
+def _self_signed(folder: Path) -> Path:
+    """A certificate of nobody's, with its key."""
+    file, words = folder / "own.pem", ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+    names = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    make = ("openssl", "req", *words, *names, "-keyout", str(file), "-out", str(folder / "own.crt"))
+    subprocess.run(make, check=True, capture_output=True)
+    file.write_text(file.read_text() + (folder / "own.crt").read_text())
+    return file
 
 
 def _connect(stage: Stage, name: str, url: str, key: str, secret: Path, *more: str) -> None:
@@ -173,6 +222,37 @@ def fetched(name: str) -> Json:
     bucket = name.replace("_", "-")
     oss = {"path": f"oss://{bucket}/model/"}
     return _of_spec(name, "llama_7b_fp16", {"oss": oss, "mount_path": "/model"})
+
+
+# ---- network file systems -------------------------------------------------------------------------
+
+
+@contextmanager
+def file_systems(stage: Stage, folder: Path) -> Generator[NfsServer]:
+    """A connection per case, named like it; the one server that is there is told to hang by whoever calls."""
+    with nfs_server(folder / "nfs") as server, silent_mount(folder / "silent") as silent:
+        (server.export / "model").mkdir()
+        write_tiny_gguf(server.export / "model" / "model.gguf", "llama_7b_fp16")
+        for name, where in (
+            ("nas_refuses", ("--nfs", "127.0.0.1:/export,port=1")),
+            ("nas_no_export", ("--nfs", server.address)),
+            ("nas_hangs", ("--nfs", server.address)),
+            ("mount_hangs", ("--local-path", str(silent))),
+        ):
+            target = ("--mount-target", _target(name))
+            verb(stage, "storage", "add", "nas", name.replace("_", "-"), *target, *where)
+        yield server
+
+
+def _target(name: str) -> str:
+    return f"{name.replace('_', '-')}.nas.example.com"
+
+
+def shared(name: str) -> Json:
+    """A service with the weights of one of these file systems."""
+    path = "/nowhere" if name == "nas_no_export" else "/model"
+    nfs = {"server": _target(name), "path": path}
+    return _of_spec(name, "llama_7b_fp16", {"nfs": nfs, "mount_path": "/model"})
 
 
 # ---- templates -----------------------------------------------------------------------------------
@@ -193,17 +273,18 @@ def templates(stage: Stage, folder: Path) -> Generator[None]:
         }
         for name, python in environments.items():
             more = ("--python", "3.4") if name == "no_python" else ()
-            _template(stage, folder, name, f"python:\n  {python}\n", "--start-command", RUN, *more)
+            template(stage, folder, name, f"python:\n  {python}\n", "--start-command", RUN, *more)
             verb(stage, "templates", "deploy", name, "--name", name)
-        _template(stage, folder, "nothing_to_run", "")
+        template(stage, folder, "nothing_to_run", "")
         verb(stage, "templates", "deploy", "nothing_to_run", "--name", "nothing_to_run")
-        _template(stage, folder, "ill", "", "--start-command", "sh -c 'exit 3'")
+        template(stage, folder, "ill", "", "--start-command", "sh -c 'exit 3'")
         verb(stage, "templates", "deploy", "ill", "--name", "ill")
         verb(stage, "templates", "deploy", "ill", "--name", "dependency", "--needs", "ill")
         yield
 
 
-def _template(stage: Stage, folder: Path, name: str, yaml: str, *words: str) -> None:
+def template(stage: Stage, folder: Path, name: str, yaml: str, *words: str) -> None:
+    """Register a template."""
     file = folder / f"{name}.yaml"
     file.write_text(yaml)
     more = ("--yaml", str(file)) if yaml else ()

@@ -5,7 +5,9 @@ engine    the embedded engine itself, given a model that it cannot load
 said      a program that only says what the real one would: what it needs is not on every machine
 weights   files in the place of a spec's weights, judged by the real preflight
 store     a bucket on the store double, fetched by the real client
+nas       a network file system that hangs or refuses: a real NFS server, and FUSE without an answer
 platform  what is asked for cannot be had from this machine or platform
+later     something happens to a service that runs, or to what it waits for
 """
 
 import sys
@@ -13,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["process", "engine", "said", "weights", "store", "platform"]
+Kind = Literal["process", "engine", "said", "weights", "store", "nas", "platform", "later"]
 Json = dict[str, Any]
 
 #: Seconds in which a fault must be told, beyond those that it takes by its nature.
@@ -206,6 +208,17 @@ STORES: tuple[Case, ...] = (
     Case("store_closed", "an endpoint at which nothing listens", "StoreUnreachable", "store"),
     Case("store_busy", "a store that answers 503", "StoreBusy", "store"),
     Case("store_hub", "a model hub that may not be asked", "HubNotAllowed", "store"),
+    Case("store_tls", "a store with a self-signed certificate", "CertificateRefused", "store", needs="openssl"),
+    Case("store_clock", "a store whose clock is an hour ahead", "ClockSkewed", "store"),
+    Case("store_damaged", "an object with a bit that flips on the way, every time", "WeightsDamaged", "store", after=2.0),
+    Case("store_changed", "an object that is another one whenever it is read", "WeightsChanged", "store"),
+)  # fmt: skip
+
+NAS: tuple[Case, ...] = (
+    Case("nas_refuses", "an NFS server that does not listen", "StoreUnreachable", "nas"),
+    Case("nas_no_export", "a folder that an NFS server does not have", "WeightsMissing", "nas"),
+    Case("nas_hangs", "an NFS server that is stopped by SIGSTOP", "StorageHangs", "nas", after=8.0),
+    Case("mount_hangs", "a mounted file system that does not answer", "StorageHangs", "nas", after=5.0),
 )  # fmt: skip
 
 PLATFORM: tuple[Case, ...] = (
@@ -218,9 +231,29 @@ PLATFORM: tuple[Case, ...] = (
     Case("no_python", "a Python version that is not here", "PythonUnavailable", "platform", after=10.0),
     Case("no_index", "a package index that does not answer", "PackageIndexUnreachable", "platform", after=25.0),
     Case("dependency", "a service that depends on one that failed", "DependencyNotRunning", "platform"),
+    Case("quota_full", "a quota that others have used up", "QuotaExceeded", "platform", _sh("sleep 600"), metadata={"quota_id": "corpus-full", "memory": 600, "cpu": 1}),
+    Case("quota_small", "more than a quota allows to anybody", "QuotaExceeded", "platform", _sh("sleep 9"), metadata={"quota_id": "corpus-full", "memory": 4000, "cpu": 1}),
+    Case("quota_limits", "no limit where a quota counts", "QuotaNeedsLimits", "platform", _sh("sleep 9"), metadata={"quota_id": "corpus-full"}),
 )  # fmt: skip
 
-CASES = (*PROCESSES, *ENGINES, *SAID, *WEIGHTS, *STORES, *PLATFORM)
+#: On a platform of its own: one GPU, which its driver's double tells, and a cache on a small disk.
+SMALL: tuple[Case, ...] = (
+    Case("gpu_taken", "a GPU that another service has", "WaitingForGpu", "platform", _sh("sleep 9"), metadata={"gpu": 1}, needs="cc"),
+    Case("disk_small", "weights that do not fit on the cache's disk", "DiskFull", "platform"),
+)  # fmt: skip
+
+#: What happens to a service of the same name that runs, or waits; see `later.py`.
+LATER: tuple[Case, ...] = (
+    Case("later_hangs", "an engine that hangs (SIGSTOP) after it was ready", "ProbeUnanswered", "later", after=8.0),
+    Case("later_keeper", "the keeper of a replica is killed", "Lost", "later"),
+    Case("later_engine", "the engine of a replica is killed", "Killed", "later"),
+    Case("later_weights", "weights that vanish from the NAS; then the engine ends", "WeightsMissing", "later", after=2.0),
+    Case("later_workspace", "a connection that is given to another workspace", "StorageNotConnected", "later"),
+    Case("later_dependency", "a dependency that is stopped before its dependent starts again", "DependencyNotRunning", "later"),
+    Case("later_drained", "a replica whose stream outlasts its grace", "DrainOverdue", "later", after=1.0),
+)  # fmt: skip
+
+CASES = (*PROCESSES, *ENGINES, *SAID, *WEIGHTS, *STORES, *NAS, *PLATFORM, *SMALL, *LATER)
 
 
 def document(case: Case, folder: str) -> Json:

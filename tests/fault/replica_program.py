@@ -3,6 +3,7 @@
 Run as `python -I -S replica_program.py MARK`; the mark only makes the process easy to find.
     /                 who answers
     /stream?n=&gap=   n server-sent events, `gap` seconds apart
+    /work             who answers; 500 while there is a file BROKEN (REPLICA in it = the replica's id)
     /hang             never answers; notes when its client leaves
     /state            slow requests in flight, and when (monotonic) clients left
 """
@@ -20,6 +21,7 @@ ME = {
     "pid": os.getpid(),
     "version": os.environ.get("VERSION", ""),
 }
+BROKEN = os.environ.get("BROKEN", "").replace("REPLICA", ME["replica"])
 busy: list[str] = []
 left: list[float] = []
 
@@ -81,13 +83,15 @@ def answer(client: socket.socket, path: str, asked: dict[str, float]) -> None:
         raise BrokenPipeError  # nothing is sent on a connection that waits: readable means closed
     elif path == "/state":
         reply(client, {**ME, "busy": busy, "left": left})
+    elif path == "/work" and BROKEN and os.path.exists(BROKEN):  # noqa: PTH110 -S: started often
+        reply(client, ME, b"500 Broken")
     else:
         reply(client, ME)
 
 
-def reply(client: socket.socket, document: object) -> None:
+def reply(client: socket.socket, document: object, status: bytes = b"200 OK") -> None:
     body = json.dumps(document).encode()
-    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    client.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
 
 
 def stream(client: socket.socket, count: int, gap: float) -> None:

@@ -75,10 +75,17 @@ class Stage:
 
     # ---- processes ------------------------------------------------------------------------
 
-    def start(self, verb: str, *flags: str, **env: str) -> "subprocess.Popen[bytes]":
-        """Start `pierhead VERB` on the folder; its output goes to the log."""
+    def start(
+        self, verb: str, *flags: str, spoken_to: Path | None = None, **env: str
+    ) -> "subprocess.Popen[bytes]":
+        """Start `pierhead VERB` on the folder; its output goes to the log.
+
+        `spoken_to`: a program that does so when it is told to, over its input and output.
+        """
+        program = ("-m", "pierhead") if spoken_to is None else (str(spoken_to), "pierhead")
+        pipe = None if spoken_to is None else subprocess.PIPE
         command = [
-            *(sys.executable, "-m", "pierhead", verb, f"--data-dir={self.folder}"),
+            *(sys.executable, *program, verb, f"--data-dir={self.folder}"),
             *(
                 f"--listen={self.listen}",
                 f"--gateway-listen={self.gateway_listen}",
@@ -91,9 +98,10 @@ class Stage:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdin=pipe or subprocess.DEVNULL,
+                stdout=pipe or log,
                 stderr=log,
+                bufsize=0,
                 env={**os.environ, **own},
                 start_new_session=True,
             )
@@ -151,6 +159,9 @@ class Stage:
         until(nothing_left, "processes are left")
         for process in self._started:
             process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
     def tail(self, lines: int = 30) -> str:
         """The end of the platform's own output."""

@@ -1,20 +1,30 @@
-"""The hub dies by SIGKILL: nobody who talks to a model notices, and nothing is lost, doubled or left."""
+"""The hub dies by SIGKILL: nobody who talks to a model notices, and nothing is lost, doubled or left.
 
+`PIERHEAD_KILLS_DEEP=1` plays the whole product of operations, points and passes (about 25 minutes).
+"""
+
+import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
-from lone_hub import END, STEPS, Hub, exactly
+from lone_hub import END, STEPS, Hub
 from observer import watching
+from operations import ALL, EAS, WATCHED, Operation, Round, again, make, names
 from processes import Process
-from stage import RECOVERY, Stage, document, healthy, until
+from stage import LONG, RECOVERY, Stage, healthy, until
 
-from pierhead.cli.client import HubRefused, NoAnswer
+from pierhead.cli.client import NoAnswer
 from pierhead.failpoint import POINTS
+
+#: The whole product, with every pass of every point; else each point once in each operation of the EAS
+#: door, and of the others a part.
+DEEP = bool(os.environ.get("PIERHEAD_KILLS_DEEP"))
+#: Which of the rounds are played: "FROM:TO"; all else.
+ROUNDS = slice(*(int(end) for end in os.environ.get("PIERHEAD_KILLS_ROUNDS", "0:99").split(":")))
 
 
 def test_a_killed_hub_costs_no_request_no_replica_and_three_seconds(stage: Stage) -> None:
@@ -65,6 +75,7 @@ def test_every_failpoint_has_a_test_that_dies_there() -> None:
         "process.pause.": "test_platform_ends.py",
         "snapshot.": "test_download_faults.py",
         "download.": "test_download_faults.py",
+        "copy.": "test_copy_cut_off.py",
         "conversion.": "../contract/test_conversions.py",
         "environment.": "../contract/test_environments.py",
         "backup.": "test_kept_safe.py",
@@ -82,195 +93,66 @@ def test_every_failpoint_has_a_test_that_dies_there() -> None:
 
 #: Whoever dies there has promised nothing yet: the caller asks again.
 UNSAID = ("service.create.before", "service.change.before", "token.before", "quota.before")
+#: Whoever dies there may have promised something, or died over something else: the caller asks again
+#: if there was no answer.
+UNSURE = "database."
+#: Of an operation that is not of the EAS door, every so many-th point in the ordinary run.
+STRIDE = 6
 
-Replicas = Mapping[str, Process]
+Passes = Mapping[str, Counter[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """Something to be cut off: begun, and come to its end."""
+class Cut:
+    """An operation, and where the hub dies in it: at the n-th pass of a point; "" = nowhere."""
 
-    name: str
-    target: str  #: the service whose replicas may change
-    left: int  #: how many of them there are at the end
-    act: Callable[[Hub], object]
-    reached: Callable[[Hub, Replicas], object]  #: given the replicas before
+    operation: Operation
+    point: str = ""
+    nth: int = 1
 
-
-def _version(hub: Hub) -> int:
-    return int(hub.stage.client.describe("moving")["LatestVersion"])
-
-
-def _update(hub: Hub) -> None:
-    env = {"VERSION": str(_version(hub) + 1)}
-    hub.stage.update("moving", document("moving", mark=hub.stage.folder, env=env))
-
-
-def _updated(hub: Hub, _before: Replicas) -> bool:
-    """The version that was asked for last answers, and is the only one that runs."""
-    if not hub.stage.is_running("moving"):
-        return False
-    _status, answer = hub.stage.call("moving", hub.stage.token("moving"))
-    return f'"version": "{_version(hub)}"' in answer
-
-
-def _restarted(hub: Hub, before: Replicas) -> bool:
-    running = hub.stage.is_running("moving")
-    return bool(running) and not hub.stage.replicas("moving").keys() & before.keys()
-
-
-def _grown(hub: Hub, before: Replicas) -> bool:
-    return bool(hub.stage.is_running("moving", 2)) and (
-        before.items() <= hub.stage.replicas("moving").items()
-    )
-
-
-def _shrunk(hub: Hub, before: Replicas) -> bool:
-    return bool(hub.stage.is_running("moving")) and (
-        hub.stage.replicas("moving").items() <= before.items()
-    )
-
-
-def _issue(hub: Hub) -> object:
-    return hub.own.own("AddServiceToken", ServiceName="steady", TokenName="extra")
-
-
-def _issued(hub: Hub, _before: Replicas) -> bool:
-    try:
-        found = hub.own.own("GetServiceToken", ServiceName="steady", TokenName="extra")
-    except HubRefused:
-        return False
-    hub.secret = str(found["Token"]["AccessToken"])
-    return hub.stage.call("steady", hub.secret)[0] == 200
-
-
-def _revoke(hub: Hub) -> object:
-    return hub.own.own("RevokeServiceToken", ServiceName="steady", TokenName="extra")
-
-
-def _revoked(hub: Hub, _before: Replicas) -> bool:
-    listed = hub.own.own("ListServiceTokens", ServiceName="steady")["Tokens"]["Token"]
-    names = {str(token["TokenName"]) for token in listed}
-    return "extra" not in names and hub.stage.call("steady", hub.secret)[0] == 401
-
-
-def _quotas(hub: Hub) -> set[str]:
-    found: list[dict[str, Any]] = hub.own.own("ListQuotas")["Quotas"]["Quota"]
-    return {str(quota["QuotaId"]) for quota in found}
-
-
-#: Pairs, each the way there and back: what one has reached is where the other begins. What goes back to
-#: where it began stands alone.
-OPERATIONS: tuple[tuple[Operation, ...], ...] = (
-    (
-        Operation("scale out", "moving", 2, lambda hub: hub.stage.scale("moving", 2), _grown),
-        Operation("scale in", "moving", 1, lambda hub: hub.stage.scale("moving", 1), _shrunk),
-    ),
-    (Operation("update", "moving", 1, _update, _updated),),
-    (
-        Operation(
-            "restart",
-            "moving",
-            1,
-            lambda hub: hub.stage.client.change("RestartService", "moving", "/restart"),
-            _restarted,
-        ),
-    ),
-    (
-        Operation(
-            "create",
-            "fleeting",
-            1,
-            lambda hub: hub.stage.create("fleeting"),
-            lambda hub, _: hub.stage.is_running("fleeting"),
-        ),
-        Operation(
-            "delete",
-            "fleeting",
-            0,
-            lambda hub: hub.stage.delete("fleeting"),
-            lambda hub, _: hub.stage.is_gone("fleeting"),
-        ),
-    ),
-    (
-        Operation(
-            "stop",
-            "resting",
-            0,
-            lambda hub: hub.stage.stop("resting"),
-            lambda hub, _: hub.stage.is_stopped("resting"),
-        ),
-        Operation(
-            "start",
-            "resting",
-            1,
-            lambda hub: hub.stage.start_service("resting"),
-            lambda hub, _: hub.stage.is_running("resting"),
-        ),
-    ),
-    (
-        Operation("issue a token", "steady", 2, _issue, _issued),
-        Operation("revoke a token", "steady", 2, _revoke, _revoked),
-    ),
-    (
-        Operation(
-            "make a quota",
-            "steady",
-            2,
-            lambda hub: hub.own.own("CreateQuota", QuotaId="small"),
-            lambda hub, _: "small" in _quotas(hub),
-        ),
-        Operation(
-            "remove a quota",
-            "steady",
-            2,
-            lambda hub: hub.own.own("DeleteQuota", QuotaId="small"),
-            lambda hub, _: "small" not in _quotas(hub),
-        ),
-    ),
-)
+    def __str__(self) -> str:
+        return f"{self.operation.name} at {self.point or 'no point'}:{self.nth}"
 
 
 def test_cut_off_at_every_step_of_every_operation_the_end_is_the_same(stage: Stage) -> None:
     """Law: intent is on disk before each step, so whoever comes after goes on with it (F01).
 
-    Which steps an operation passes is found out first; the hub then dies once at each of them. Neither
-    a bystander nor the service that is being changed loses a request, nor a bystander its processes.
+    Which steps an operation passes, and how often, is found out first; the hub then dies at them, once
+    each. Neither a bystander nor the service that is being changed loses a request, nor a bystander its
+    processes.
     """
     hub = Hub(stage)
     stage.start("gateway")
     stage.ready()
-    stage.create("steady", replicas=2)
-    stage.create("moving")
-    stage.create("resting")
-    stage.running("steady", 2)
-    stage.running("moving")
-    stage.running("resting")
+    make(hub)
     before = stage.replicas("steady")
-    with watching(stage.folder, "steady", "moving") as finish:
-        passed = {each.name: steps_of(hub, each) for pair in OPERATIONS for each in pair}
-        cuts = [cut for pair in OPERATIONS for cut in there_and_back(pair, passed)]
-        began = time.monotonic()
-        for operation, point in cuts:
-            cut_off(hub, operation, point)
-        kills = sum(bool(point) for _operation, point in cuts)
-        print(f"{kills} kills in {time.monotonic() - began:.1f} s: {passed}")
+    rounds = ALL[ROUNDS]
+    with watching(stage.folder, *WATCHED) as finish:
+        passed = {each.name: steps_of(hub, each) for turn in rounds for each in turn}
+        began, kills = time.monotonic(), Counter[str]()
+        for cut in (cut for turn in rounds for cut in cuts_of(turn, passed)):
+            kills[cut.operation.name] += cut_off(hub, cut)
+        seconds = time.monotonic() - began
         record = finish()
+    told = {
+        name: f"{kills[name]} of {sum(points.values())} passes" for name, points in passed.items()
+    }
+    print(f"{kills.total()} kills in {seconds:.1f} s: {told}")
     every = {point for points in passed.values() for point in points}
-    assert every == {point for point in POINTS if point.startswith(STEPS)} - END, (
-        "a step that no operation passes is cut off nowhere"
-    )
+    if rounds == ALL:
+        assert every == {point for point in POINTS if point.startswith(STEPS)} - END, (
+            "a step that no operation passes is cut off nowhere"
+        )
     assert stage.replicas("steady") == before
-    assert record.failed("steady") == []
-    assert record.failed("moving") == []
+    for name in WATCHED:
+        assert record.failed(name) == [], name
     assert record.most("steady-") == 2
     assert record.most("moving-") <= 3  # two and one that leaves
-    listed = stage.client.call("ListServices", "GET", "/api/v2/services")["Services"]
-    assert {each["ServiceName"] for each in listed} == {"steady", "moving", "resting"}
+    assert names(hub) == {*WATCHED, "resting"}
 
 
-def steps_of(hub: Hub, operation: Operation) -> list[str]:
-    """The points that an operation passes on its way to its end, in the order of their names."""
+def steps_of(hub: Hub, operation: Operation) -> Counter[str]:
+    """The points that an operation passes on its way to its end, and how often."""
     told = hub.stage.folder.with_name("passed")
     told.write_text("")
     before = hub.stage.replicas(operation.target)
@@ -278,38 +160,76 @@ def steps_of(hub: Hub, operation: Operation) -> list[str]:
     operation.act(hub)
     arrived(hub, operation, before, operation.name)
     hub.arm("")
-    return sorted(set(told.read_text().split()))
+    return Counter(told.read_text().split())
 
 
-def there_and_back(
-    pair: tuple[Operation, ...], passed: Mapping[str, list[str]]
-) -> list[tuple[Operation, str]]:
-    """What to do in turn, and where to die on the way; "" = nowhere."""
-    rounds = zip_longest(*(passed[each.name] for each in pair), fillvalue="")
-    return [cut for points in rounds for cut in zip(pair, points, strict=True)]
+def cuts_of(turn: Round, passed: Passes) -> list[Cut]:
+    """What to do in turn, and where to die on the way."""
+    lists = [_places(each, passed[each.name], thin=turn not in EAS) for each in turn]
+    rounds = zip_longest(*lists, fillvalue=("", 1))
+    return [
+        Cut(each, *place) for places in rounds for each, place in zip(turn, places, strict=True)
+    ]
 
 
-def cut_off(hub: Hub, operation: Operation, point: str) -> None:
-    """Begin it, have the hub die at a point, start another one and wait for the end."""
-    where = f"{operation.name} at {point or 'no point'}"
-    before = hub.stage.replicas(operation.target)
-    if point:
-        hub.arm(f"{point}:kill")
-    with suppress(NoAnswer):  # it may die before it answers; what it accepted is written down
+def _places(operation: Operation, points: Counter[str], *, thin: bool) -> Sequence[tuple[str, int]]:
+    """Where to die in an operation."""
+    if DEEP:
+        return [(point, nth + 1) for point in sorted(points) for nth in range(points[point])]
+    once = [(point, 1) for point in sorted(points)]
+    # Another part in each operation: together they are all.
+    return once[sum(operation.name.encode()) % STRIDE :: STRIDE] if thin else once
+
+
+def cut_off(hub: Hub, cut: Cut) -> bool:
+    """Begin it, have the hub die there, start another one and wait for the end; did it come by there?
+
+    Only the first pass is sure: how often others follow depends on who is faster.
+    """
+    stage, operation = hub.stage, cut.operation
+    before, others = stage.replicas(operation.target), _others(stage, operation)
+    if cut.point:
+        hub.arm(f"{cut.point}:kill:nth={cut.nth}")
+    answered = True
+    try:
         operation.act(hub)
-    if point:
-        hub.died()
+    except NoAnswer:  # it may die before it answers; what it accepted is written down
+        answered = False
+    died = bool(cut.point) and _died(hub, cut, before)
+    if died:
         hub.start()
-        if point.startswith(UNSAID):
-            operation.act(hub)
-    arrived(hub, operation, before, where)
+        if cut.point.startswith(UNSAID) or (not answered and cut.point.startswith(UNSURE)):
+            again(hub, operation)
+    hub.arm("")
+    arrived(hub, operation, before, str(cut))
+    assert _others(stage, operation) == others, f"{cut}: replicas of others are not what they were"
+    return died
 
 
-def arrived(hub: Hub, operation: Operation, before: Replicas, where: str) -> None:
+def _died(hub: Hub, cut: Cut, before: Mapping[str, Process]) -> bool:
+    if cut.nth == 1:
+        hub.died()
+        return True
+    until(
+        lambda: hub.ended or cut.operation.ended(hub, before), f"{cut}: neither dead nor done", LONG
+    )
+    if not hub.ended:
+        hub.arm("")
+        time.sleep(0.05)  # it may have read the old word a moment ago
+    return hub.ended
+
+
+def _others(stage: Stage, operation: Operation) -> set[Process]:
+    """The engines of all services that the operation is not about, but for one that crashes anyway."""
+    apart = f"{operation.target}-"
+    return {each for each in stage.processes("engine") if not each.replica.startswith(apart)}
+
+
+def arrived(hub: Hub, operation: Operation, before: Mapping[str, Process], where: str) -> None:
     """Wait for the end, and until nothing but what belongs to it is left."""
     stage = hub.stage
 
-    def look() -> object:
-        return operation.reached(hub, before) and exactly(stage, operation.target, operation.left)
+    def look() -> bool:
+        return operation.ended(hub, before)
 
     until(look, f"{where}: the end is not reached\n{stage.processes()}\n{stage.folders()}")

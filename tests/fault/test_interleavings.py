@@ -1,5 +1,6 @@
 """Operations and faults in any order, none waited for: in the end there is what was asked for last.
 
+They come by both doors, on the same services: a service that was made by the one is a group to the other.
 `PIERHEAD_INTERLEAVINGS` says how many are played; each ten have a seed, which a failure names.
 """
 
@@ -16,6 +17,7 @@ from observer import watching
 from stage import Stage, document, healthy, until
 
 from pierhead.cli.client import HubRefused, NoAnswer
+from pierhead.cli.zstack_client import Json
 from pierhead.failpoint import POINTS
 
 PLAYED = int(os.environ.get("PIERHEAD_INTERLEAVINGS", "20"))
@@ -23,13 +25,15 @@ FIRST = int(os.environ.get("PIERHEAD_INTERLEAVINGS_FIRST", "0"))
 EACH = 10  #: of one seed
 #: Seeds that found something once.
 KEPT: tuple[int, ...] = ()
-DEEDS = sorted(p for p in POINTS if p.startswith(("service.", "routes.", "process.")))
+DEEDS = sorted(p for p in POINTS if p.startswith(("database.", "service.", "routes.", "process.")))
+GROUPS = "ai/model-services/instances/groups"
+KIND = "ModelServiceInstanceGroupVO"
 SERVICES = 2  #: at one time
 DEATHS = 2  #: of the hub in one interleaving
 KILLS = 3  #: of replicas in one interleaving: each makes the pause before the next run longer
 PATIENCE = 60.0
 #: What was done by this process.
-TALLY = {"played": 0, "operations": 0, "hub killed": 0, "replica killed": 0}
+TALLY = {"played": 0, "operations": 0, "by ZStack": 0, "hub killed": 0, "replica killed": 0}
 
 
 @dataclass
@@ -113,6 +117,75 @@ class Interleaving(RuleBasedStateMachine):
         del self.asked[name]
         self.gone.append(name)
 
+    # ---- the same by the other door -------------------------------------------------------
+
+    @precondition(lambda self: self.running)
+    @rule(which=st.integers(0, 7), replicas=st.integers(0, 3))
+    def scale_by_tag(self, which: int, replicas: int) -> None:
+        name = self.one(which)
+        self.ask(lambda: self.tag(name, replicas), by_zstack=True)
+        self.asked[name].runs = replicas > 0
+        self.asked[name].replicas = replicas or self.asked[name].replicas
+
+    @precondition(lambda self: self.running)
+    @rule(which=st.integers(0, 7))
+    def update_by_zstack(self, which: int) -> None:
+        name = self.one(which)
+        wanted = self.asked[name]
+        change = {"environmentVariables": {"VERSION": str(wanted.version + 1)}}
+
+        def put() -> None:
+            path = f"model-service-instance-groups/{self.group(name)}"
+            self.hub.zstack.put(path, "updateModelServiceInstanceGroup", change)
+
+        self.ask(put, by_zstack=True)
+        wanted.version += 1
+
+    @precondition(lambda self: self.running)
+    @rule(which=st.integers(0, 7))
+    def restart_by_zstack(self, which: int) -> None:
+        name = self.one(which)
+        path = "model-service-instance-groups"
+
+        def put() -> None:
+            self.hub.zstack.put(path, "restartModelServiceGroups", {"uuids": [self.group(name)]})
+
+        self.ask(put, by_zstack=True)
+
+    @precondition(lambda self: self.asked)
+    @rule(which=st.integers(0, 7), mode=st.sampled_from(("Permissive", "Enforcing")))
+    def delete_by_zstack(self, which: int, mode: str) -> None:
+        name = sorted(self.asked)[which % len(self.asked)]
+
+        def delete() -> None:
+            for group in self.groups(name):
+                self.hub.zstack.delete(f"{GROUPS}/{group['uuid']}", {"deleteMode": mode})
+
+        self.ask(delete, by_zstack=True)
+        del self.asked[name]
+        self.gone.append(name)
+
+    def tag(self, name: str, replicas: int) -> None:
+        """Say by a group's tag how many replicas it has; the first time the tag is made."""
+        uuid, tag = self.group(name), f"ai::replicas::{replicas}"
+        tags = self.hub.zstack.page("system-tags", [f"resourceUuid={uuid}"])
+        found = [each for each in tags if str(each["tag"]).startswith("ai::replicas::")]
+        if found:
+            path = f"system-tags/{found[0]['uuid']}/actions"
+            self.hub.zstack.put(path, "updateSystemTag", {"tag": tag})
+        else:
+            body = {"resourceType": KIND, "resourceUuid": uuid, "tag": tag}
+            self.hub.zstack.post("system-tags", "params", body)
+
+    def group(self, name: str) -> str:
+        """What the other door calls a service."""
+        return str(self.groups(name)[0]["uuid"])
+
+    def groups(self, name: str) -> list[Json]:
+        return self.hub.zstack.page(GROUPS, [f"name={name}"])
+
+    # ---- neither --------------------------------------------------------------------------
+
     @precondition(lambda self: self.running)
     @rule(which=st.integers(0, 7))
     def wait(self, which: int) -> None:
@@ -188,9 +261,10 @@ class Interleaving(RuleBasedStateMachine):
     def one(self, which: int) -> str:
         return self.running[which % len(self.running)]
 
-    def ask(self, act: Callable[[], object]) -> None:
+    def ask(self, act: Callable[[], object], *, by_zstack: bool = False) -> None:
         """As a client that asks again until it has an answer."""
         TALLY["operations"] += 1
+        TALLY["by ZStack"] += by_zstack
         for attempt in range(10):
             self.revive()
             try:

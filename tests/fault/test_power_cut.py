@@ -4,16 +4,12 @@ The hub starts, converges to what the database says, tells what it did, and leav
 """
 
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import psutil
-import pytest
-from stage import LONG, Stage, document, until
+from stage import Stage, document, until
 
 SOURCE = str(Path(__file__).parent.parent.parent / "src")
 
@@ -108,43 +104,3 @@ def _put_back(stage: Stage, process: "subprocess.Popen[bytes]", file: Path) -> N
 
 def _folder(stage: Stage, service: str) -> list[str]:
     return [name for name in stage.folders() if service in name]
-
-
-@pytest.mark.parametrize("share", [0.25, 0.6, 0.95])
-def test_after_a_power_cut_that_took_the_logs_tail_it_converges(stage: Stage, share: float) -> None:
-    """Law: the database is whole at some earlier moment, and what runs is what it says (F03)."""
-    hub(stage)
-    names = [f"service_{number}" for number in range(4)]
-    for name in names:
-        stage.create(name)
-    for name in names:
-        stage.running(name)
-    stage.delete(names[0])
-    stage.gone(names[0])
-    log = stage.folder / "pierhead.db-wal"
-    copy = log.with_name("copy")
-    shutil.copy(log, copy)  # the last one to close it would empty it
-    stage.end()
-    shutil.move(copy, log)
-    assert log.stat().st_size > 0
-    os.truncate(log, int(log.stat().st_size * share))
-    log.with_name("pierhead.db-shm").unlink(missing_ok=True)  # memory does not survive a power cut
-
-    hub(stage)
-    with closing(sqlite3.connect(stage.folder / "pierhead.db")) as raw:
-        assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        known = {
-            name for (name,) in raw.execute("SELECT name FROM services WHERE wanted='running'")
-        }
-    for name in known:
-        stage.running(name)
-
-    def only_those() -> bool:
-        engines = {replica.rpartition("-")[0] for replica in _replicas(stage)}
-        return engines == {name.replace("_", "-") for name in known} or engines == known
-
-    until(only_those, f"not only {known}: {_replicas(stage)}", within=2 * LONG)
-
-
-def _replicas(stage: Stage) -> list[str]:
-    return sorted(process.replica for process in stage.processes("engine"))

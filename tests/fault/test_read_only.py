@@ -169,6 +169,7 @@ def test_a_full_disk_stops_nothing_that_runs_and_is_over_when_there_is_room(smal
         assert told in why
     platform.looks()
     assert platform.refused("two").code == "ServiceUnavailable"
+    _not_deleted(small)
     status, headers, answer = zstack(small.listen, CENTERS, "POST", CENTER, login)
     assert (status, answer["error"]["code"]) == (503, "SYS.1010"), answer
     assert int(headers["Retry-After"]) > 0
@@ -185,7 +186,20 @@ def test_a_full_disk_stops_nothing_that_runs_and_is_over_when_there_is_room(smal
     assert small.replicas("one") == engines
     assert platform.metric("pierhead_database_read_only") == 0
     assert "database writes" not in platform.doctor()
-    _whole(small.folder)
+    _deleted_and_whole(small)
+
+
+def _not_deleted(stage: Stage) -> None:
+    """It is said, and nothing is half done."""
+    with pytest.raises(HubRefused) as caught:
+        stage.delete("one")
+    assert caught.value.code == "ServiceUnavailable"
+
+
+def _deleted_and_whole(stage: Stage) -> None:
+    stage.delete("one")
+    stage.gone("one")
+    _whole(stage.folder)
 
 
 def _killed_and_back(platform: Platform, engines: Mapping[str, Process]) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from stage import PATIENCE, Stage, document, get, until
+from stage import PATIENCE, Stage, get, until
 
 import demo_weights
 from pierhead.core.ids import engine_key
@@ -106,30 +106,6 @@ def test_an_open_stream_ends_whole_when_its_service_goes(stage: Stage, request_t
     assert (first + answer.read()).decode().rstrip().endswith("data: [DONE]")
     connection.close()
     until(lambda: not stage.processes("engine"))
-
-
-def test_twenty_streams_survive_a_rolling_update_and_a_scale_in(stage: Stage) -> None:
-    """Law: 0 truncated streams, 0 5xx while replicas are replaced and taken away (F12)."""
-    stage.up()
-    stage.create("svc", replicas=2, grace=30, env={"VERSION": "1"})
-    stage.running("svc", 2)
-    path = "/api/predict/svc/stream?n=20&gap=0.05"
-    ask = Ask(stage.gateway_listen, path, stage.token("svc"))
-    old = {process.pid for process in stage.processes("engine")}
-    with streaming(20, ask) as seen:
-        until(lambda: seen.open == 20)
-        stage.update("svc", document("svc", 2, mark=stage.folder, grace=30, env={"VERSION": "2"}))
-        stage.running("svc", 2)
-        until(lambda: not old & {process.pid for process in stage.processes("engine")})
-        until(lambda: "2" in seen.versions)
-        stage.scale("svc", 1)
-        stage.running("svc", 1)
-        until(lambda: len(stage.processes("engine")) == 1)
-        whole = seen.whole
-        until(lambda: seen.whole >= whole + 20)  # the one that is left serves them all
-    assert seen.broken == []
-    assert seen.whole >= 60
-    assert seen.versions == {"1", "2"}
 
 
 def test_a_stream_that_outlasts_the_drain_deadline_is_cut_then_and_not_before(

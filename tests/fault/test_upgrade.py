@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
+from broken_things import verb
 from stage import Stage, until
 
 from pierhead import __version__
+from pierhead.cli.client import find_access
+from pierhead.cli.ram_client import RamClient
 from pierhead.store import db, schema
 
 SOURCE = str(Path(__file__).parent.parent.parent / "src")
@@ -43,12 +46,57 @@ def take_back(file: Path, revision: str) -> None:
         engine.dispose()
 
 
+USER, QUOTA, GROUP = "ann", "small", "lab"
+
+
+def furnish(own: RamClient, stage: Stage) -> None:
+    """One of everything that a platform has beside its services."""
+    own.act("CreateUser", UserName=USER)
+    own.act("CreateAccessKey", UserName=USER)
+    own.own("CreateQuota", QuotaId=QUOTA, MaxReplicas="9")
+    own.own("CreateWorkspace", WorkspaceId=GROUP, Name="Lab", QuotaId=QUOTA)
+    own.own("AddServiceToken", ServiceName="steady", TokenName="extra")
+    secret = stage.folder.with_name("secret")
+    secret.write_text("SK")
+    where = ("--bucket", "models", "--endpoint", "http://127.0.0.1:1", "--region", "cn-shanghai")
+    keys = ("--access-key-id", "AK", "--access-key-secret-file", str(secret))
+    verb(stage, "storage", "add", "oss", "bucket", *where, *keys, "--allow-private")
+
+
+def is_of_use(own: RamClient, stage: Stage) -> None:
+    """Each of them can be read, changed and deleted."""
+    secret = own.own("GetServiceToken", ServiceName="steady", TokenName="extra")["Token"]
+    assert secret["AccessToken"]
+    assert own.act("GetUser", UserName=USER)["User"]["UserName"] == USER
+    assert own.own("GetQuota", QuotaId=QUOTA)["Quota"]["QuotaId"] == QUOTA
+    assert own.own("GetWorkspace", WorkspaceId=GROUP)["Workspace"]["WorkspaceId"] == GROUP
+    assert "bucket" in verb(stage, "storage", "list")
+    own.act("UpdateUser", UserName=USER, NewDisplayName="Ann")
+    own.own("UpdateQuota", QuotaId=QUOTA, MaxReplicas="8")
+    own.own("UpdateWorkspace", WorkspaceId=GROUP, Name="Laboratory")
+    own.own("RevokeServiceToken", ServiceName="steady", TokenName="extra")
+    (key,) = own.act("ListAccessKeys", UserName=USER)["AccessKeys"]["AccessKey"]
+    own.act("DeleteAccessKey", UserName=USER, UserAccessKeyId=key["AccessKeyId"])
+    own.act("DeleteUser", UserName=USER)
+    own.own("DeleteWorkspace", WorkspaceId=GROUP)
+    own.own("DeleteQuota", QuotaId=QUOTA)
+    verb(stage, "storage", "remove", "bucket")
+
+
+def rollouts(stage: Stage) -> list[tuple[object, ...]]:
+    """What a replica's run is told by: were it another one, it would be replaced."""
+    with closing(sqlite3.connect(stage.folder / "pierhead.db")) as raw:
+        return raw.execute("SELECT name, latest, epoch FROM services").fetchall()
+
+
 def test_an_upgrade_from_any_schema_touches_no_engine(stage: Stage) -> None:
     """Law: same pid, same start time, and every object can be read, changed and deleted (F17)."""
     process = hub(stage)
     stage.create("steady", 2)
     stage.running("steady", 2)
-    engines = stage.processes("keeper", "engine")
+    own = RamClient(find_access(stage.folder, None, {}))
+    furnish(own, stage)
+    engines, told = stage.processes("keeper", "engine"), rollouts(stage)
     for revision in OLDER:
         process.kill()
         process.wait()
@@ -57,6 +105,9 @@ def test_an_upgrade_from_any_schema_touches_no_engine(stage: Stage) -> None:
         assert schema.version(db.sqlite_url(stage.folder / "pierhead.db")) == schema.HEAD
         stage.running("steady", 2)
         assert stage.processes("keeper", "engine") == engines, revision
+        assert rollouts(stage) == told
+        if revision == OLDER[0]:  # older ones do not have all of it
+            is_of_use(own, stage)
     kept = [path.name for path in (stage.folder / "backups").iterdir()]
     assert len(kept) == min(5, len(OLDER))
     stage.scale("steady", 1)

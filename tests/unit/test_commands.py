@@ -43,6 +43,7 @@ def a_registered(**fields: Any) -> RegisteredTemplate:
 def test_a_plain_command_line_is_run_without_a_shell(
     text: str, argv: tuple[str, ...] | None
 ) -> None:
+    """Law: a plain command line never meets a shell (F34)."""
     assert split(text) == (argv or tuple(shlex.split(text)), "")
 
 

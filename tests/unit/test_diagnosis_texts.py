@@ -43,7 +43,7 @@ def _name(call: ast.Call) -> str:
 
 #: What gives a reason -> which of its arguments is the word.
 GIVERS = {
-    "Hold": 0, "_hold": 0, "Cause": 0, "Occupied": 0, "worded": 0, "_pattern": 0, "Stage": 1,
+    "Hold": 0, "_hold": 0, "Cause": 0, "Occupied": 0, "worded": 0, "pattern": 0, "Stage": 1,
     "Verdict": 1, "_say": 0, "_change": 1, "_late": 0,
 }  # fmt: skip
 #: Of them, those whose word must not be a variable that nobody looked at.
@@ -52,7 +52,8 @@ MAKERS = {"Hold", "Cause", "Occupied", "Stage"}
 PASSED_ON = {
     ("core/choice.py", "reason"), ("core/devices.py", "WAITING"), ("sources/listings.py", "reason"),
     ("sources/model_files.py", "reason"), ("runtimes/process/allotment.py", "IN_PLACE"),
-    ("core/quota_holds.py", "EXCEEDED"), ("core/quota_holds.py", "UNSAID"),
+    ("core/quota_holds.py", "EXCEEDED"), ("reconciler/preflight.py", "HANGS"),
+    ("core/diagnosis/replicas.py", "EJECTED"), ("core/quota_holds.py", "UNSAID"),
 }  # fmt: skip
 
 

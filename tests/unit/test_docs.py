@@ -62,10 +62,12 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_metric_is_documented() -> None:
     """What both processes show on /metrics, name by name, is on the page."""
+    from pierhead.gateway.balance import Failure
     from pierhead.gateway.metrics import Metrics
     from pierhead.telemetry import HubFigures
 
-    shown = HubFigures().exposition()[0] + Metrics(lambda: {"replica": 1}).text()
+    gateway = Metrics(lambda: {"replica": 1}, lambda: {"replica": Failure.SILENT})
+    shown = HubFigures().exposition()[0] + gateway.text()
     names = set(re.findall(r"^# TYPE (pierhead_\S+)", shown.decode(), re.MULTILINE))
     assert {"pierhead_requests_total", "pierhead_gateway_requests_total"} <= names
     page = (REFERENCE / "metrics.md").read_text()

@@ -35,6 +35,7 @@ def forms(address: str) -> list[str]:
 def test_metadata_services_are_refused_in_every_form_even_where_private_is_allowed(
     address: str,
 ) -> None:
+    """Law: metadata services are refused in every notation (F30)."""
     for form in forms(address):
         assert refusal(form), form
         assert refusal(form, private=True) == "an address of metadata services", form
@@ -43,6 +44,7 @@ def test_metadata_services_are_refused_in_every_form_even_where_private_is_allow
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_private_addresses_are_refused_in_every_form(address: str) -> None:
+    """Law: private addresses are refused in every notation (F30)."""
     for form in forms(address):
         assert refusal(form), form
     assert refusal(address, private=True) is None
@@ -84,6 +86,7 @@ def test_public_addresses_pass(address: str) -> None:
 
 
 def test_the_operators_list_permits_what_it_names_and_no_more() -> None:
+    """Law: an operator's list opens what it names, and no more (F30)."""
     assert refusal("10.1.2.3", ["10.1.0.0/16"]) is None
     assert refusal("::ffff:10.1.2.3", ["10.1.0.0/16"]) is None
     assert refusal("10.2.2.3", ["10.1.0.0/16"]) == "a private address"

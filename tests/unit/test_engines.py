@@ -155,6 +155,7 @@ def test_filling_in_never_adds_or_removes_an_argument(
 
 
 def test_a_placeholder_inside_a_value_is_a_value() -> None:
+    """Law: placeholders expand inside one argument (F34)."""
     files = replace(FILES, folder="/m/{port}/{host}")
     launch = Custom().launch(a_template(command=("{model_dir}",)), files, PLACE)
     assert launch.argv == ("/m/{port}/{host}",)

@@ -16,7 +16,8 @@ from pierhead.core.routes import GatewayReport, Route, RouteTable, RouteToken, T
 from pierhead.core.services import Service, Wanted
 from pierhead.core.templates import AUTO
 from pierhead.engines import registry
-from pierhead.reconciler.routes import SILENCE, RouteBook
+from pierhead.reconciler.gateways import ABSENT, SILENCE
+from pierhead.reconciler.routes import RouteBook
 
 ONE, TWO = a_replica(), a_replica(id="svc-one-bbbbbbbb", port=40002)
 LEAVING = a_replica(state=ReplicaState.DRAINING)
@@ -210,24 +211,74 @@ def test_every_live_gateway_has_a_say() -> None:
     assert idle(routed)
 
 
-def test_a_gateway_that_fell_silent_has_none() -> None:
+def test_a_gateway_that_fell_silent_may_serve_on_by_the_table_it_has() -> None:
+    """Law: 0 truncated streams within the grace (F12), also when a gateway has no way to the hub."""
     clock = FakeClock()
     routed, without = draining(clock, "gw-1", "gw-2")
-    clock.advance(SILENCE - 0.1)
+    clock.advance(SILENCE + 0.1)
     routed.heard(report(without, "gw-1"))
+    assert routed.gateways == 1
     assert not idle(routed)
-    clock.advance(0.2)
+    clock.advance(ABSENT - SILENCE)
+    routed.heard(report(without, "gw-1"))
+    assert idle(routed)
+
+
+def test_what_one_that_fell_silent_told_last_still_counts() -> None:
+    clock = FakeClock()
+    routed, without = draining(clock, "gw-1", "gw-2")
+    routed.heard(report(without, "gw-2"))
+    clock.advance(SILENCE + 0.1)
+    routed.heard(report(without, "gw-1"))
+    assert idle(routed)
+
+
+def test_who_says_farewell_has_no_say_any_more() -> None:
+    routed, without = draining(FakeClock(), "gw-1", "gw-2")
+    routed.heard(report(without, "gw-1"))
+    routed.heard(replace(report(without - 1, "gw-2"), leaves=True))
     assert idle(routed)
     assert routed.gateways == 1
+
+
+def test_whoever_follows_at_its_place_ends_the_say_of_one_that_fell_silent() -> None:
+    """A killed gateway costs no drain its whole deadline: its successor knows that it is gone."""
+    clock = FakeClock()
+    routed, without = draining(clock)
+    routed.heard(replace(report(without - 1, "killed"), place="here"))
+    routed.heard(replace(report(without, "next"), place="here"))
+    assert not idle(routed)  # it spoke just now: two may have the same place, seen from here
+    clock.advance(SILENCE)
+    routed.heard(replace(report(without, "next"), place="elsewhere"))
+    assert not idle(routed)
+    routed.heard(replace(report(without, "next"), place="here"))
+    assert idle(routed)
 
 
 def test_a_hub_that_just_started_waits_until_gateways_had_time_to_report() -> None:
     """Law: a killed hub costs no request (design 2), those on draining replicas included."""
     clock = FakeClock()
     routed = book(clock)
+    routed.update(a_service(), (ONE, TWO))
+    clock.advance(SILENCE)
+    routed.begin()  # it counts from when they can report: adopting replicas may take a while
     routed.update(a_service(), (LEAVING, TWO))
     assert not idle(routed)
     clock.advance(SILENCE)
+    assert idle(routed)
+
+
+def test_what_an_earlier_hub_let_drain_needs_a_gateways_word() -> None:
+    """Law: 0 truncated streams within the grace, also when the hub is killed in mid-drain (F12)."""
+    clock = FakeClock()
+    routed = book(clock)
+    routed.update(a_service(), (LEAVING, TWO))
+    routed.begin()
+    clock.advance(10 * SILENCE)
+    assert not idle(routed)
+    routed.heard(report(routed.revision, svc_one_aaaaaaaa=1))
+    assert not idle(routed)
+    routed.heard(report(routed.revision))
     assert idle(routed)
 
 

@@ -64,6 +64,7 @@ def test_captured_requests_are_accepted(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS.values(), ids=VECTORS)
 def test_captured_requests_with_one_bit_changed_are_refused(vector: dict[str, Any]) -> None:
+    """Law: a captured request of a real client with one bit changed is refused (F26)."""
     request, key, now = request_of(vector), key_of(vector), clock(vector)
     other = "PUT" if request.method == "POST" else "POST"
     assert refused(replace(request, method=other), key, now) == "SignatureDoesNotMatch"

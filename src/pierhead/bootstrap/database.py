@@ -10,6 +10,12 @@ from pierhead import __version__, telemetry
 from pierhead.bootstrap.backup import before_migration
 from pierhead.bootstrap.restore import finish
 from pierhead.bootstrap.secret_files import storage_key
+from pierhead.bootstrap.soundness import (
+    demand_empty_is_new,
+    demand_known_here,
+    demand_there,
+    demand_whole,
+)
 from pierhead.core.errors import Unavailable
 from pierhead.operations.secret_box import SecretBox
 from pierhead.settings import Settings
@@ -34,19 +40,23 @@ def migrate(settings: Settings) -> bool:
     traces removed.
 
     Raises:
-        PierheadError: the database is newer than this release, or does not answer, or the backup
-            that is made before a change cannot be written.
+        PierheadError: the database is newer than this release, damaged, missing although replicas are
+            here, or does not answer, or the backup that is made before a change cannot be written.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _driver(settings.database)
     restored = finish(settings)
     if restored is not None:
         log.warning("a restore that was cut off was finished", backup=restored.file)
+    demand_empty_is_new(settings)
+    demand_whole(settings)
     present = _present(settings)
+    demand_there(settings, present)
     if present not in (None, schema.HEAD) and schema.known(present):
         kept = before_migration(settings, str(present))
         log.info("the database is migrated", schema=present, to=schema.HEAD, backup=str(kept))
     changed = schema.migrate(settings.database)
+    demand_known_here(settings)
     _note_release(settings)
     _seal(settings)
     return changed

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pierhead import __version__, telemetry
@@ -163,9 +164,7 @@ async def _assemble(
     settings: Settings, credentials: Credentials, db: Database, figures: telemetry.HubFigures
 ) -> Hub:
     here = engines(settings)
-
-    def key_of(replica: str) -> str:
-        return engine_key(credentials.engine_secret, replica)
+    key_of = partial(engine_key, credentials.engine_secret)
 
     def files_came() -> None:
         reconciler.hasten()
@@ -201,7 +200,8 @@ async def _assemble(
         db=db, runtime=runtime, preparation=Preparation(parts), routes=routes, clock=time.time
     )
     rhythm = Rhythm(resync=settings.resync_seconds, event_days=settings.event_days)
-    reconciler = Reconciler(one_pass, rhythm, figures.reconciled, _tidying(ledger, evicting))
+    tidying, relisting = _tidying(ledger, evicting), _relisting(db, settings, routes)
+    reconciler = Reconciler(one_pass, rhythm, figures.reconciled, tidying, relisting)
     survey = Survey(db, cache=settings.cache_dir)
     return Hub(
         settings=settings,
@@ -231,6 +231,18 @@ async def _book(
     routes = RouteBook(time.time, key_of, capabilities, ledger.spent)
     routes.know(await db.read(endpoint_tokens.everything, box(settings)))
     return ledger, routes
+
+
+def _relisting(
+    db: Database, settings: Settings, routes: RouteBook
+) -> Callable[[], Awaitable[None]]:
+    """What opens services, from the database: whoever changed it may have failed before it told."""
+
+    async def run() -> None:
+        since = routes.news
+        routes.know_again(await db.read(endpoint_tokens.everything, box(settings)), since)
+
+    return run
 
 
 def _tidying(ledger: Ledger, evicting: Eviction) -> Callable[[], Awaitable[None]]:

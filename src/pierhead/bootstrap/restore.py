@@ -21,6 +21,7 @@ from pierhead.bootstrap.credentials import of_account
 from pierhead.bootstrap.restore_over import NotRestored, demand_key, set_aside
 from pierhead.bootstrap.restore_rows import RESTORED, Renewed, put_rows
 from pierhead.bootstrap.secret_files import storage_key, write_private
+from pierhead.bootstrap.soundness import GIVEN_UP
 from pierhead.bootstrap.supervisor import only_one
 from pierhead.bootstrap.watching import HEAD
 from pierhead.core.errors import Unavailable
@@ -31,6 +32,7 @@ from pierhead.sources.cache import sync_folder
 from pierhead.store import db, facts, schema
 from pierhead.store.archive import Manifest, cannot_write
 from pierhead.store.archive_reader import Reader, opened
+from pierhead.store.writes import Away, Writes
 
 #: Below the data folder: what is made ready, the plan in it, and who works on it.
 STAGING, PLAN, LOCK = "run/restore", "plan.json", "run/restore.lock"
@@ -75,7 +77,10 @@ def restore(
         TooNew: a newer release made it.
         Unavailable: the database does not answer, or the disk is full.
     """
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(settings.data_dir, error) from error
     with only_one(settings.data_dir), only_one(settings.data_dir, "run/hub.lock"), _alone(settings):
         _finish(settings)
         with opened(path) as source:
@@ -95,7 +100,11 @@ def restore(
             try:
                 renewed = _make_ready(settings, source, plan)
             except OSError as error:
+                _give_up(settings)
                 raise cannot_write(settings.data_dir / STAGING, error) from error
+            except Away as error:
+                _give_up(settings)
+                raise Writes(db.sqlite_file(settings.database)).failed(error) from error
         if _finish(settings) is None:
             raise Unavailable("The database", "it was put back while a backup was restored")
     return Done(source.manifest, plan, renewed)
@@ -159,6 +168,14 @@ def _make_ready(settings: Settings, source: Reader, plan: Plan) -> Renewed:
     return renewed
 
 
+def _give_up(settings: Settings) -> None:
+    """Leave nothing of what was made ready, unless it may count: room is what was wanting, as a rule."""
+    file = db.sqlite_file(settings.database)
+    if file is not None and not (settings.data_dir / STAGING / PLAN).exists():
+        shutil.rmtree(settings.data_dir / STAGING, ignore_errors=True)
+        _remove(_fresh(file))
+
+
 def _files(settings: Settings, source: Reader) -> Generator[tuple[str, bytes]]:
     for name, member in source.manifest.files.items():
         yield _safe(_RENAMED.get(name, name)), source.content(member)
@@ -201,6 +218,8 @@ def _finish(settings: Settings) -> Plan | None:
         if file is not None:
             _swap(file)
         _move(staging / _FILES, settings.data_dir)
+        # What the restored database does not know was given up on purpose: a start may end it.
+        write_private(settings.data_dir / GIVEN_UP, plan.id.encode())
         _tell(settings, plan)
         failpoint("restore.after_told")
         shutil.rmtree(staging)

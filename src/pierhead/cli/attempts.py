@@ -3,7 +3,13 @@
 from pierhead.cli.client import Json
 from pierhead.cli.ram_client import RamClient
 from pierhead.cli.screen import emit, plain
+from pierhead.core.languages import Language
 
+_NONE = {
+    Language.EN: "No such run is kept: of each replica these are the first and the last five.",
+    Language.ZH_CN: "没有保留这次运行：每个副本只保留第一次和最近五次运行。",
+    Language.ZH_TW: "沒有保留這次執行：每個副本只保留第一次和最近五次執行。",
+}
 #: Lines of one run that the hub tells at most.
 MOST = 1000
 
@@ -44,13 +50,13 @@ def headline(one: Json) -> str:
     return plain(f"{one['InstanceName']} run {one['Number']}, {one['StartDate']}: {told}")
 
 
-def show(found: list[Json], *, as_json: bool) -> None:
+def show(found: list[Json], *, as_json: bool, language: Language = Language.EN) -> None:
     """Print each run with its lines."""
     if as_json:
         emit({"Attempts": found})
         return
     if not found:
-        print("No such run is kept: of each replica these are the first and the last five.")
+        print(_NONE[language])
     for one in found:
         print(f"== {headline(one)}")
         for line in one["Lines"]["Line"]:

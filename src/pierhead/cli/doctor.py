@@ -24,6 +24,7 @@ from pierhead.bootstrap.supervisor import answers
 from pierhead.cli.client import NoAccess, read_credentials
 from pierhead.cli.options import AsJson, DataDir
 from pierhead.cli.screen import emit, table
+from pierhead.core.errors import PierheadError
 from pierhead.core.resources import GIB, MIB, human_bytes
 from pierhead.failpoint import POINTS, VARIABLE
 from pierhead.settings import PREFIX, Settings, environment_name, masked_url, split_address
@@ -288,7 +289,10 @@ def _weights(settings: Settings) -> Iterator[Finding]:
 def _database(settings: Settings) -> Iterator[Finding]:
     shown = masked_url(settings.database)
     problem = _sqlite(settings) if settings.database.startswith("sqlite") else _postgres(settings)
-    if problem:
+    unsound = "" if problem else _unsound(settings)
+    if unsound:
+        yield Finding("database", "fail", shown, unsound)
+    elif problem:
         yield Finding(
             "database",
             "fail",
@@ -297,6 +301,27 @@ def _database(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("database", "ok", shown)
+
+
+def _unsound(settings: Settings) -> str:
+    from pierhead.bootstrap.soundness import demand_empty_is_new, demand_whole
+
+    try:
+        demand_empty_is_new(settings)
+        demand_whole(settings)
+    except PierheadError as error:
+        return str(error)
+    return ""
+
+
+def _older(settings: Settings) -> Iterator[Finding]:
+    """What a start found here that its database did not know, in the last days."""
+    # Only a folder with a database pays for the import.
+    from pierhead.bootstrap.soundness import found_at_starts
+
+    for told in found_at_starts(settings):
+        advice = "The database was older than what ran here: compare it with your last backup."
+        yield Finding("older database", "warn", told, advice)
 
 
 def _sqlite(settings: Settings) -> str:
@@ -354,6 +379,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _descriptors,
     _weights,
     _database,
+    _older,
     _platform,
     _variables,
 )

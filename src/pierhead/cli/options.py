@@ -1,5 +1,6 @@
 """Arguments and options that several verbs share, with what they mean."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from pierhead.cli.client import EasClient, find_access
 from pierhead.core.errors import PierheadError
+from pierhead.core.languages import Language, of_locale, of_tag
 
 #: What every client verb can raise is turned into one sentence and exit code 1 by `main.run`.
 
@@ -22,13 +24,29 @@ def complete_service(incomplete: str) -> list[str]:
         return []  # completion has nowhere to say why
 
 
-def connect(data_dir: Path | None, endpoint: str | None) -> EasClient:
-    """The client of the hub that the options name.
+def connect(data_dir: Path | None, endpoint: str | None, language: str = "") -> EasClient:
+    """The client of the hub that the options name; `language`: tag of the one for its texts.
 
     Raises:
         NoAccess: no endpoint or key is known.
     """
-    return EasClient(find_access(data_dir, endpoint))
+    return EasClient(find_access(data_dir, endpoint), language=language)
+
+
+def language_of(lang: str) -> Language:
+    """What --lang names; without it, the language of the terminal's locale.
+
+    Raises:
+        BadParameter: there are no texts in it.
+    """
+    if not lang:
+        # In the order in which the C library asks; an empty one counts as not set.
+        named = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+        return of_locale(next(filter(None, named), ""))
+    found = of_tag(lang)
+    if found is None:
+        raise typer.BadParameter(f"[{lang}]; legal: {', '.join(Language)}", param_hint="--lang")
+    return found
 
 
 Name = Annotated[str, typer.Argument(help="Name of the service.", autocompletion=complete_service)]
@@ -50,6 +68,16 @@ Endpoint = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Lang = Annotated[
+    str,
+    typer.Option(
+        "--lang",
+        envvar="PIERHEAD_LANG",
+        help="Language of the texts: en, zh-CN or zh-TW. Else that of LC_ALL or LANG.",
+        show_envvar=True,
+        show_default=False,
+    ),
+]
 Wait = Annotated[
     bool, typer.Option("--wait", help="Show progress until the change is done, or has failed.")
 ]

@@ -9,9 +9,9 @@ import typer
 
 from pierhead.cli import attempts, ram_client
 from pierhead.cli.client import EasClient, Json
-from pierhead.cli.options import AsJson, DataDir, Endpoint, Name, connect
+from pierhead.cli.options import AsJson, DataDir, Endpoint, Lang, Name, connect, language_of
 from pierhead.cli.screen import coloured, emit, since, table
-from pierhead.cli.services import app
+from pierhead.cli.services import app, cut
 
 PAGE = 1000
 
@@ -34,6 +34,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
     lines: Annotated[int, typer.Option(min=1, help="The newest lines to show.")] = 200,
     keyword: Annotated[str, typer.Option(help="Only lines that contain this.")] = "",
+    lang: Lang = "",
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
     as_json: AsJson = False,
@@ -57,9 +58,9 @@ def logs(
             lines=lines,
             keyword=keyword,
         )
-        attempts.show(told, as_json=as_json)
+        attempts.show(told, as_json=as_json, language=language_of(lang))
         return
-    client = connect(data_dir, endpoint)
+    client = connect(data_dir, endpoint, language_of(lang))
     query = {
         "InstanceName": instance,
         "Keyword": keyword,
@@ -166,7 +167,9 @@ def events(
 
 @app.command()
 def instances(
+    *,
     name: Name,
+    lang: Lang = "",
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
     as_json: AsJson = False,
@@ -177,7 +180,7 @@ def instances(
     Examples:
       pierhead services instances my_llm
     """
-    client = connect(data_dir, endpoint)
+    client = connect(data_dir, endpoint, language_of(lang))
     path = client.path(name, "/instances")
     found = list(client.pages("ListServiceInstances", path, "Instances", {}))
     if as_json:
@@ -196,5 +199,5 @@ def _row(item: Json, now: float) -> tuple[str, ...]:
         f"{item.get('InnerIP', '')}:{port}" if port else "-",
         str(item.get("RestartCount", 0)),
         since(str(item.get("StartTime", "")), now),
-        "" if reason == status else reason,
+        "" if reason == status else cut(reason),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pierhead.cli import processes
-from pierhead.cli.backup import File, contents, document
+from pierhead.cli.backup import File, contents, document, telling
 from pierhead.cli.options import AsJson, DataDir
 from pierhead.cli.platform import Set
 from pierhead.cli.screen import emit, note
@@ -59,7 +59,8 @@ def restore(
     flags = processes.flags_of(locals())
     settings = Settings.load(flags if into is None else flags | {"data_dir": into})
     path = file.expanduser().absolute()
-    done = put_back(settings, path, force=force, new_secrets=new_secrets)
+    with telling("restores the backup"):
+        done = put_back(settings, path, force=force, new_secrets=new_secrets)
     made, plan = done.manifest, done.plan
     if as_json:
         told = {"Into": str(settings.data_dir), "Before": plan.aside, "New": list(_new(done))}

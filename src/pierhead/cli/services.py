@@ -9,13 +9,26 @@ import typer
 
 from pierhead.cli import service_tokens, watch
 from pierhead.cli.client import EasClient, HubRefused, Json
-from pierhead.cli.options import AsJson, DataDir, Endpoint, Name, Timeout, Wait, connect
+from pierhead.cli.options import (
+    AsJson,
+    DataDir,
+    Endpoint,
+    Lang,
+    Name,
+    Timeout,
+    Wait,
+    connect,
+    language_of,
+)
 from pierhead.cli.screen import emit, note, pairs, plain, since, table
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Services: what is deployed and serves."
 )
 
+#: Reasons that need no words in a list.
+_AS_WANTED = frozenset({"Running", "Stopped"})
+_SHOWN = 80  #: characters of a message in a list
 
 app.command()(service_tokens.token)
 
@@ -30,11 +43,12 @@ def list_services(
     ] = None,
     workspace: Annotated[str, typer.Option(help="Only of this workspace.")] = "",
     quota: Annotated[str, typer.Option(help="Only those that name this quota.")] = "",
+    lang: Lang = "",
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
     as_json: AsJson = False,
 ) -> None:
-    """List services.
+    """List services; of those that are not as wanted, why. `pierhead why` knows more.
 
     \b
     Examples:
@@ -45,12 +59,12 @@ def list_services(
     query = {"Filter": name, "ServiceStatus": status, "WorkspaceId": workspace, "QuotaId": quota}
     if label:
         query["Label"] = json.dumps(dict(_label(text) for text in label))
-    client = connect(data_dir, endpoint)
+    client = connect(data_dir, endpoint, language_of(lang))
     found = list(client.pages("ListServices", "/api/v2/services", "Services", query))
     if as_json:
         emit({"Services": found, "TotalCount": len(found)})
         return
-    columns = ("NAME", "STATUS", "READY", "SPEC", "AGE", "REASON")
+    columns = ("NAME", "STATUS", "READY", "SPEC", "AGE", "REASON", "MESSAGE")
     table(columns, [_row(item, time.time()) for item in found])
 
 
@@ -62,20 +76,30 @@ def _label(text: str) -> tuple[str, str | None]:
 
 
 def _row(item: Json, now: float) -> tuple[str, ...]:
-    reason = str(item.get("Reason", ""))
+    reason, message = str(item.get("Reason", "")), str(item.get("Message", ""))
+    if reason in _AS_WANTED:
+        reason = message = ""
     return (
         item["ServiceName"],
         item["Status"],
         f"{item.get('RunningInstance', 0)}/{item.get('TotalInstance', 0)}",
         item.get("AppSpecName") or item.get("Image") or "-",
         since(item.get("CreateTime", ""), now),
-        "" if reason == item["Status"] else reason,
+        reason,
+        cut(message),
     )
+
+
+def cut(message: str) -> str:
+    """As much of a message as a list has room for."""
+    return message if len(message) <= _SHOWN else f"{message[:_SHOWN]}…"
 
 
 @app.command()
 def show(
+    *,
     name: Name,
+    lang: Lang = "",
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
     as_json: AsJson = False,
@@ -87,7 +111,7 @@ def show(
       pierhead services show my_llm
       pierhead services show my_llm --json
     """
-    found = connect(data_dir, endpoint).describe(name)
+    found = connect(data_dir, endpoint, language_of(lang)).describe(name)
     if as_json:
         emit(found)
         return
@@ -216,6 +240,9 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Delete a service: its replicas, endpoint, token and logs. Asks first on a terminal.
+
+    It is accepted from every state, so there is no --force. It waits for open requests and for the
+    engine's end no longer than the service's grace allows; weights stay in the cache.
 
     \b
     Examples:

@@ -8,42 +8,32 @@ import typer
 
 from pierhead.cli.attempts import attempts, headline
 from pierhead.cli.client import EasClient, HubRefused, Json, find_access
-from pierhead.cli.options import AsJson, DataDir, Endpoint, Name
+from pierhead.cli.options import AsJson, DataDir, Endpoint, Lang, Name, connect, language_of
 from pierhead.cli.ram_client import RamClient
 from pierhead.cli.screen import emit
-from pierhead.core.languages import Language, of_tag
+from pierhead.core.languages import Language
 
 #: Language -> what stands before causes and advices, and what is said when nothing is wrong.
 _WORDS: Mapping[Language, tuple[str, str, str]] = {
-    Language.EN: ("why", "do", "Nothing is wrong: it runs as wanted."),
-    Language.ZH_CN: ("原因", "建议", "一切正常：服务按预期运行。"),
-    Language.ZH_TW: ("原因", "建議", "一切正常：服務按預期執行。"),
+    Language.EN: ("why: ", "do: ", "Nothing is wrong: it runs as wanted."),
+    Language.ZH_CN: ("原因：", "建议：", "一切正常：服务按预期运行。"),
+    Language.ZH_TW: ("原因：", "建議：", "一切正常：服務按預期執行。"),
 }
 
 #: What stands before the runs that ended; only some are shown.
 _KEPT: Mapping[Language, str] = {
-    Language.EN: "Runs that ended, the first and the last ones; the first one's log:",
+    Language.EN: "Runs that ended, the first and the last ones; the first one's log: ",
     Language.ZH_CN: "已结束的运行（第一次和最近几次）；第一次的日志：",
-    Language.ZH_TW: "已結束的執行（第一次和最近幾次）；第一次的日誌：",
+    Language.ZH_TW: "已結束的執行（第一次和最近幾次）；第一次的記錄檔：",
 }
 _SHOWN = 2  #: of the last ones
-
-Lang = Annotated[
-    str,
-    typer.Option(
-        "--lang",
-        envvar="PIERHEAD_LANG",
-        help="Language of the texts: en, zh-CN or zh-TW.",
-        show_envvar=True,
-    ),
-]
 
 
 def why(
     *,
     name: Name,
     instance: Annotated[str, typer.Option(help="Only this replica.")] = "",
-    lang: Lang = "en",
+    lang: Lang = "",
     data_dir: DataDir = None,
     endpoint: Endpoint = None,
     as_json: AsJson = False,
@@ -55,11 +45,13 @@ def why(
       pierhead why my_llm
       pierhead why my_llm --lang zh-CN
       pierhead why my_llm --json
+
+    \b
+    Exit codes: 0 it was said, whether something is wrong or not; 1 there is no
+    such service or replica, or no hub answers; 2 the command line is wrong.
     """
-    language = of_tag(lang)
-    if language is None:
-        raise typer.BadParameter(f"[{lang}]; legal: {', '.join(Language)}", param_hint="--lang")
-    client = EasClient(find_access(data_dir, endpoint), language=language)
+    language = language_of(lang)
+    client = connect(data_dir, endpoint, language)
     found = client.describe(name)
     diagnoses = _diagnoses(client, name, instance)
     ended = _ended(RamClient(find_access(data_dir, endpoint)), name, instance)
@@ -75,7 +67,7 @@ def why(
         print(_WORDS[language][2])
         return
     if ended:
-        print(f"\n{_KEPT[language]} `pierhead logs {name} --attempt first`")
+        print(f"\n{_KEPT[language]}`pierhead logs {name} --attempt first`")
     for one in ended[:1] + ended[1:][-_SHOWN:]:
         print(f"  {headline(one)}")
 
@@ -106,4 +98,4 @@ def _show(diagnosis: Json, language: Language) -> None:
     print(f"\n{diagnosis['Error']}")
     for title, lines in ((cause, diagnosis["Causes"]), (advice, diagnosis["Advices"])):
         for line in cast("list[str]", lines):
-            print(f"  {title}: {line}")
+            print(f"  {title}{line}")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pierhead.core.diagnosis import Cause, worded
+from pierhead.core.replicas import ReplicaState
 from pierhead.core.resources import GIB
 from pierhead.core.services import Change, Hold, Seen, Service, Wanted
 
@@ -25,11 +26,13 @@ class Stage:
     overrun: str  #: reason of the diagnosis when it lasts longer
     seconds: float | None = None  #: that it may last; None = as its service's template says
     per_gib: float = 0.0  #: seconds more for each GiB
+    graces: int = 0  #: how many times the template's grace comes on top
 
     def limit(self, service: Service, size: int = 0) -> float:
         """Seconds that it may last for this service and so many bytes."""
-        base = service.current.template.start_deadline if self.seconds is None else self.seconds
-        return base + self.per_gib * size / GIB
+        template = service.current.template
+        base = template.start_deadline if self.seconds is None else self.seconds
+        return base + self.per_gib * size / GIB + self.graces * template.stop_grace
 
 
 #: Status -> its stage, where nothing holds it up. All that are missing are ends.
@@ -41,9 +44,9 @@ STATUSES: Mapping[str, Stage] = {
     "Starting": Stage("reconciler", "NotTakenUp", TAKEN_UP),
     "Waiting": Stage("runtime: the engine loads its weights", "StartDeadlineExceeded"),
     "Pending": Stage("whoever has what it needs", "WaitOverdue", 3600.0),
-    "Stopping": Stage("runtime: replicas end", "StopOverdue", ENDING),
-    "Deleting": Stage("runtime: replicas end", "DeleteOverdue", ENDING),
-    "DeleteFailed": Stage("reconciler: it is tried again", "DeleteOverdue", ENDING),
+    "Stopping": Stage("runtime: replicas end", "StopOverdue", ENDING, graces=2),
+    "Deleting": Stage("runtime: replicas end", "DeleteOverdue", ENDING, graces=2),
+    "DeleteFailed": Stage("reconciler: it is tried again", "DeleteOverdue", ENDING, graces=2),
 }
 
 _WAITS = STATUSES["Pending"]
@@ -56,6 +59,18 @@ GOING_ON: Mapping[str, Stage] = {
     "ReadingHeaders": Stage("the reader of headers", "HeadersOverdue", 60.0),
 }
 _TRIED_AGAIN = Stage("reconciler: it is tried again", "RetryOverdue")
+
+
+_LOADING = Stage("runtime: the engine loads its weights", "StartDeadlineExceeded", per_gib=20.0)
+#: State of a replica that is no end -> its stage; what its runtime says goes before it.
+PHASES: Mapping[ReplicaState, Stage] = {
+    ReplicaState.PENDING: Stage("runtime: it is launched", "StartDeadlineExceeded"),
+    ReplicaState.STARTING: _LOADING,
+    ReplicaState.UNREADY: Stage("runtime: its probes go on", "UnreadyOverdue"),
+    ReplicaState.CRASHED: Stage("runtime: it runs again after its back-off", "RetryOverdue", 60.0),
+    ReplicaState.DRAINING: Stage("runtime: it ends what it has", "DrainOverdue", 0.0, graces=1),
+    ReplicaState.STOPPING: Stage("runtime: TERM, then KILL", "StopOverdue", ENDING, graces=1),
+}
 
 
 def stage_of(hold: Hold) -> Stage | None:
@@ -74,11 +89,20 @@ def overrun(service: Service, seen: Seen, now: float) -> Cause | None:
     if seen.revision < service.revision:
         return _late("NotTakenUp", now - service.updated - TAKEN_UP, TAKEN_UP)
     hold = seen.hold
-    stage = stage_of(hold) if hold is not None else None
-    if hold is None or stage is None or not hold.since:
+    if hold is None:
+        return _unready(service, seen, now)
+    stage = stage_of(hold)
+    if stage is None or not hold.since:
         return None
     limit = stage.limit(service, hold.bytes)
     return _late(stage.overrun, now - hold.since - limit, 0.0, hold.facts)
+
+
+def _unready(service: Service, seen: Seen, now: float) -> Cause | None:
+    """Of replicas whose probe fails for longer than a start may take, the longest."""
+    since = min((one.unready_at for one in seen.replicas if one.unready_at), default=now)
+    stage = PHASES[ReplicaState.UNREADY]
+    return _late(stage.overrun, now - since - stage.limit(service), stage.limit(service))
 
 
 def _ending(service: Service, seen: Seen, now: float) -> Cause | None:
@@ -89,8 +113,8 @@ def _ending(service: Service, seen: Seen, now: float) -> Cause | None:
         return _late("NotTakenUp", now - service.updated - TAKEN_UP, TAKEN_UP)
     if not seen.replicas and status == "Stopping":
         return None
-    stage, grace = STATUSES[status], 2 * service.current.template.stop_grace
-    late = now - max(seen.since, service.updated) - grace - stage.limit(service)
+    stage = STATUSES[status]
+    late = now - max(seen.since, service.updated) - stage.limit(service)
     return _late(stage.overrun, late, 0.0, {"left": str(len(seen.replicas))})
 
 

@@ -196,9 +196,11 @@ def _waiting(need: Need, accelerators: Sequence[Accelerator], taken: Mapping[str
     able = _able(need, accelerators)
     limited = " that would do" if len(able) < len(accelerators) else ""
     part = need.resources.gpu_memory
+    numbers: dict[str, str] = {}
     if part is None:
         free = sum(_free(gpu, need, taken) for gpu in able)
         state = f"{need.count} GPU wanted, {free} of {len(able)}{limited} is free"
+        numbers = {"gpus": str(need.count), "free": str(free), "fitting": str(len(able))}
     else:
         most = max((_rest(gpu, taken) for gpu in able), default=0)
         state = (
@@ -208,7 +210,7 @@ def _waiting(need: Need, accelerators: Sequence[Accelerator], taken: Mapping[str
     holders = ", ".join(_holders({gpu.id for gpu in able}, taken))
     who = f"; taken by {holders}" if holders else ""
     text = f"{state}{who}. It starts by itself as soon as enough is released."
-    facts = {"missing": state, "holders": holders}
+    facts = {"missing": state, "holders": holders, **numbers}
     return Hold(WAITING, text, progressing=True, placement=True, facts=facts)
 
 

@@ -1,7 +1,7 @@
 """Moments as clients write them in conditions. Pure but for the local time zone."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from math import floor
 
@@ -10,6 +10,11 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _WIRE_TIME = re.compile(
     r"([A-Za-z]{3}) ([0-9]{1,2}), ([0-9]{4}),? ([0-9]{1,2}):([0-9]{2}):([0-9]{2}) ([AaPp])[Mm]"
 )
+
+
+def utc(epoch: float) -> str:
+    """`2026-11-22T10:31:02Z`, to the second."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @lru_cache(4096)  # the same few moments stand in many rows

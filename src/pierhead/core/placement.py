@@ -39,39 +39,60 @@ def unplaceable(
     roomy = [node for node in nodes if not list(_short(resources, node))]
     if not roomy:
         return _too_small(resources, nodes)
-    unmet = [list(_unmet(resources, constraints, node)) for node in roomy]
-    nearest = min(unmet, key=len)
+    unmet = [(list(_unmet(resources, constraints, node)), node) for node in roomy]
+    nearest, node = min(unmet, key=lambda pair: len(pair[0]))
     if not nearest:
         return None
+    facts = {"missing": "; ".join(nearest)}
+    if len(nearest) == 1 and resources.devices > node.gpus:
+        facts |= {"gpus": str(resources.devices), "node": node.name, "node_gpus": str(node.gpus)}
     return Hold(
         "Unschedulable",
         f"No node meets what one replica needs: {'; '.join(nearest)}. "
         "It starts by itself once such a machine is there; else change the template or the deployment.",
         progressing=True,
         placement=True,
-        facts={"missing": "; ".join(nearest)},
+        facts=facts,
     )
 
 
 def _too_small(resources: Resources, nodes: Sequence[Node]) -> Hold:
     largest = max(nodes, key=lambda node: (node.gpus, node.memory, node.cpu), default=None)
     missing = "there is no node" if largest is None else "; ".join(_short(resources, largest))
+    facts = {"missing": missing} | ({} if largest is None else _short_facts(resources, largest))
     return Hold(
         "InsufficientResources",
         f"No node is large enough for one replica: {missing}. Ask for less, or add a larger machine.",
         permanent=True,
         placement=True,
-        facts={"missing": missing},
+        facts=facts,
     )
 
 
-def _short(resources: Resources, node: Node) -> Iterable[str]:
-    """What is asked for against what the node has; a request below the limit is what counts."""
+def _short_facts(resources: Resources, node: Node) -> dict[str, str]:
+    """What is asked for and what the node has, each for itself."""
+    memory, cpu = _asked(resources)
+    facts = {"node": node.name}
+    if memory > node.memory:
+        facts |= {"memory": human_bytes(memory), "node_memory": human_bytes(node.memory)}
+    if cpu > node.cpu:
+        facts |= {"cores": f"{cpu:g}", "node_cores": str(node.cpu)}
+    return facts
+
+
+def _asked(resources: Resources) -> tuple[int, float]:
+    """(bytes, cores) that are asked for: a request below the limit is what counts."""
     memory = resources.memory if resources.memory_request is None else resources.memory_request
     cpu = resources.cpu if resources.cpu_request is None else resources.cpu_request
-    if (memory or 0) > node.memory:
-        yield f"{human_bytes(memory or 0)} memory wanted, {node.name} has {human_bytes(node.memory)}"
-    if (cpu or 0) > node.cpu:
+    return memory or 0, cpu or 0
+
+
+def _short(resources: Resources, node: Node) -> Iterable[str]:
+    """What is asked for against what the node has."""
+    memory, cpu = _asked(resources)
+    if memory > node.memory:
+        yield f"{human_bytes(memory)} memory wanted, {node.name} has {human_bytes(node.memory)}"
+    if cpu > node.cpu:
         yield f"{cpu:g} cores wanted, {node.name} has {node.cpu}"
 
 

@@ -122,6 +122,7 @@ class ReplicaStatus:
     devices: tuple[str, ...] = ()  #: accelerators that are its own
     #: Seconds from launch to ready that its run may take; None = no run, or it may take its time.
     deadline: float | None = None
+    unready_at: float | None = None  #: UNREADY: since when
 
     @property
     def address(self) -> str:

@@ -62,13 +62,17 @@ class RouteTable:
     routes: Mapping[str, Route] = field(default_factory=dict[str, Route])  #: by name and by alias
     #: Replicas that were routed and no longer are, whose last requests the hub waits for.
     draining: frozenset[str] = frozenset()
+    #: Which start of a hub made it: revisions of two starts do not compare. 0 = it did not tell.
+    origin: int = 0
 
 
-def table(revision: int, routes: list[Route], draining: frozenset[str] = frozenset()) -> RouteTable:
+def table(
+    revision: int, routes: list[Route], draining: frozenset[str] = frozenset(), origin: int = 0
+) -> RouteTable:
     """A table that finds each route by its name and its aliases; names win over aliases."""
     by_name = {alias: route for route in routes for alias in route.aliases}
     by_name.update({route.name: route for route in routes})
-    return RouteTable(revision=revision, routes=by_name, draining=draining)
+    return RouteTable(revision=revision, routes=by_name, draining=draining, origin=origin)
 
 
 def dump(value: RouteTable) -> str:
@@ -78,6 +82,7 @@ def dump(value: RouteTable) -> str:
         "revision": value.revision,
         "routes": list(routes.values()),
         "draining": sorted(value.draining),
+        "origin": value.origin,
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
@@ -91,7 +96,8 @@ def load(text: str | bytes) -> RouteTable:
     try:
         document: dict[str, Any] = json.loads(text)
         routes = [_route(entry) for entry in document["routes"]]
-        return table(int(document["revision"]), routes, frozenset(document["draining"]))
+        draining, origin = frozenset(document["draining"]), int(document.get("origin", 0))
+        return table(int(document["revision"]), routes, draining, origin)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a route table: {error!r}") from error
 
@@ -131,3 +137,7 @@ class GatewayReport:
     outstanding: Mapping[str, int]  #: replica id -> requests it is busy with, zero left out
     ejected: tuple[str, ...] = ()  #: replica ids out of rotation because they failed
     meters: tuple[Meter, ...] = ()  #: what changed since the last report that the hub took
+    place: str = ""  #: where it listens: who follows it there has taken its place
+    leaves: bool = False  #: it ends now, and has nothing left
+    #: What each of the ejected ones did: a word of `core.ejections`.
+    why: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -6,10 +6,14 @@ from enum import StrEnum
 from typing import Any
 
 from pierhead.core.causes import Cause
+from pierhead.core.moments import utc
 from pierhead.core.mounts import Source
 from pierhead.core.replicas import ReplicaStatus
 from pierhead.core.templates import Rolling, Template
 from pierhead.core.workloads import rollout
+
+#: Reason of a hold by a file system that does not answer.
+HANGS = "StorageHangs"
 
 
 class Wanted(StrEnum):
@@ -129,8 +133,13 @@ class Hold:
 
     @property
     def cause(self) -> Cause:
-        """Why it is held."""
-        return Cause(self.reason, self.message, self.facts)
+        """Why it is held, and since when unless it goes on."""
+        if self.progressing or not self.since:
+            return Cause(self.reason, self.message, self.facts)
+        since = utc(self.since)
+        # Whoever mends a mount asks first when it stopped.
+        message = f"{self.message} Since {since}." if self.reason == HANGS else self.message
+        return Cause(self.reason, message, {**self.facts, "since": since})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pierhead.core.deadlines import overrun
 from pierhead.core.diagnosis import Cause, Facts, last_end, replica_cause
 from pierhead.core.quotas import EXCEEDED
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
-from pierhead.core.services import Change, Seen, Service, Wanted
+from pierhead.core.services import Change, Hold, Seen, Service, Wanted
 
 
 class Status(StrEnum):
@@ -142,7 +142,7 @@ def _running(service: Service, seen: Seen, now: float) -> Verdict:
         status = _on_the_way(service, seen, serves=bool(ready))
         if seen.hold.placement and not ready:
             status = Status.PENDING
-        return Verdict(status, seen.hold.reason, seen.hold.message, seen.hold.facts)
+        return _held(status, seen.hold)
     return _coming(service, seen, current, serves=bool(ready))
 
 
@@ -157,8 +157,7 @@ def _serving(service: Service, seen: Seen, ready: list[ReplicaStatus]) -> Verdic
 
 def _failed(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...]) -> Verdict:
     if seen.hold is not None:
-        status = Status.PENDING if seen.hold.placement else Status.FAILED
-        return Verdict(status, seen.hold.reason, seen.hold.message, seen.hold.facts)
+        return _held(Status.PENDING if seen.hold.placement else Status.FAILED, seen.hold)
     crashed = _worst(current)
     if crashed is not None:
         end = last_end(crashed)
@@ -169,6 +168,11 @@ def _failed(service: Service, seen: Seen, current: tuple[ReplicaStatus, ...]) ->
     text = f"No replica became ready within {seconds / 60:g} minutes."
     facts = {"seconds": f"{seconds:g}"} | ({"problem": why.message} if why else {})
     return Verdict(Status.FAILED, "StartDeadlineExceeded", _with(text, why), facts)
+
+
+def _held(status: Status, hold: Hold) -> Verdict:
+    cause = hold.cause
+    return Verdict(status, cause.reason, cause.message, cause.facts)
 
 
 def _coming(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pierhead.core.deadlines import overrun
 from pierhead.core.diagnosis import Cause, Diagnosis, explained, replica_cause, sentence
 from pierhead.core.languages import Language
-from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
+from pierhead.core.replicas import LEAVING, ReplicaStatus
 from pierhead.core.secrecy import masked, secrets
 from pierhead.core.services import Seen, Service
 from pierhead.core.status import Status, Verdict, verdict
@@ -75,10 +75,10 @@ def _told(judged: Verdict) -> Iterator[Cause]:
 
 
 def _unwell(seen: Seen) -> Iterator[Cause]:
-    """Of replicas that should be ready, those that crashed most often first."""
+    """Of replicas that should serve, those that crashed most often first."""
     staying = [replica for replica in seen.replicas if replica.state not in LEAVING]
     for replica in sorted(staying, key=lambda one: -one.failures):
-        cause = None if replica.state is ReplicaState.READY else replica_cause(replica)
+        cause = replica_cause(replica)
         if cause is not None:
             yield cause
 

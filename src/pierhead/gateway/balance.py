@@ -1,22 +1,88 @@
-"""Which replica takes a request: the least busy one that has not just failed."""
+"""Which replica takes a request: the least busy one of those that work.
+
+A replica that fails is put out of rotation for a pause. After that it gets one request as a trial;
+its answer brings it back, its failure doubles the pause. Never more than half of a service's replicas
+are out, and one stays in any case: where most of them fail, it is not they that are to blame.
+"""
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from random import Random
 
 from pierhead.core.routes import Target
 
 OUT_FIRST = 2.0  #: seconds out of rotation after the first failure; doubles with each further one
 OUT_LONGEST = 30.0
+ERRORS = 5  #: answers in a row that tell of a fault of the engine, until it is put out
+#: Answers by which an engine says that it is broken. 501 and 505 are about what was asked for.
+FAULTS = frozenset({500, 502, 503, 504})
+
+
+class Failure(StrEnum):
+    """What a replica did wrong, as it is told to the hub and counted; the hub has the words."""
+
+    REFUSED = "refused"  #: it cannot be connected to
+    CLOSED = "closed"  #: the connection ended before the answer began
+    BROKEN = "broken"  #: its answer broke off, or is no HTTP
+    SILENT = "silent"  #: a time-out, and no other sign of life meanwhile
+    ERRORS = "errors"  #: too many answers in a row that tell of a fault
 
 
 @dataclass(slots=True)
-class Failures:
-    """What a replica did wrong since it last answered."""
+class _Record:
+    """What a replica did wrong since it last answered as it should."""
 
-    count: int = 0
-    until: float = 0.0  #: out of rotation before this moment
+    errors: int = 0  #: in a row
+    ejections: int = 0  #: in a row
+    why: Failure | None = None  #: it is out of rotation for this; None = it is in
+    since: float = 0.0  #: out since then; of requests that began before nothing is learnt
+    until: float = 0.0  #: the moment of its trial
+    trial: "Attempt | None" = None
+
+
+class Attempt:
+    """One request at one replica, from the connection to its last byte."""
+
+    def __init__(self, balance: "Balance", target: Target, begun: float) -> None:
+        self.replica, self.begun = target.replica, begun
+        self.refused = False  #: nobody listened: it cost next to nothing
+        #: The trial of one that hung: is it alive at all?
+        self.wakes = False
+        self._balance = balance
+        self._well = False  # it is being answered by what is no fault
+
+    def answered(self, status: int, targets: Iterable[Target]) -> bool:
+        """The head of an answer came; whether the replica was put out for answers like this."""
+        self._balance.alive(self.replica)
+        self._well = status not in FAULTS
+        if self._well:
+            self._balance.no_fault(self.replica)
+            return False
+        return self._balance.fault(self, targets)
+
+    def flows(self) -> None:
+        """A piece of the answer's body came."""
+        self._balance.alive(self.replica)
+        if self._well:
+            self._balance.works(self)
+
+    def whole(self) -> None:
+        """The answer's last byte came."""
+        if self._well:
+            self._balance.works(self, whole=True)
+
+    def failed(self, why: Failure, targets: Iterable[Target]) -> bool:
+        """It gave no whole answer; whether the replica was put out of rotation for it."""
+        self.refused = why is Failure.REFUSED
+        return self._balance.failed(self, why, targets)
+
+    def timed_out(self, targets: Iterable[Target]) -> bool:
+        """Its time is over. Of a replica that answers others meanwhile it says nothing."""
+        if self._balance.seen(self.replica) >= self.begun:
+            return False
+        return self.failed(Failure.SILENT, targets)
 
 
 class Balance:
@@ -26,7 +92,8 @@ class Balance:
         """`now` is a monotonic clock; `idle` is called with each replica that became idle."""
         self._now, self._rng, self._idle = now, rng, idle
         self._busy: dict[str, int] = {}
-        self._failures: dict[str, Failures] = {}
+        self._records: dict[str, _Record] = {}
+        self._signs: dict[str, float] = {}  #: when a replica last sent anything
 
     @property
     def outstanding(self) -> Mapping[str, int]:
@@ -34,14 +101,19 @@ class Balance:
         return self._busy
 
     @property
-    def ejected(self) -> tuple[str, ...]:
-        """Replicas out of rotation."""
-        return tuple(replica for replica in self._failures if self._is_out(replica))
+    def ejected(self) -> Mapping[str, Failure]:
+        """Replicas out of rotation, and why; one stays so until an answer brings it back."""
+        records = self._records.items()
+        return {replica: record.why for replica, record in records if record.why is not None}
 
     def pick(self, targets: Iterable[Target], tried: Collection[str] = ()) -> Target | None:
-        """The least busy target; ejected ones only when nothing else is left."""
+        """The least busy target in rotation; if none is left, one that is out.
+
+        One whose pause is over goes first: it needs a trial. A request that met a failure is none.
+        """
         left = [target for target in targets if target.replica not in tried]
-        chosen = [target for target in left if not self._is_out(target.replica)] or left
+        chosen = [] if tried else [one for one in left if self._needs_trial(one.replica)]
+        chosen = chosen or [one for one in left if not self._is_out(one.replica)] or left
         if not chosen:
             return None
         least = min(self._busy.get(target.replica, 0) for target in chosen)
@@ -49,38 +121,111 @@ class Balance:
         return ties[0] if len(ties) == 1 else self._rng.choice(ties)
 
     @contextmanager
-    def busy(self, replica: str) -> Generator[None]:
-        """Counts one request from here to its last byte."""
+    def attempt(self, target: Target) -> Generator[Attempt]:
+        """Counts one request from here to its last byte; the trial of a replica whose pause is over."""
+        replica = target.replica
+        attempt = Attempt(self, target, self._now())
+        if self._needs_trial(replica):
+            record = self._records[replica]
+            record.trial, attempt.wakes = attempt, record.why is Failure.SILENT
         self._busy[replica] = self._busy.get(replica, 0) + 1
         try:
-            yield
+            yield attempt
         finally:
+            self._end_trial(attempt)
             self._busy[replica] -= 1
             if not self._busy[replica]:
                 del self._busy[replica]
                 self._idle(replica)
 
-    def answered(self, replica: str) -> None:
-        """It works: its failures are forgotten."""
-        self._failures.pop(replica, None)
+    def retain(self, replicas: Iterable[str]) -> None:
+        """Forgets the failures of replicas that are gone, or that the hub found unready itself."""
+        kept = frozenset(replicas)
+        for replica in self._records.keys() - kept:
+            del self._records[replica]
+        for replica in self._signs.keys() - kept:
+            del self._signs[replica]
 
-    def failed(self, replica: str, targets: Iterable[Target]) -> bool:
-        """Takes it out of rotation, unless it is out already or the last one; whether it did."""
-        others = (target.replica for target in targets if target.replica != replica)
-        if self._is_out(replica) or all(self._is_out(other) for other in others):
+    # ---- what attempts tell ----------------------------------------------------------------
+
+    def alive(self, replica: str) -> None:
+        """It sent something."""
+        self._signs[replica] = self._now()
+
+    def seen(self, replica: str) -> float:
+        """When it last sent something; the beginning of time if it never did."""
+        return self._signs.get(replica, float("-inf"))
+
+    def no_fault(self, replica: str) -> None:
+        """It gave an answer that tells of no fault."""
+        record = self._records.get(replica)
+        if record is not None:
+            record.errors = 0
+
+    def works(self, attempt: Attempt, *, whole: bool = False) -> None:
+        """An answer goes well: it is back in rotation, and once one was `whole` all is forgotten."""
+        record = self._records.get(attempt.replica)
+        if record is None or self._is_old(attempt, record):
+            return
+        record.why = record.trial = None
+        if whole:
+            del self._records[attempt.replica]
+
+    def fault(self, attempt: Attempt, targets: Iterable[Target]) -> bool:
+        """It answered that it is broken; whether it was put out for that.
+
+        Not where the others say the same: then it is the request, the model, or the load.
+        """
+        targets = tuple(targets)
+        record = self._records.setdefault(attempt.replica, _Record())
+        record.errors += 1
+        if record.why is None:
+            others = [one.replica for one in targets if one.replica != attempt.replica]
+            better = any(not self._is_out(one) and not self._errors(one) for one in others)
+            if record.errors < ERRORS or not better:
+                return False
+        return self.failed(attempt, Failure.ERRORS, targets)
+
+    def failed(self, attempt: Attempt, why: Failure, targets: Iterable[Target]) -> bool:
+        """Puts a replica out of rotation, or its next trial off; whether it did."""
+        replica, now = attempt.replica, self._now()
+        record = self._records.get(replica) or _Record()
+        if record.why is not None and (now < record.until or self._is_old(attempt, record)):
             return False
-        failures = self._failures.setdefault(replica, Failures())
-        pause = min(OUT_FIRST * 2**failures.count, OUT_LONGEST)
-        failures.count = min(failures.count + 1, 10)
-        failures.until = self._now() + pause
+        if record.why is None and not self._may_go(replica, targets):
+            return False
+        self._records[replica] = record
+        record.why, record.since, record.trial, record.errors = why, now, None, 0
+        record.until = now + min(OUT_FIRST * 2**record.ejections, OUT_LONGEST)
+        record.ejections = min(record.ejections + 1, 10)
         return True
 
-    def retain(self, replicas: Iterable[str]) -> None:
-        """Forgets the failures of replicas that are gone."""
-        kept = frozenset(replicas)
-        for replica in self._failures.keys() - kept:
-            del self._failures[replica]
+    def _may_go(self, replica: str, targets: Iterable[Target]) -> bool:
+        replicas = {target.replica for target in targets}
+        out = sum(self._is_out(other) for other in replicas - {replica})
+        return replica in replicas and (out + 1) * 2 <= len(replicas)
+
+    def _end_trial(self, attempt: Attempt) -> None:
+        """One that ended without a word on the replica, as its client left, makes room for the next."""
+        record = self._records.get(attempt.replica)
+        if record is not None and record.trial is attempt:
+            record.trial = None
+
+    def _needs_trial(self, replica: str) -> bool:
+        record = self._records.get(replica)
+        if record is None or record.why is None or record.trial is not None:
+            return False
+        return self._now() >= record.until
 
     def _is_out(self, replica: str) -> bool:
-        failures = self._failures.get(replica)
-        return failures is not None and self._now() < failures.until
+        record = self._records.get(replica)
+        return record is not None and record.why is not None
+
+    def _errors(self, replica: str) -> int:
+        record = self._records.get(replica)
+        return record.errors if record is not None else 0
+
+    @staticmethod
+    def _is_old(attempt: Attempt, record: _Record) -> bool:
+        """Did it begin before the replica was put out? Then it does not know how that is now."""
+        return record.why is not None and attempt.begun < record.since

@@ -15,6 +15,8 @@ from pierhead.core.routes import GatewayReport, RouteTable
 from pierhead.gateway.settings import GatewaySettings
 
 _GRACE = 5.0  #: seconds a hub's answer may be late
+#: Seconds a heartbeat may be late: then the line is taken for dead, and all is asked for on another.
+_SILENT = 3.0
 
 
 class Hub:
@@ -51,7 +53,7 @@ class Hub:
             Unavailable: no answer, or not one that holds a table.
         """
         url = f"{self._url}/internal/routes?revision={revision}&wait={self._wait:g}"
-        status, body = await self._call("GET", url, self._wait + _GRACE)
+        status, body = await self._call("GET", url, self._wait + _SILENT)
         if status == HTTPStatus.NOT_MODIFIED:
             return None
         try:

@@ -1,6 +1,7 @@
 """The gateway's process: builds the parts, opens the port, and stops in good order."""
 
 import asyncio
+import platform
 import signal
 import socket
 from collections.abc import Generator
@@ -14,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from pierhead.core.ids import Clock, short_id
 from pierhead.gateway.app import Gateway
-from pierhead.gateway.balance import Balance
+from pierhead.gateway.balance import Balance, Failure
 from pierhead.gateway.door import Door
 from pierhead.gateway.feed import Feed
 from pierhead.gateway.hub import Hub
@@ -47,9 +48,9 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
         hub = await stack.enter_async_context(Hub(settings, clock))
         upstream = await stack.enter_async_context(Upstream(settings))
         balance = Balance(now, rng, lambda replica: _ring_if_drained(replica, live, bell))
-        metrics = Metrics(lambda: balance.outstanding)
+        metrics = Metrics(lambda: balance.outstanding, lambda: balance.ejected)
         relay = Relay(settings, upstream, balance, live.targets, now)
-        relay.ejections.append(metrics.ejection)
+        relay.ejections += [metrics.ejection, partial(_put_out, log)]
         ledger = Ledger(now, clock, metrics)
 
         live.watchers.append(partial(_swapped, balance, metrics, ledger, bell))
@@ -58,7 +59,7 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
         app = Gateway(settings, door, relay, local, Journal(metrics, log, now), rng)
         feed = Feed(settings, hub, live, log, now)
         feed.load()
-        reports = Reports(f"gw-{short_id(rng.randbytes)}", hub, live, balance, ledger)
+        reports = Reports(_name(settings, rng), hub, live, balance, ledger)
         # In a group: should the feed die of a mistake, no stale table is served in silence.
         async with asyncio.TaskGroup() as group:
             told = reports.always(bell, settings.report_seconds)
@@ -67,6 +68,11 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
             for task in tasks:
                 task.cancel()
         await reports.last()
+
+
+def _name(settings: GatewaySettings, rng: Random) -> tuple[str, str]:
+    """This process, and the place that whoever is started in its stead will have."""
+    return f"gw-{short_id(rng.randbytes)}", f"{platform.node()} {settings.host}:{settings.port}"
 
 
 async def _serve(
@@ -126,6 +132,10 @@ def _swapped(
     ledger.retain(served.tokens())
     metrics.retain(gate.route.name for gate in served.services.values())
     bell.ring()  # the hub waits for it: before it says Running, and before it stops replicas
+
+
+def _put_out(log: FilteringBoundLogger, service: str, replica: str, why: Failure) -> None:
+    log.warning("replica is out of rotation", service=service, replica=replica, why=str(why))
 
 
 def _ring_if_drained(replica: str, live: LiveTable, bell: Bell) -> None:

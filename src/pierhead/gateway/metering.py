@@ -78,6 +78,20 @@ def counting(asked: Asked, status: int, raw: Iterable[tuple[bytes, bytes]], *, t
     return Opaque(asked if asked.writes and status == HTTPStatus.OK else None)
 
 
+class Awaited:
+    """An answer whose client left before it began: its prompt was worked on all the same."""
+
+    strips = False
+    ended = False
+
+    def __init__(self, asked: Asked) -> None:
+        self.counted = Counted(asked.guess, guessed=True) if asked.writes else NOTHING
+
+    def passed(self, data: bytes, *, last: bool) -> bytes:
+        del last
+        return data
+
+
 class Opaque:
     """An answer that cannot be read: what an engine wrote is guessed by its size."""
 

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pierhead.gateway.balance import Failure
 from pierhead.gateway.exchange import Exchange
 from pierhead.gateway.metering import Counted
 
@@ -26,6 +27,23 @@ class _Inflight(Collector):
         )
         for replica, count in self._outstanding().items():
             family.add_metric([replica], count)
+        yield family
+
+
+class _Out(Collector):
+    """As above: who is out of rotation now."""
+
+    def __init__(self, ejected: Callable[[], Mapping[str, Failure]]) -> None:
+        self._ejected = ejected
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "pierhead_gateway_out_of_rotation",
+            "Replicas that get no requests because they failed",
+            labels=["replica", "why"],
+        )
+        for replica, why in self._ejected().items():
+            family.add_metric([replica, why], 1)
         yield family
 
 
@@ -52,7 +70,11 @@ class _Nameless(CollectorRegistry):
 class Metrics:
     """The counters of one gateway."""
 
-    def __init__(self, outstanding: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(
+        self,
+        outstanding: Callable[[], Mapping[str, int]],
+        ejected: Callable[[], Mapping[str, Failure]],
+    ) -> None:
         registry = self._registry = CollectorRegistry()
         name = "pierhead_gateway"
         self._requests = Counter(
@@ -81,7 +103,7 @@ class Metrics:
         self._ejected = Counter(
             f"{name}_ejected",
             "Replicas taken out of rotation because they failed",
-            ["service"],
+            ["service", "why"],
             registry=registry,
         )
         self._tokens = Counter(
@@ -99,6 +121,7 @@ class Metrics:
         self.revision = Gauge(f"{name}_table_revision", "Route table in force", registry=registry)
         self.hub = Gauge(f"{name}_hub_reachable", "1 while the hub answers", registry=registry)
         registry.register(_Inflight(outstanding))
+        registry.register(_Out(ejected))
         self._services: frozenset[str] = frozenset()
         counters = (self._requests, self._broken, self._ejected, self._tokens, self._refused)
         self._by_service = (*counters, self._seconds, self._ttft)
@@ -113,9 +136,10 @@ class Metrics:
         if exchange.broken:
             self._broken.labels(service).inc()
 
-    def ejection(self, service: str) -> None:
+    def ejection(self, service: str, replica: str, why: Failure) -> None:
         """Counts a replica of `service` taken out of rotation."""
-        self._ejected.labels(self._label(service)).inc()
+        del replica  # there are ever new ones
+        self._ejected.labels(self._label(service), why).inc()
 
     def used(self, service: str, counted: Counted) -> None:
         """Counts the tokens of an answer of `service`."""

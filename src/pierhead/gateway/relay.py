@@ -7,9 +7,9 @@ import aiohttp
 
 from pierhead.core.routes import Target
 from pierhead.gateway.answers import ClientLeft, Cut, NoUpstream, Refusal
-from pierhead.gateway.balance import Balance
+from pierhead.gateway.balance import Attempt, Balance, Failure
 from pierhead.gateway.headers import for_client
-from pierhead.gateway.metering import Count, counting
+from pierhead.gateway.metering import Awaited, Count, counting
 from pierhead.gateway.naming import Restoring, restoring
 from pierhead.gateway.settings import GatewaySettings
 from pierhead.gateway.upstream import Call, NoAnswer, Upstream, noticing_the_end
@@ -32,7 +32,8 @@ class Relay:
         """`targets` gives the newest targets of a service id; `now` is the loop's clock."""
         self._settings, self._upstream, self._balance = settings, upstream, balance
         self._targets, self._now = targets, now
-        self.ejections: list[Callable[[str], None]] = []  #: told the service of each ejection
+        #: Told of each ejection: the service, the replica, and what it did.
+        self.ejections: list[Callable[[str, str, Failure], None]] = []
 
     async def serve(self, call: Call) -> None:
         """Replies to the call; stops at once when the client leaves.
@@ -49,6 +50,8 @@ class Relay:
             await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
             # The end of the reply ends the watch as well: that is no leaving.
             if not work.done() and not exchange.finished:
+                if call.entry.count is None and exchange.replica and call.asked.writes:
+                    call.entry.count = Awaited(call.asked)
                 raise ClientLeft
             await work
         finally:
@@ -59,32 +62,34 @@ class Relay:
                 work.exception()  # seen; a client that left does not care
 
     async def _within_time(self, call: Call) -> None:
-        limit = call.route.timeout
+        limit, tried = call.route.timeout, list[Attempt]()
         try:
             async with asyncio.timeout(limit or self._settings.head_seconds) as deadline:
-                await self._by_a_replica(call, deadline)
+                await self._by_a_replica(call, deadline, tried)
         except TimeoutError:
             if call.exchange.status:
                 raise Cut from None
+            if tried:
+                self._note(call, tried[-1], tried[-1].timed_out(self._of(call)))
             if limit:
                 message = f"The request took longer than {limit:g} s."
                 raise Refusal(408, "request_timeout", message, close=True) from None
-            self._fail(call.exchange.replica, call)  # silence for so long counts as a failure
             message = f"The service did not answer within {self._settings.head_seconds:g} s."
             raise Refusal(504, "upstream_timeout", message) from None
 
-    async def _by_a_replica(self, call: Call, deadline: asyncio.Timeout) -> None:
-        tried: list[str] = []
+    async def _by_a_replica(
+        self, call: Call, deadline: asyncio.Timeout, tried: list[Attempt]
+    ) -> None:
         while target := self._pick(call, tried):
-            tried.append(target.replica)
-            with self._balance.busy(target.replica):
+            with self._balance.attempt(target) as attempt:
+                tried.append(attempt)
                 call.exchange.replica = target.replica
-                response = await self._answer_of(target, call)
+                response = await self._answer_of(target, call, attempt)
                 if response is None:
                     continue
                 if call.route.timeout is None:
                     deadline.reschedule(None)  # a stream may last
-                await self._pass_on(response, call, target)
+                await self._pass_on(response, call, target, attempt)
                 return
         if not tried:
             raise NoUpstream
@@ -92,23 +97,34 @@ class Relay:
             502, "bad_upstream", f"None of the {len(tried)} replicas tried gave an answer."
         )
 
-    def _pick(self, call: Call, tried: list[str]) -> Target | None:
-        if len(tried) >= self._settings.picks:
+    def _pick(self, call: Call, tried: list[Attempt]) -> Target | None:
+        # Those that nobody listens at cost next to nothing: it goes on until one does.
+        if sum(not attempt.refused for attempt in tried) >= self._settings.picks:
             return None
-        return self._balance.pick(self._targets(call.route.service), tried)
+        return self._balance.pick(self._of(call), [attempt.replica for attempt in tried])
 
-    async def _answer_of(self, target: Target, call: Call) -> aiohttp.ClientResponse | None:
+    async def _answer_of(
+        self, target: Target, call: Call, attempt: Attempt
+    ) -> aiohttp.ClientResponse | None:
+        """The head of the answer; None = it may be asked of another replica.
+
+        That is so while this one sent nothing, or where it does not matter how often it is done.
+        """
         try:
+            if attempt.wakes:
+                await self._upstream.knock(target)  # it must not cost a request that it still hangs
             response = await self._upstream.ask(target, call)
         except NoAnswer as failure:
-            self._fail(target.replica, call)
+            self._note(call, attempt, attempt.failed(failure.kind, self._of(call)))
             if failure.touched and call.exchange.method not in _IDEMPOTENT:
                 raise Refusal(502, "bad_upstream", "The replica broke off its answer.") from failure
             return None
-        self._balance.answered(target.replica)
+        self._note(call, attempt, attempt.answered(response.status, self._of(call)))
         return response
 
-    async def _pass_on(self, response: aiohttp.ClientResponse, call: Call, target: Target) -> None:
+    async def _pass_on(
+        self, response: aiohttp.ClientResponse, call: Call, target: Target, attempt: Attempt
+    ) -> None:
         exchange = call.exchange
         raw = response.raw_headers
         names = restoring(target, call.route, exchange.method, raw)
@@ -119,19 +135,26 @@ class Relay:
             headers = for_client(raw, exchange.request_id, sized=sized)
             await exchange.start(response.status, headers)
             with noticing_the_end(response):
-                await self._copy(response.content, call, count, names)
+                await self._copy(response.content, call, count, names, attempt)
+            attempt.whole()
         except (aiohttp.ClientError, OSError) as error:
-            self._fail(exchange.replica, call)
+            self._note(call, attempt, attempt.failed(Failure.BROKEN, self._of(call)))
             raise Cut from error
         finally:
             response.close()
 
     async def _copy(
-        self, content: aiohttp.StreamReader, call: Call, count: Count, names: Restoring | None
+        self,
+        content: aiohttp.StreamReader,
+        call: Call,
+        count: Count,
+        names: Restoring | None,
+        attempt: Attempt,
     ) -> None:
         exchange, more = call.exchange, True
         while more:
             data = await content.readany()
+            attempt.flows()
             more = not content.at_eof()
             data = count.passed(data, last=not more)
             if not more or count.ended:
@@ -144,7 +167,10 @@ class Relay:
             if data or not more:
                 await exchange.chunk(data, more=more)
 
-    def _fail(self, replica: str, call: Call) -> None:
-        if self._balance.failed(replica, self._targets(call.route.service)):
+    def _of(self, call: Call) -> tuple[Target, ...]:
+        return self._targets(call.route.service)
+
+    def _note(self, call: Call, attempt: Attempt, ejected: bool) -> None:
+        if ejected:
             for told in self.ejections:
-                told(call.route.name)
+                told(call.route.name, attempt.replica, self._balance.ejected[attempt.replica])

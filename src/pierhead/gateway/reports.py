@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from pierhead.core.errors import Unavailable
 from pierhead.core.routes import GatewayReport
@@ -40,10 +41,10 @@ class Reports:
     """Tells the hub how far this gateway is, and what was used of which token."""
 
     def __init__(
-        self, name: str, hub: Hub, live: LiveTable, balance: Balance, ledger: Ledger
+        self, name: tuple[str, str], hub: Hub, live: LiveTable, balance: Balance, ledger: Ledger
     ) -> None:
-        """`name`: this process, among all gateways."""
-        self._name, self._hub = name, hub
+        """`name`: this process, among all gateways, and the place at which others follow it."""
+        (self._name, self._place), self._hub = name, hub
         self._live, self._balance, self._ledger = live, balance, ledger
 
     async def always(self, bell: Bell, seconds: float) -> None:
@@ -55,11 +56,13 @@ class Reports:
                 await asyncio.sleep(min(seconds, _AFTER_FAILURE))
 
     async def last(self) -> None:
-        """What was used since the report before."""
-        await self._tell(lambda report: self._hub.report(report, _LAST))
+        """What was used since the report before; and that nothing more will come."""
+        await self._tell(lambda report: self._hub.report(report, _LAST), leaves=True)
 
-    async def _tell(self, send: Callable[[GatewayReport], Awaitable[dict[str, int]]]) -> bool:
-        report = self._report()
+    async def _tell(
+        self, send: Callable[[GatewayReport], Awaitable[dict[str, int]]], *, leaves: bool = False
+    ) -> bool:
+        report = replace(self._report(), leaves=leaves)
         taken = False
         try:
             spent = await send(report)
@@ -75,4 +78,12 @@ class Reports:
     def _report(self) -> GatewayReport:
         busy, out = dict(self._balance.outstanding), self._balance.ejected
         meters = self._ledger.changed()
-        return GatewayReport(self._name, self._live.revision, busy, out, meters)
+        return GatewayReport(
+            self._name,
+            self._live.revision,
+            busy,
+            tuple(out),
+            meters,
+            self._place,
+            why={replica: str(why) for replica, why in out.items()},
+        )

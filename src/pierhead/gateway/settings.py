@@ -38,7 +38,9 @@ class GatewaySettings:
         None  #: by which the hub is known; None = as this machine knows others
     )
 
-    poll_seconds: float = 5.0  #: longest wait for news of the route table: an event may get lost
+    #: Longest wait for news of the route table. The word that there are none is the hub's heartbeat.
+    poll_seconds: float = 3.0
+    relist_seconds: float = 30.0  #: the whole table is asked for again, news or not
     report_seconds: float = 1.0
 
     @property

@@ -10,11 +10,13 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from pierhead.core.errors import Unavailable
 from pierhead.core.routes import Route, Target
 from pierhead.gateway.asking import Asked
+from pierhead.gateway.balance import Failure
 from pierhead.gateway.exchange import Exchange
 from pierhead.gateway.headers import for_replica
 from pierhead.gateway.ledger import Entry
@@ -25,6 +27,7 @@ from pierhead.gateway.settings import GatewaySettings
 _NOT_ADDED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 _HEAD_LIMIT = 256 * 1024  #: bytes of one header line of a replica; ours to trust, so generous
 _READ_SIZE = 64 * 1024
+_KNOCK = 1.0  #: seconds in which a replica that hung has to give a sign of life
 _LARGE = 512 * 1024  #: a larger body is sent in pieces, so that others get their turn
 
 
@@ -47,9 +50,43 @@ class Call:
 class NoAnswer(Unavailable):
     """A replica gave no answer; `touched`: some bytes of one had come, so that it may have acted."""
 
-    def __init__(self, replica: str, why: str, *, touched: bool = False) -> None:
+    def __init__(
+        self, replica: str, why: str, *, kind: Failure = Failure.CLOSED, touched: bool = False
+    ) -> None:
         super().__init__(f"replica {replica}", why)
-        self.touched = touched
+        self.kind, self.touched = Failure.BROKEN if touched else kind, touched
+
+
+class _BrokenOff(aiohttp.ClientConnectionError):
+    """The connection was reset when a part of the answer's head had come."""
+
+
+class _Response(aiohttp.ClientResponse):
+    """Knows whether anything came before a reset: aiohttp itself tells it of an orderly end only."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        """Read the head.
+
+        Raises:
+            _BrokenOff: a part of it came, then a reset. And what aiohttp raises.
+        """
+        protocol, came = connection.protocol, False
+        if protocol is None:
+            return await super().start(connection)
+
+        def first(data: bytes) -> None:
+            nonlocal came
+            came = True
+            vars(protocol).pop("data_received", None)  # from here on it is aiohttp's own again
+            protocol.data_received(data)
+
+        vars(protocol)["data_received"] = first
+        try:
+            return await super().start(connection)
+        except aiohttp.ClientOSError as error:
+            if came:
+                raise _BrokenOff(str(error)) from error
+            raise
 
 
 class Upstream:
@@ -87,6 +124,24 @@ class Upstream:
         # It closed an idle connection just as we used it: no fault, and nothing was done yet.
         return await self._send(self._fresh, target, call, connection)
 
+    async def knock(self, target: Target) -> None:
+        """Returns when a replica answers anything at all to a request that asks for nothing.
+
+        Raises:
+            NoAnswer: it does not, or not soon.
+        """
+        url = URL(f"http://{_address(target)}/")
+        limit = aiohttp.ClientTimeout(total=_KNOCK)
+        try:
+            async with self._fresh.options(url, timeout=limit, allow_redirects=False):
+                return
+        except aiohttp.ClientResponseError:
+            return  # of one that does not speak HTTP well the request will tell
+        except (aiohttp.ClientError, OSError) as error:
+            hangs = isinstance(error, TimeoutError)
+            kind = Failure.SILENT if hangs else Failure.CLOSED
+            raise NoAnswer(target.replica, "it does not answer", kind=kind) from error
+
     async def _send(
         self,
         session: aiohttp.ClientSession,
@@ -94,8 +149,7 @@ class Upstream:
         call: Call,
         connection: SimpleNamespace,
     ) -> aiohttp.ClientResponse:
-        host = f"[{target.host}]" if ":" in target.host else target.host
-        address = f"{host}:{target.port}"
+        address = _address(target)
         # Both are ASCII: the server's parser takes nothing else.
         query = f"?{call.exchange.query.decode()}" if call.exchange.query else ""
         named = bool(target.model)
@@ -116,8 +170,13 @@ class Upstream:
             raise NoAnswer(target.replica, "it closed the connection", touched=touched) from error
         except aiohttp.ClientResponseError as error:
             raise NoAnswer(target.replica, "it does not speak HTTP", touched=True) from error
+        except _BrokenOff as error:
+            raise NoAnswer(target.replica, str(error), touched=True) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise NoAnswer(target.replica, str(error) or type(error).__name__) from error
+            missing = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
+            kind = Failure.REFUSED if isinstance(error, missing) else Failure.CLOSED
+            why = str(error) or type(error).__name__
+            raise NoAnswer(target.replica, why, kind=kind) from error
 
     def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
         tracing = aiohttp.TraceConfig()
@@ -133,7 +192,13 @@ class Upstream:
             max_line_size=_HEAD_LIMIT,
             max_field_size=_HEAD_LIMIT,
             trace_configs=[tracing],
+            response_class=_Response,
         )
+
+
+def _address(target: Target) -> str:
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"{host}:{target.port}"
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from pierhead.core.names import id_of
 from pierhead.core.permits import refusal
 from pierhead.core.principals import USER, Principal
 from pierhead.core.services import Seen, Service, Wanted
-from pierhead.failpoint import failpoint
+from pierhead.failpoint import passing
 from pierhead.operations import rights, services
 from pierhead.operations.iam import common
 from pierhead.operations.noted import event
@@ -275,9 +275,9 @@ async def _change(
 
 
 async def _written(platform: Platform, write: Callable[[Connection], T]) -> T:
-    failpoint("token.before_write")
+    await passing("token.before_write")
     done = await platform.db.write(write)
-    failpoint("token.after_write")
+    await passing("token.after_write")
     return done
 
 

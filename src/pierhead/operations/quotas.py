@@ -16,7 +16,7 @@ from pierhead.core.quota_sizes import of_replica
 from pierhead.core.quotas import CHANGED, NOTHING, Amount, Quota
 from pierhead.core.services import Service, Wanted
 from pierhead.core.workspaces import Workspace
-from pierhead.failpoint import failpoint
+from pierhead.failpoint import passing
 from pierhead.operations import rights
 from pierhead.operations.iam import common
 from pierhead.operations.iam.users import refuse_in_use
@@ -144,9 +144,9 @@ async def delete_quota(
 
 
 async def _written(platform: Platform, write: Callable[[Connection], T]) -> T:
-    failpoint("quota.before_write")
+    await passing("quota.before_write")
     done = await platform.db.write(write)
-    failpoint("quota.after_write")
+    await passing("quota.after_write")
     return done
 
 

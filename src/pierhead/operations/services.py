@@ -19,7 +19,7 @@ from pierhead.core.services import Change, Registration, Seen, Service, Version,
 from pierhead.core.status import Status, verdict
 from pierhead.core.templates import Rolling, Template
 from pierhead.core.twins import CHANGE
-from pierhead.failpoint import failpoint
+from pierhead.failpoint import passing
 from pierhead.operations import connections, owners, references, rights, tag_rows
 from pierhead.operations.noted import event, warnings
 from pierhead.operations.platform import Also, Platform, nothing
@@ -106,9 +106,9 @@ async def create(
         also(tx, service.id)
         return service
 
-    failpoint("service.create.before_write")
+    await passing("service.create.before_write")
     service = await platform.db.write(write)
-    failpoint("service.create.after_write")
+    await passing("service.create.after_write")
     platform.wake(service.id)
     return service
 
@@ -177,12 +177,12 @@ async def change(
                 await platform.db.write(also, service.id)
             return service
         await _demand_after(platform, actor, service, decision.service)
-        failpoint("service.change.before_write")
+        await passing("service.change.before_write")
         try:
             await platform.db.write(_store, platform, actor, (service, decision), also)
         except Stale:
             continue
-        failpoint("service.change.after_write")
+        await passing("service.change.after_write")
         platform.wake(service.id)
         return decision.service
     raise Conflict("service", name, "was changed by others at the same time, again and again")

@@ -4,10 +4,14 @@ from collections.abc import Iterable, Iterator
 
 from pierhead.core.deadlines import overrun
 from pierhead.core.diagnosis import Cause, crash
+from pierhead.core.ejections import EJECTED, is_ejected
 from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.services import Hold, Seen, Service
 from pierhead.core.status import Status, verdict
+
+CUT = "DrainOverdue"  #: of a replica that was ended with requests
+_UNWELL = frozenset({ReplicaState.CRASHED, ReplicaState.UNREADY})
 
 
 def events(
@@ -48,12 +52,25 @@ def _replica_events(service: Service, before: Seen, after: Seen, now: float) -> 
         if missed is not None:
             message = f"Replica {replica.id}: {missed.message}"
             yield _event(service, now, missed.reason, message, replica=replica.id, warning=True)
+        yield from _rotation(service, old.get(replica.id), replica, now)
         text = _change(old.get(replica.id), replica)
         if text is not None:
-            warning = replica.state in {ReplicaState.CRASHED, ReplicaState.UNREADY}
+            warning = text[0] == CUT or replica.state in _UNWELL
             yield _event(service, now, text[0], text[1], replica=replica.id, warning=warning)
     for gone in old.keys() - {replica.id for replica in after.replicas}:
         yield _event(service, now, "ReplicaRemoved", f"Replica {gone} is gone.", replica=gone)
+
+
+def _rotation(
+    service: Service, old: ReplicaStatus | None, new: ReplicaStatus, now: float
+) -> Iterator[Event]:
+    """Whether gateways put a ready replica out of rotation, or took it back."""
+    if is_ejected(new) and not is_ejected(old):
+        message = f"Replica {new.id} gets no requests for now: {new.message}."
+        yield _event(service, now, EJECTED, message, replica=new.id, warning=True)
+    elif is_ejected(old) and new.state is ReplicaState.READY and not is_ejected(new):
+        message = f"Replica {new.id} answers as it should again and gets requests."
+        yield _event(service, now, "ReplicaReturned", message, replica=new.id)
 
 
 def _missed_end(old: ReplicaStatus | None, new: ReplicaStatus) -> Cause | None:
@@ -84,9 +101,16 @@ def _change(old: ReplicaStatus | None, new: ReplicaStatus) -> tuple[str, str] | 
             "ReplicaDraining",
             f"Replica {new.id} gets no new requests and ends those it has.",
         ),
-        ReplicaState.STOPPING: ("ReplicaStopping", f"Replica {new.id} was told to terminate."),
+        ReplicaState.STOPPING: _stopping(new),
     }
     return texts.get(new.state)
+
+
+def _stopping(replica: ReplicaStatus) -> tuple[str, str]:
+    """Also of one whose requests were cut short, which is not what anybody wants."""
+    if replica.reason == CUT:
+        return CUT, f"Replica {replica.id}: {replica.message}"
+    return "ReplicaStopping", f"Replica {replica.id} was told to terminate."
 
 
 def _hold_events(service: Service, before: Seen, after: Seen, now: float) -> Iterator[Event]:

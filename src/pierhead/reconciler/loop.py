@@ -11,6 +11,7 @@ from pierhead.core.errors import Unavailable
 from pierhead.core.ids import Clock
 from pierhead.core.quotas import CHANGED
 from pierhead.core.routes import GatewayReport
+from pierhead.reconciler.comeback import Comeback
 from pierhead.reconciler.queue import KeyedQueue
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
@@ -44,8 +45,12 @@ class Reconciler:
         rhythm: Rhythm,
         timed: Callable[[float, str], None] = lambda _seconds, _error: None,
         tidy: Callable[[], Awaitable[None]] | None = None,
+        relist: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`tidy` is awaited now and then; it decides when there is something to do."""
+        """`tidy` is awaited now and then; it decides when there is something to do.
+
+        `relist` before all services are looked at: it reads anew what they are told of otherwise.
+        """
         self._db: Database = one_pass.db
         self._runtime: Runtime = one_pass.runtime
         self._routes: RouteBook = one_pass.routes
@@ -53,6 +58,7 @@ class Reconciler:
         self._rhythm = rhythm
         self._timed = timed
         self._tidy = tidy
+        self._relist = relist
         self._pass = one_pass
         self._queue = KeyedQueue(self._look, _failed)
         one_pass.admission.call = one_pass.waiting.call = self._call
@@ -85,6 +91,7 @@ class Reconciler:
         await self._resync(spread=0.0)
         self._tasks = [
             asyncio.create_task(self._follow(), name="runtime-changes"),
+            asyncio.create_task(Comeback(self._db, self._runtime, found).tell(), name="comeback"),
             asyncio.create_task(
                 self._every(self._rhythm.resync, self._resync_spread), name="resync"
             ),
@@ -101,13 +108,15 @@ class Reconciler:
         await self._queue.close()
 
     def heard(self, report: GatewayReport) -> None:
-        """Take in a gateway's report; services whose leaving replicas fell idle are looked at."""
-        self._routes.heard(report)
-        for service in {
-            replica.service
-            for replica in self._runtime.observe()
-            if replica.id in self._routes.table.draining
-        }:
+        """Take in a gateway's report; services whose leaving replicas fell idle are looked at.
+
+        So are those of which it ejects a replica, or does so no longer.
+        """
+        concerned = self._routes.heard(report) | self._routes.leaving
+        if not concerned:
+            return
+        present = self._runtime.observe()
+        for service in {replica.service for replica in present if replica.id in concerned}:
             self._queue.wake(service)
 
     async def _look(self, service: str) -> float | None:
@@ -152,11 +161,14 @@ class Reconciler:
         await self._resync(spread=self._rhythm.resync / 2)
 
     async def _resync(self, spread: float) -> None:
-        """Look at every service, and at replicas whose service is gone, over `spread` seconds."""
+        """Look at every service, and at replicas and routes of gone ones, over `spread` seconds."""
         self._pass.admission.outdated()
+        if self._relist is not None:
+            await self._relist()
         known = set(await self._db.read(rows.ids)) | {
             replica.service for replica in self._runtime.observe()
         }
+        known |= self._routes.services
         for number, service in enumerate(sorted(known)):
             if spread:
                 self._queue.wake_in(service, spread * number / len(known))

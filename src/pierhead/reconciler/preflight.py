@@ -9,9 +9,9 @@ from pierhead.core.events import Notice
 from pierhead.core.families import mismatch
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Capabilities
-from pierhead.core.mounts import Source
+from pierhead.core.mounts import FolderSource, NasSource, Source
 from pierhead.core.replicas import Node
-from pierhead.core.services import Hold, Version
+from pierhead.core.services import HANGS, Hold, Version
 from pierhead.core.sizing import Fit, Load, Shape, fits, refusal, rooms, shortage
 from pierhead.core.templates import Template
 from pierhead.reconciler.aside import Aside, Busy
@@ -19,6 +19,7 @@ from pierhead.sources.header_window import BadHeader
 from pierhead.sources.listings import NoModel
 
 _PATIENCE = 0.8  #: seconds that a look at headers may keep a service waiting
+_HANGS = 5.0  #: seconds after which a file system that does not answer counts as hanging
 _KNOWN = 30.0  #: seconds that what was read counts
 _KEPT = 1000  #: models that are remembered
 
@@ -64,6 +65,7 @@ class Preflight:
         self._shapes, self._clock, self._patience = shapes, clock, patience
         self._aside = aside or Aside()
         self._looked: dict[tuple[str, str], _Looked] = {}
+        self._began: dict[tuple[str, str], float] = {}  #: reads that go on
 
     async def look(self, version: Version, *, fresh: bool, model: str = "") -> Shape | Hold:
         """The model's shape, empty when nothing is known of it; or why it cannot be started.
@@ -74,25 +76,42 @@ class Preflight:
         try:
             found = await self._look(version.template, version.source, model, fresh=fresh)
         except Busy:
+            return self._busy(version.template, version.source, model)
+        return found.hold or found.shape or Shape()
+
+    def _busy(self, template: Template, source: Source | None, model: str) -> Hold:
+        """It is being read; of a file system that takes long over it, that it hangs."""
+        began = self._began.get(_key(template, source, model), self._clock())
+        place = model or source or template.source
+        far = place is not None and not isinstance(place, str | FolderSource | NasSource)
+        if place is None or far or self._clock() - began < _HANGS:
             text = "The headers of the weights are being read."
             return Hold("ReadingHeaders", text, progressing=True)
-        return found.hold or found.shape or Shape()
+        where = str(place)[:255]
+        text = f"No answer from {where}: is its file system mounted and well?"
+        return Hold(HANGS, text, facts={"place": where}, since=began)
 
     async def _look(
         self, template: Template, source: Source | None, model: str, *, fresh: bool
     ) -> _Looked:
-        key = (template.name, model or str(source or template.source or ""))
+        key = _key(template, source, model)
         known = self._looked.get(key)
         if known is not None and not fresh and self._clock() - known.at < _KNOWN:
             return known
+        self._began.setdefault(key, self._clock())
         shape, hold = await self._aside.do(
             "\n".join(key), lambda: _read(self._shapes, template, source, model), self._patience
         )
+        self._began.pop(key, None)
         found = _Looked(self._clock(), shape, hold)
         if len(self._looked) >= _KEPT:
             self._looked.clear()
         self._looked[key] = found
         return found
+
+
+def _key(template: Template, source: Source | None, model: str) -> tuple[str, str]:
+    return template.name, model or str(source or template.source or "")
 
 
 def _read(

@@ -1,6 +1,6 @@
 """Publishes routes: keeps the table that gateways fetch, and knows which leaving replicas are idle.
 
-A replica is drained once every live gateway serves by a table without it and has no request on it.
+A replica is drained once every gateway serves by a table without it and has no request on it.
 """
 
 import asyncio
@@ -26,17 +26,10 @@ from pierhead.core.services import Service, Wanted
 from pierhead.core.templates import AUTO
 from pierhead.core.usage import month
 from pierhead.failpoint import failpoint
+from pierhead.reconciler.gateways import Gateways
 
-#: A gateway that was silent this long counts as gone; it reports every second.
-SILENCE = 3.0
 #: What serves a template that left the choice open, until its replicas tell.
 EMBEDDED = "llama_cpp"
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    report: GatewayReport
-    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +55,18 @@ class RouteBook:
         self._clock = clock
         self._spent = spent
         self._keys: dict[str, _Keys] = {}
+        self.news = 0  #: how often it was told of a change of tokens
         self._engine_key = engine_key
         self._capabilities = capabilities
         self._routes: dict[str, Route] = {}
         self._left: dict[str, int] = {}  # leaving replica -> first revision without it
-        self._gateways: dict[str, _Heard] = {}
-        self._opened = clock()
+        self._gateways = Gateways(clock)
         # From the clock, so that a restarted hub never gives an old number to a new table.
-        self._revision = int(self._opened * 1000)
+        self._revision = self._origin = int(clock() * 1000)
         self._dumped: tuple[int, bytes] = (0, b"")
         self._changed = asyncio.Event()
         self._told = asyncio.Event()
+        self._ejected: Mapping[str, str] = {}  # at the last report
         self._asked_after = 0  # newest revision that a gateway said it has
         self._ended = False
         self.open = False  #: False until every service was looked at once: no half table goes out
@@ -86,7 +80,7 @@ class RouteBook:
     def table(self) -> RouteTable:
         """The newest table."""
         routes = [self._with_use(route) for route in self._routes.values()]
-        return table(self._revision, routes, frozenset(self._left))
+        return table(self._revision, routes, frozenset(self._left), self._origin)
 
     @property
     def limited(self) -> Iterator[tuple[str, str]]:
@@ -103,7 +97,18 @@ class RouteBook:
     @property
     def gateways(self) -> int:
         """Gateways that were heard of just now."""
-        return len(self._live())
+        return len(self._gateways.live)
+
+    @property
+    def ejected(self) -> Mapping[str, str]:
+        """Replicas that a live gateway gives no requests because they failed -> its word for it."""
+        live = self._gateways.live
+        return {one: report.why.get(one, "") for report in live for one in report.ejected}
+
+    @property
+    def services(self) -> frozenset[str]:
+        """Ids of all services that are routed."""
+        return frozenset(self._routes)
 
     def end(self) -> None:
         """Let those who wait for news go: there will be none."""
@@ -115,6 +120,7 @@ class RouteBook:
         """Let gateways see the table."""
         self.open = True
         self._publish()
+        self._gateways.begin(self._revision)
 
     def update(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> bool:
         """Route a service to its ready replicas; True if it had none and now has some."""
@@ -137,8 +143,17 @@ class RouteBook:
         """Take in the tokens of all services, before any of these is routed."""
         self._keys = {service: _Keys(-1, "", tuple(tokens)) for service, tokens in held.items()}
 
+    def know_again(self, held: Mapping[str, Iterable[EndpointToken]], since: int) -> None:
+        """Take in what was read, should a change not have been told; `since` = `news` before the reading."""
+        if since != self.news:
+            return  # what was told meanwhile may be newer: the next look takes it in
+        for service in self._keys.keys() | held.keys():
+            known = self._keys.get(service) or _Keys(-1, "", ())
+            self._keys[service] = replace(known, tokens=tuple(held.get(service, ())))
+
     def keyed(self, service: Service, tokens: Iterable[EndpointToken]) -> None:
         """From now on these open a service; gateways hear of it at once."""
+        self.news += 1
         known = self._keys.get(service.id)
         if known is not None and known.revision > service.revision:
             return  # what came after it was told already
@@ -162,10 +177,12 @@ class RouteBook:
         for replica in replicas & self._left.keys():
             del self._left[replica]
 
-    def heard(self, report: GatewayReport) -> None:
-        """Take in what a gateway said of itself."""
-        self._gateways[report.gateway] = _Heard(report, self._clock())
+    def heard(self, report: GatewayReport) -> frozenset[str]:
+        """Take in what a gateway said of itself; replicas that came to be ejected, or no longer are."""
+        self._gateways.heard(report)
         self._note_told()
+        before, self._ejected = self._ejected, self.ejected
+        return frozenset(before.keys() ^ self._ejected.keys())
 
     async def taken_up(self, wait: float) -> None:
         """Return when every live gateway serves by the present table, or after `wait` seconds."""
@@ -181,27 +198,17 @@ class RouteBook:
                     await self._told.wait()
 
     def _is_taken_up(self, revision: int) -> bool:
-        live = self._live()
+        live = self._gateways.live
         if len(live) <= 1 and self._asked_after >= revision:
             return True  # asking for what comes after it is a word as good as a report, and sooner
         if not live:
-            return not self._just_opened
+            return not self._gateways.just_opened
         return all(report.revision >= revision for report in live)
 
     def drained(self, replicas: frozenset[str]) -> frozenset[str]:
         """Which of these leaving replicas no gateway is busy with any more."""
-        now = self._clock()
-        self._gateways = {
-            name: heard for name, heard in self._gateways.items() if now - heard.at < 10 * SILENCE
-        }
-        live = self._live()
-        if not live and self._just_opened:
-            return frozenset()
-        return frozenset(
-            replica
-            for replica in replicas & self._left.keys()
-            if all(self._idle(replica, report) for report in live)
-        )
+        left = {one: since for one, since in self._left.items() if one in replicas}
+        return self._gateways.let_go(left)
 
     async def newer(self, revision: int, wait: float) -> bytes | None:
         """The table as JSON once it differs from `revision`; None if it does not within `wait` seconds."""
@@ -218,31 +225,21 @@ class RouteBook:
                     await self._changed.wait()
             except TimeoutError:
                 return None
-        if self._dumped[0] != self._revision:
+        if revision < 0 or self._dumped[0] != self._revision:  # below 0: all that is known by now
             self._dumped = (self._revision, dump(self.table).encode())
         return self._dumped[1]
-
-    @property
-    def _just_opened(self) -> bool:
-        """After a start, gateways get time to report before they count as absent."""
-        return self._clock() - self._opened < SILENCE
-
-    def _live(self) -> list[GatewayReport]:
-        now = self._clock()
-        return [heard.report for heard in self._gateways.values() if now - heard.at < SILENCE]
 
     def _note_told(self) -> None:
         self._told.set()
         self._told = asyncio.Event()
 
-    def _idle(self, replica: str, report: GatewayReport) -> bool:
-        return report.revision >= self._left[replica] and not report.outstanding.get(replica, 0)
-
     def _publish(self) -> None:
         self._revision += 1
         self._changed.set()
         self._changed = asyncio.Event()
-        failpoint("routes.after_publish")
+        failpoint(
+            "routes.after_publish"
+        )  # no disk is asked: it is a moment to die, not one to wait
 
     def _route(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> Route:
         ready = [

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
+from pierhead.core.ejections import marked
 from pierhead.core.errors import Occupied, Refused, Stale, Unavailable
 from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.ids import Clock
@@ -16,7 +17,7 @@ from pierhead.core.launch import no_files
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.services import Hold, Seen, Service, Version, Wanted
 from pierhead.core.workloads import Workload
-from pierhead.failpoint import failpoint
+from pierhead.failpoint import passing
 from pierhead.reconciler.admission import Admission
 from pierhead.reconciler.changes import events, told
 from pierhead.reconciler.looks import UNSETTLED, complete, engine_of, looked, next_look
@@ -79,6 +80,7 @@ class ServicePass:
         if self.routes.update(service, replicas):
             # What is called Running can be called: a gateway that just misses the news gets it first.
             await self.routes.taken_up(GATEWAYS)
+        replicas = tuple(marked(replicas, self.routes.ejected))
         after = looked(service, seen, replicas, step.hold or trouble, self.clock())
         after = replace(after, granted=self.admission.right(service.id))
         self.waiting.note(service.id, after.hold)
@@ -203,12 +205,12 @@ class ServicePass:
             message=f"Service [{service.name}] and all that belonged to it is gone.",
             actor=PLATFORM,
         )
-        failpoint("service.bury.before_write")
+        await passing("service.bury.before_write")
         try:
             await self.db.write(_bury, service, farewell)
         except Stale:  # it was touched while it went, by the removal of its template say: look anew
             return 0.0
-        failpoint("service.bury.after_write")
+        await passing("service.bury.after_write")
         self._forget(service.id)
         return None
 
@@ -246,9 +248,9 @@ class ServicePass:
             *events(service, before, after, now, last=self.looks.get(service.id, now)),
         ]
         if after != before or noted:
-            failpoint("service.seen.before_write")
+            await passing("service.seen.before_write")
             await self.db.write(_record, service.id, after, noted)
-            failpoint("service.seen.after_write")
+            await passing("service.seen.after_write")
         self.looks[service.id] = now
 
 

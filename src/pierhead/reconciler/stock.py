@@ -23,6 +23,10 @@ from pierhead.store.writes import Away
 log: structlog.stdlib.BoundLogger = structlog.get_logger("reconciler")
 
 
+#: Reasons of events that tell of it.
+UNKNOWN = ("UnknownService", "UnknownVersion")
+
+
 async def take_stock(db: Database, runtime: Runtime, clock: Clock) -> None:
     """Say what is found, in the log and as events, and keep lost versions' numbers out of use.
 
@@ -61,10 +65,10 @@ def _told(
 ) -> Event | None:
     names = ", ".join(sorted(replica.id for replica in replicas))
     if service is None:
-        reason, name = "UnknownService", replicas[0].id.rpartition("-")[0]
+        reason, name = UNKNOWN[0], replicas[0].id.rpartition("-")[0]
         message = f"The database knows no service of these replicas, so they are stopped: {names}."
     elif _newest(replicas) > service.latest:
-        reason, name = "UnknownVersion", service.name
+        reason, name = UNKNOWN[1], service.name
         message = (
             f"Replicas run version {_newest(replicas)}, and the database knows {service.latest} only:"
             f" they make way for version {service.current.number}."

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pierhead.core.errors import Conflict, Unavailable
+from pierhead.failpoint import failpoint
 
 MARK = ".pierhead-copy"
 _CHUNK = 4 * 1024 * 1024
@@ -54,6 +55,7 @@ def copy(
         part.mkdir(mode=0o700)
         (part / MARK).write_text(owner + "\n")
         _fill(source, part, stopped, progress)
+        failpoint("copy.before_rename")
         part.rename(into)
     except OSError as error:
         with suppress(OSError):
@@ -63,20 +65,21 @@ def copy(
 
 
 def discard(path: Path, owner: str) -> bool:
-    """Remove a copy that was made for `owner`; False, and nothing done, when it is none.
+    """Remove a copy that was made for `owner`, and what is left of one; False when there is none.
 
     Raises:
         Unavailable: it cannot be removed.
     """
-    if not is_copy(path, owner):
-        return False
-    gone = path.with_name(f"{path.name}.{owner}.part")
+    gone, there = path.with_name(f"{path.name}.{owner}.part"), is_copy(path, owner)
     try:
-        path.rename(gone)  # at once: nobody shall see half of it
-        _clear(gone)
+        _clear(gone)  # a copying or a removal was cut off
+        if there:
+            path.rename(gone)  # at once: nobody shall see half of it
+            failpoint("copy.after_set_aside")
+            _clear(gone)
     except OSError as error:
         raise Unavailable(f"The removal of {path}", str(error.strerror or error)) from error
-    return True
+    return there
 
 
 def is_copy(path: Path, owner: str) -> bool:

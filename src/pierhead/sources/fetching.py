@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
+from pierhead.core.moments import utc
 from pierhead.core.mounts import Remote as Source
 from pierhead.core.resources import human_bytes
 from pierhead.core.services import Hold
@@ -14,6 +15,9 @@ from pierhead.sources.progress import Phase, Progress
 HANGS = 5.0
 #: Seconds without a byte after which that is said of a fetch: it tries again by itself, for minutes.
 SILENT = 8.0
+
+#: What is done with the store's answers; all else is done here.
+_ASKING = frozenset({Phase.LISTING, Phase.DOWNLOADING})
 
 
 class Heard(Protocol):
@@ -86,7 +90,7 @@ def waiting(fetch: Fetch, now: float) -> Hold:
     seconds = now - fetch.began
     if fetch.place and seconds > HANGS:
         text = f"No answer from {fetch.place}: is its file system mounted and well?"
-        return Hold("StorageHangs", text, facts={"place": fetch.place})
+        return Hold("StorageHangs", text, facts={"place": fetch.place}, since=fetch.began)
     if fetch.before is not None and fetch.before.hold is not None and not _busy(fetch):
         return fetch.before.hold  # until more is known than that it is being tried again
     doing = str(fetch.progress) if fetch.progress is not None else "connecting"
@@ -97,7 +101,10 @@ def waiting(fetch: Fetch, now: float) -> Hold:
     stage = "sized" if fetch.progress is not None and fetch.progress.total else ""
     silent = now - fetch.moved_at
     facts = {"progress": doing, "source": str(fetch.source)}
-    facts |= {"silent": f"{silent:.0f}"} if silent > SILENT else {}
+    if silent > SILENT:
+        facts |= {"silent": f"{silent:.0f}", "since": utc(fetch.moved_at)}
+        asked = fetch.progress is None or fetch.progress.phase in _ASKING
+        facts |= {"problem": f"no answer from {fetch.source}"} if asked else {}
     facts |= {"problem": trouble} if trouble else {}
     size = fetch.progress.total if fetch.progress is not None else 0
     return Hold("FetchingWeights", text, progressing=True, stage=stage, facts=facts, bytes=size)

@@ -99,6 +99,15 @@ def read_gguf(file: HeaderFile) -> Gguf:
     return found
 
 
+def _instead(first: bytes) -> str:
+    """What a file is that is no GGUF file, by its first bytes."""
+    if first.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS, not the file itself"
+    if first.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "is a web page, no GGUF file"
+    return "is no GGUF file"
+
+
 class _Reader:
     """Reads the parts of a GGUF header, one after the other."""
 
@@ -117,9 +126,16 @@ class _Reader:
     def pairs(self) -> int:
         """Read all key-values; gives the number of tensors that follow."""
         window = self._window
-        if window.file.size < 24 or window.take(4) != b"GGUF":
+        if window.file.size == 0:
+            raise BadHeader(f"{window.file.shown} is empty.")
+        if window.file.size < 24:
             raise BadHeader(f"{window.file.shown} is no GGUF file.")
+        first = window.take(4)
+        if first != b"GGUF":
+            raise BadHeader(f"{window.file.shown} {_instead(first + window.take(20))}.")
         version, tensors, entries = window.numbers("<IQQ")
+        if version in {2 << 24, 3 << 24}:
+            raise window.bad("was written in the other byte order")
         if version not in {2, 3}:
             raise window.bad(f"has the version {version}; 2 and 3 are known")
         if entries > ENTRIES or tensors > TENSORS:

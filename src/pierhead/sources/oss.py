@@ -35,6 +35,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"(?:^|\.)oss-([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com$")
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODE = re.compile(rb"<Code>([^<]{1,64})</Code>")
+_ENDPOINT = re.compile(rb"<Endpoint>([^<]{1,64})</Endpoint>")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 #: The vendor's codes -> what to do about them.
 _ADVICE = {
@@ -230,11 +231,15 @@ class OssFolder:
             return Flaky(self.name, f"the store answers {said}", wait=_wait(error.headers))
         if status == 404:
             return Missing(self.name, f"{_ADVICE.get(code, 'it does not exist')} ({said})")
-        if status // 100 == 3:
-            return Rejected(self.name, f"the store redirects, which is not followed ({said})")
+        if status in {301, 307, 403} and error.endpoint:
+            place = f"the bucket is served by another endpoint, {error.endpoint}"
+            return Denied(self.name, f"{place} ({said})")
         if status in {401, 403}:
             return self._denied(code, said, error.headers)
-        return Rejected(self.name, f"the store refuses the request ({said})")
+        redirects = (
+            "redirects, which is not followed" if status // 100 == 3 else "refuses the request"
+        )
+        return Rejected(self.name, f"the store {redirects} ({said})")
 
     def _denied(self, code: str, said: str, headers: Mapping[str, str]) -> RemoteError:
         if code == "RequestTimeTooSkewed":
@@ -309,8 +314,10 @@ class _Refusal(Exception):
         body = answer.text()
         with suppress(ValueError):
             body = body or b64decode(answer.headers.get("x-oss-err", ""))
-        named = _CODE.search(body[:65536])
+        named, other = _CODE.search(body[:65536]), _ENDPOINT.search(body[:65536])
         self.code = _word(named.group(1).decode("ascii", "replace")) if named else ""
+        #: Where the bucket is, if the store says that it is not here.
+        self.endpoint = _word(other.group(1).decode("ascii", "replace")) if other else ""
         self.request = _word(answer.headers.get("x-oss-request-id"))
         super().__init__(f"{self.status} {self.code}")
 

@@ -127,11 +127,13 @@ def writing(path: Path, *, replacing: bool, before: Callable[[], None]) -> Gener
     """An archive at `path`, 0600, there as a whole or not at all; `before` is called before it is.
 
     Raises:
-        Invalid: there is such a file already, and it is not to be replaced.
+        Invalid: there is such a file already, and it is not to be replaced, or is a device or pipe.
         Unavailable: the folder cannot be written, or its disk is full.
     """
     if path.exists() and not replacing:
         raise Invalid("FILE", f"{path} exists", "another name, or --replace")
+    if path.exists() and not path.is_file():  # it would be replaced by a file, for everybody
+        raise Invalid("FILE", f"{path} is a device, a folder or a pipe", "the name of a file")
     part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
         with _private(part) as out:

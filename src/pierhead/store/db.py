@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
 )
 
 from pierhead.core.errors import Invalid, Unavailable
+from pierhead.failpoint import failpoint
 from pierhead.store.sealing import OPTION, Texts
 from pierhead.store.writes import Away, Log, Writes, patiently
 
@@ -96,13 +97,19 @@ class Database:
         await asyncio.get_running_loop().run_in_executor(self._writing, work)
 
     def _write(self, fn: Callable[[Connection], T]) -> T:
+        def work(tx: Connection) -> T:
+            done = fn(tx)
+            failpoint("database.before_commit")
+            return done
+
         self.writes.check()
         try:
-            done = run(self._writer, fn)
+            done = run(self._writer, work)
             self._keep_log()
         except Away as error:
             raise self.writes.failed(error) from error
         self.writes.passed()
+        failpoint("database.after_commit")
         return done
 
     def _keep_log(self) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from pierhead.core.causes import Cause, Facts
+from pierhead.core.diagnosis.engine_patterns import Pattern
 from pierhead.core.diagnosis.explaining import worded
-from pierhead.core.diagnosis.patterns import PATTERNS, Pattern
+from pierhead.core.diagnosis.patterns import PATTERNS
+from pierhead.core.diagnosis.speaking import spoken
 from pierhead.core.replicas import Exit
 
 CODES: Mapping[int, str] = {
@@ -58,8 +60,10 @@ def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
         found = _written(last_lines)
         if found is not None:
             return worded(found[0], {**found[1], **ended})
-    facts = {**ended, **_last(last_lines), **_not_run(end, last_lines)}
-    return worded(_by_number(end, number, last_lines), facts)
+    reason = _by_number(end, number, last_lines)
+    if reason == "Crashed" and (raised := _raised(last_lines)):
+        return worded("ProgramError", {**raised, **ended})
+    return worded(reason, {**ended, **_last(last_lines), **_not_run(end, last_lines)})
 
 
 def _by_number(end: Exit, number: int, lines: tuple[str, ...]) -> str:
@@ -74,13 +78,21 @@ def _by_number(end: Exit, number: int, lines: tuple[str, ...]) -> str:
 @lru_cache(512)  # a replica that crashed is looked at many times before its next run
 def _written(lines: tuple[str, ...]) -> tuple[str, Facts] | None:
     """The first pattern that is found in what it wrote itself: exit codes say better what the keeper does."""
-    text = "\n".join(line for line in lines if not line.startswith("[pierhead] cannot run"))
-    for pattern in PATTERNS:
-        found = next(filter(None, (words.search(text) for words in pattern.words)), None)
-        if found is not None:
-            line = _line_of(text, found.start())
-            return pattern.reason, {**_named(pattern, line), "log_line": line}
+    own = tuple(line for line in lines if not line.startswith("[pierhead] cannot run"))
+    for text in spoken(own).groups:
+        for pattern in PATTERNS:
+            found = next(filter(None, (words.search(text) for words in pattern.words)), None)
+            if found is not None:
+                line = _line_of(text, found.start())
+                named = {name: value for name, value in found.groupdict().items() if value}
+                return pattern.reason, {**_named(pattern, line), **named, "log_line": line}
     return None
+
+
+def _raised(lines: tuple[str, ...]) -> Facts:
+    """The exception that it died of, if it says one."""
+    error = spoken(lines).error
+    return {"log_line": error[:_LINE]} if error else {}
 
 
 def _named(pattern: Pattern, line: str) -> Facts:

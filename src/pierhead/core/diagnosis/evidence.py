@@ -19,12 +19,13 @@ EVIDENCE: Mapping[str, _Forms] = {
     "signal": _forms("killed by signal {signal}", "被信号 {signal} 终止", "被訊號 {signal} 終止"),
     "code": _forms("exit code {code}", "退出码 {code}", "結束代碼 {code}"),
     "unseen": _forms("ended unseen", "结束时无人看到", "結束時無人看到"),
-    "log_line": _forms("log: {log_line}", "日志：{log_line}", "日誌：{log_line}"),
+    "log_line": _forms("log: {log_line}", "日志：{log_line}", "記錄檔：{log_line}"),
     "last_line": _forms("last line: {last_line}", "最后一行：{last_line}", "最後一行：{last_line}"),
     "last_lines": _forms(
         "last lines: {last_lines}", "最后几行：{last_lines}", "最後幾行：{last_lines}"
     ),
     "silent_end": _forms("it wrote nothing", "没有任何输出", "沒有任何輸出"),
+    "since": _forms("so since {since}", "自 {since} 起一直如此", "自 {since} 起一直如此"),
     "limits": _forms("limits: {limits}", "资源限制：{limits}", "資源限制：{limits}"),
     "crashes": _forms(
         "crashed {crashes} time(s) in a row", "连续崩溃 {crashes} 次", "連續當機 {crashes} 次"

@@ -6,7 +6,7 @@ from pierhead.core.causes import Cause, Facts
 from pierhead.core.diagnosis.evidence import evidence
 from pierhead.core.diagnosis.refining import refined
 from pierhead.core.diagnosis.texts import ENTRIES
-from pierhead.core.diagnosis.wording import told
+from pierhead.core.diagnosis.wording import amounts, told
 from pierhead.core.languages import Language
 
 UNKNOWN = "Unknown"  #: the entry of reasons that have none
@@ -31,7 +31,7 @@ def explained(cause: Cause, language: Language = Language.EN) -> Diagnosis:
     facts: Facts = fine.facts or {"problem": fine.message}
     if entry is None:
         entry, facts = ENTRIES[UNKNOWN], {**facts, "word": fine.reason, "message": fine.message}
-    text = entry.text(language)
+    text, facts = entry.text(language), amounts(facts, language)
     return Diagnosis(
         fine.reason,
         told(text.error, facts),

@@ -1,203 +1,208 @@
 """Words of engines, libraries and the system that tell why a program ended.
 
-Tried in this order over all last lines; the first pattern that is found counts. Named groups of its
+Tried in this order over the lines that speak (speaking); the first pattern that is found counts. Named groups of its
 words in the line that tells it become facts. What points at one cause goes before what may have many.
 """
 
-import re
-from typing import NamedTuple
-
-
-class Pattern(NamedTuple):
-    """A reason, and the words that tell it, any of them."""
-
-    reason: str
-    words: tuple[re.Pattern[str], ...]
-
-
-def _pattern(reason: str, *words: str) -> Pattern:
-    return Pattern(reason, tuple(re.compile(each, re.IGNORECASE | re.MULTILINE) for each in words))
-
+from pierhead.core.diagnosis.engine_patterns import ENGINES, Pattern, pattern
 
 _PATH = r"['\"]?(?P<path>/[^'\"\s:]+)"
 
 PATTERNS: tuple[Pattern, ...] = (
-    _pattern("PortTaken", r"address already in use", r"couldn't bind", r"bind failed"),
-    # ---- the model
-    _pattern(
-        "ArchitectureUnsupported",
-        r"unknown model architecture(?:: '(?P<architecture>[^']*)')?",
-        r"unsupported model architecture",
-        r"Model architectures? \[?'?[\w', ]+\]? (?:are|is) not supported",
-        r"does not recognize this architecture",
+    pattern(
+        "PortTaken",
+        r"address already in use(?:[^\n]{0,40}?:(?P<port>\d{2,5})\b)?",
+        r"connection in use: .{0,40}?(?P<port>\d{2,5})\)",
+        r"port (?P<port>\d{2,5}) (?:was|is) already (?:in use|allocated|taken)",
+        r"couldn't bind",
+        r"bind failed",
     ),
-    _pattern(
-        "RemoteCodeRefused",
-        r"trust_remote_code",
-        r"requires you to execute the (?:configuration|modeling) file",
-    ),
-    _pattern(
-        "TokenizerUnsupported",
-        r"unknown pre-tokenizer type",
-        r"can't load tokenizer",
-        r"couldn't instantiate the backend tokenizer",
-        r"error loading vocabulary",
-    ),
-    _pattern(
-        "ModelFilesMissing",
-        r"does not appear to have a file named",
-        r"not a valid model identifier",
-        r"invalid repository id or local directory",
-        r"cannot find any model weights",
-        r"no file named .*(?:safetensors|pytorch_model)",
-        r"failed to open gguf file",
-    ),
-    _pattern(
-        "ModelFileBroken",
-        r"invalid magic",
-        r"failed to read magic",
-        r"tensor .* data is not within",
-        r"not a valid gguf",
-        r"gguf_init",
-        r"SafetensorError",
-        r"error while deserializing header",
-        r"invalid load key",
-        r"PytorchStreamReader failed",
-    ),
-    # ---- memory and devices
-    _pattern(
-        "GpuOutOfMemory",
-        r"CUDA out of memory(?:\. Tried to allocate (?P<needed>[\d.]+ [KMG]iB))?",
-        r"cudaMalloc failed: out of memory",
-        r"CUDA error: out of memory",
-        r"allocating (?P<needed>[\d.]+ MiB) on device \d+: cudaMalloc failed",
-        r"no available memory for the cache blocks",
-        r"free memory on device .{0,120}less than desired",
-        r"HIP out of memory",
-    ),
-    _pattern(
-        "ContextTooLarge",
-        r"failed to create context",
-        r"max seq len \((?P<context>\d+)\) is larger than the maximum number of tokens[^(]*\((?P<most>\d+)\)",
-        r"exceeds? the (?:available|maximum) context",
-        r"n_ctx.{0,40}(?:too large|exceed)",
-        r"larger than the maximum number of tokens",
-        r"max_model_len.{0,80}(?:greater|larger)",
-    ),
-    _pattern(
-        "DriverTooOld",
-        r"CUDA driver version is insufficient",
-        r"NVIDIA driver on your system is too old",
-    ),
-    _pattern(
-        "GpuTooOld",
-        r"no kernel image is available for execution",
-        r"only supported on GPUs with compute capability",
-        r"compute capability .{0,60}(?:not supported|too low)",
-    ),
-    _pattern(
-        "BuiltWithoutGpu",
-        r"not compiled with CUDA",
-        r"compiled without GPU support",
-        r"no GPU support compiled",
-    ),
-    _pattern(
-        "AcceleratorLost",
-        r"no CUDA-capable device",
-        r"CUDA driver version",
-        r"CUDA error",
-        r"no NVIDIA driver",
-        r"No CUDA GPUs are available",
-        r"HIP error",
-        r"GPU is lost",
-        r"NCCL error",
-    ),
+    pattern("AddressNotHere", r"cannot assign requested address", r"EADDRNOTAVAIL"),
+    *ENGINES,
     # ---- what it stands on
-    _pattern(
+    pattern(
         "CudaMissing",
         r"(?P<library>libcuda(?:rt)?\.so[.\d]*): cannot open shared object file.{0,40}no nvidia",
     ),
-    _pattern(
+    pattern(
         "LibraryTooOld",
         r"version [`'](?P<library>GLIBC(?:XX)?_[\d.]+)' not found",
         r"version [`'](?P<library>CXXABI_[\d.]+)' not found",
     ),
-    _pattern(
+    pattern(
         "LibraryMissing",
-        r"error while loading shared libraries: (?P<library>[^\s:]+)",
+        r"error (?:while )?loading shared librar(?:ies:|y) (?P<library>[^\s:]+)",
         r"(?P<library>[\w.+-]+\.so[.\d]*): cannot open shared object file",
+        r"(?P<library>[^\s:'\"]+\.so[.\d]*): (?:file too short|invalid ELF header)",
+        r"unable to find backend library '(?P<library>[^']+)'",
         r"cannot open shared object file",
     ),
-    _pattern(
+    pattern(
+        "LibraryDoesNotFit",
+        r"symbol lookup error: .{0,200}undefined symbol: (?P<symbol>[\w@.]+)",
+        r"error relocating .{0,200}: (?P<symbol>[\w@.]+): symbol not found",
+    ),
+    pattern(
+        "JavaTooOld",
+        r"class file version (?P<needed>[\d.]+)\), this version .{0,80}up to (?P<most>[\d.]+)",
+        r"UnsupportedClassVersionError",
+    ),
+    pattern(
         "ModulesDoNotFit",
         r"cannot import name",
+        r"_ARRAY_API not found",
+        r"multiarray failed to import",
+        r"compiled using NumPy 1",
+        r"is required for a normal functioning of this module, but found",
+        r"DistributionNotFound",
+        r"ContextualVersionConflict",
         r"undefined symbol",
         r"numpy\.dtype size changed",
         r"VersionConflict",
     ),
-    _pattern(
+    pattern(
         "HubDenied",
         r"GatedRepoError",
         r"access to model .{0,80} is restricted",
+        r"you are trying to access a gated repo",
         r"401 client error",
         r"403 client error",
     ),
     # ---- the machine
-    _pattern(
-        "SharedMemoryFull",
-        r"no space left on device.{0,40}/dev/shm",
-        r"[/]dev/shm.{0,80}no space left",
-        r"unable to (?:write to|open) (?:file|shared memory object) </torch_",
-    ),
-    _pattern("DiskFull", r"no space left on device(?:: " + _PATH + r")?", r"ENOSPC"),
-    _pattern("DiskQuotaExceeded", r"disk quota exceeded"),
-    _pattern("ReadOnlyFileSystem", r"read-only file system(?:: " + _PATH + r")?"),
-    _pattern("TooManyOpenFiles", r"too many open files"),
-    _pattern(
+    pattern("DiskFull", r"no space left on device(?:: " + _PATH + r")?", r"ENOSPC"),
+    pattern("DiskQuotaExceeded", r"disk quota exceeded"),
+    pattern("ReadOnlyFileSystem", r"read-only file system(?:: " + _PATH + r")?"),
+    pattern("TooManyOpenFiles", r"too many open files"),
+    pattern(
         "ProcessLimit",
         r"can't start new thread",
         r"cannot fork",
         r"fork: (?:retry|resource)",
+        r"(?:thread|pthread_create|clone|fork|system_error).{0,60}\n?.{0,20}resource temporarily unavailable",
         r"BlockingIOError: .{0,20}resource temporarily unavailable",
     ),
+    pattern(
+        "Killed",
+        r"(?:worker|shard|process|child)\b.{0,60}(?:was sent|killed by|shutdown with|signaled).{0,30}(?:SIGKILL|signal:? 9)\b",
+    ),
     # ---- weights and memory, in general words
-    _pattern("ModelLoadFailed", r"failed to load model", r"error loading model"),
-    _pattern(
-        "OutOfMemory", r"cannot allocate memory", r"out of memory", r"bad_alloc", r"MemoryError"
+    pattern("ModelLoadFailed", r"failed to load model", r"error loading model"),
+    pattern(
+        "OutOfMemory",
+        r"requires more system memory",
+        r"can(?:no|')t allocate memory",
+        r"unable to allocate (?P<needed>[\d.]+ [KMGT]iB)",
+        r"failed to allocate buffer of size",
+        r"out of memory",
+        r"OutOfMemoryError",
+        r"bad_alloc",
+        r"MemoryError",
     ),
     # ---- the command
-    _pattern(
+    pattern(
         "ModuleMissing",
         r"No module named '?(?P<module>[\w.-]+)",
         r"ModuleNotFoundError",
-        r"ImportError",
+        r"requires? (?:the )?\W?(?P<module>[\w-]+)\W? (?:library|package|to be installed)",
+        r"packages that were not found in your environment: (?P<module>[\w-]+)",
+        r"ImportError: .{0,200}pip install (?:-U )?['\"`]?(?P<module>[A-Za-z][\w-]*)",
     ),
-    _pattern(
+    pattern(
+        "PartMissing",
+        r"cannot find (?:module|package) '(?P<module>[^'/.][^']*)'",
+        r"could not find or load main class (?P<module>\S+)",
+        r"(?:ClassNotFoundException|NoClassDefFoundError): (?P<module>\S+)",
+        r"could not import module \"(?P<module>[^\"]+)\"",
+        r"attribute \"(?P<module>[^\"]+)\" not found in module",
+        r"failed to find attribute '(?P<module>[^']+)' in",
+    ),
+    pattern(
         "BadArguments",
         r"unrecognized arguments?:? (?P<argument>\S+)",
         r"error: (?:invalid|unknown) argument:? (?P<argument>\S+)",
         r"no such option:? (?P<argument>\S+)",
+        r"unexpected argument '(?P<argument>[^']+)'",
+        r"flag provided but not defined: (?P<argument>\S+)",
+        r"(?:unrecognized|bad) option:? [`'\"]?(?P<argument>-[^\s`'\"]+)",
+        r"unknown (?:shorthand )?flag:? [`'\"]?(?P<argument>-*[\w-]+)",
         r"invalid option",
         r"unknown option",
         r"error: argument \S+:",
         r"the following arguments are required",
     ),
-    _pattern("CommandBroken", r"^SyntaxError", r"IndentationError", r"syntax error"),
-    _pattern("PermissionDenied", r"permission denied(?:: " + _PATH + r")?"),
-    _pattern(
+    pattern(
+        "VariableMissing",
+        r"(?:<frozen os>|/os\.py)\", line \d+, in __getitem__\n(?: .*\n){0,3}KeyError: '(?P<variable>\w+)'",
+        r"environment variable[s:]? [`'\"$]?(?P<variable>[A-Z]\w+)[`'\"]? (?:is|was|must|not|has)\b",
+        r"(?:missing|required|undefined|unset) environment variable:? [`'\"$]?(?P<variable>[A-Z]\w+)",
+        r"\b(?P<variable>[A-Z][A-Z0-9_]{2,}): (?:unbound variable|parameter not set)",
+    ),
+    pattern(
+        "NeedsTerminal",
+        r"EOFError: EOF when reading a line",
+        r"not a (?:TTY|terminal)\b",
+        r"inappropriate ioctl for device",
+    ),
+    pattern("EncodingWrong", r"UnicodeEncodeError: '(?P<encoding>[\w-]+)' codec can't encode"),
+    pattern(
+        "ConfigurationBroken",
+        r"JSONDecodeError",
+        r"yaml\.(?:scanner|parser|constructor|composer)\.\w+Error",
+        r"TOMLDecodeError",
+        r"\bjson: cannot unmarshal",
+        r"invalid character .{1,8} looking for beginning of",
+        r"\byaml: (?:line \d+|unmarshal)",
+        r"ValidationError: \d+ validation errors? for",
+        r"SyntaxError: .{0,40}\bJSON\b",
+    ),
+    pattern("CommandBroken", r"^SyntaxError", r"IndentationError", r"syntax error"),
+    pattern("PermissionDenied", r"permission denied(?:: " + _PATH + r")?"),
+    pattern(
         "FileMissing",
-        r"FileNotFoundError.{0,80}No such file or directory: '(?P<path>[^']+)'",
+        r"FileNotFoundError.{0,80}No such file or directory: ['\"](?P<path>[^'\"]+)['\"]",
+        r"NoSuchFileException: (?P<path>\S+)",
+        r"ENOENT: no such file or directory, \w+ '(?P<path>[^']+)'",
+        r"cannot find module '(?P<path>[/.][^']*)'",
+        r"\bopen (?P<path>/[^\s:]+): no such file or directory",
+        r"File '(?P<path>[^']+)' does not exist",
+        r"unable to access jarfile (?P<path>\S+)",
+        r"not a directory: '(?P<path>[^']+)'",
+        r"kind: NotFound, message: \"No such file",
+        r"^(?!\S*sh: ).*?(?P<path>[\w.~-]*/[\w./@+-]+)['\"]?:? \(?No such file or directory",
         r"can't open file '(?P<path>[^']+)'",
         r"cannot open '?(?P<path>[^\s':]+)'?: No such file",
     ),
-    _pattern(
+    pattern(
+        "CertificateNotTrusted",
+        r"host='(?P<host>[^']+)'.{0,200}CERTIFICATE_VERIFY_FAILED",
+        r"CERTIFICATE_VERIFY_FAILED",
+        r"certificate verify failed",
+        r"x509: certificate",
+        r"unable to (?:verify the first|get local issuer) certificate",
+    ),
+    pattern(
         "OutsideUnreachable",
         r"host='(?P<host>[^']+)'.{0,40}Max retries exceeded",
+        r"couldn't connect to '(?P<host>[^']+)'",
+        r"cannot reach (?P<host>https?://[^\s/:]+)",
+        r"can't connect to .{0,20}server on '(?P<host>[^']+)'",
+        r"connect (?:ETIMEDOUT|EHOSTUNREACH|ENETUNREACH) (?P<host>\S+)",
+        r"connecting to (?P<host>[\w.-]+:\d+)\. connection refused",
+        r"all connection attempts failed",
+        r"connection timed out",
+        r"check your (?:internet )?connection",
+        r"failed to resolve '(?P<host>[^']+)'",
+        r"connection to server at \"(?P<host>[^\"]+)\".{0,40}failed",
+        r"dial tcp (?P<host>[^\s:]+:\d+|\[[^\]]+\]:\d+)",
+        r"connect ECONNREFUSED (?P<host>\S+)",
+        r"getaddrinfo (?:ENOTFOUND|EAI_AGAIN) (?P<host>\S+)",
         r"name or service not known",
         r"temporary failure in name resolution",
         r"network is unreachable",
         r"no route to host",
         r"could not resolve host:? (?P<host>\S+)",
         r"ConnectionRefusedError",
+        r"\bconnection refused\b",
+        r"cannot connect to proxy",
     ),
 )

@@ -18,16 +18,19 @@ _DISK = (
 _UNREACHABLE = (
     "StoreUnreachable",
     r"name or service not known|name resolution|does not resolve|cannot be resolved|getaddrinfo|no address"
-    r"|refused|unreachable|no route|nodename",
+    r"|refused|unreachable|no route|nodename|mount nfs share",
 )
 _EGRESS = (
     "EgressRefused",
     r"--allow-private|private address|loopback|metadata address|egress|may not be called|not allowed to call",
 )
 
+_CERTIFICATE = ("CertificateRefused", r"certificate|CERTIFICATE_VERIFY")
+
 #: What goes wrong between a store and this machine.
 _STORE = (
-    ("CertificateRefused", r"certificate|CERTIFICATE_VERIFY"),
+    _CERTIFICATE,
+    ("StorageHangs", r"no answer from (?P<place>nas://\S+)"),
     (
         "WeightsDamaged",
         r"checksum|digest|crc|sha256|not what is stored|damaged|is broken|wrong sum",
@@ -42,16 +45,33 @@ _STORE = (
     ("StoreTimesOut", r"timed out|time-?out|no answer|did not answer|nothing came|broke off|reset"),
 )
 
+#: What a running program answers to its probe; 503 is what one says that still loads.
+_ANSWERS = (
+    (
+        "ListensElsewhere",
+        r"; its processes listen on (?P<found>[^;]+)$|; it listens on that port, but not on (?P<address>\S+)$",
+    ),
+    ("ProbePathWrong", r"answered (?:404|405)\b"),
+    ("ProbeDenied", r"answered (?:401|403)\b"),
+    ("ProbeMeetsError", r"answered (?:5(?:00|01|02|04)|4\d\d)\b"),
+    ("ProbeFindsNoHttp", r"is no HTTP/1|connection reset|server disconnected"),
+    ("ProbeUnanswered", r"no answer to the \S+ probe within"),
+)
+
 #: Reason -> (finer reason, words of the problem that tell it), the first that is found.
 _FINER: Mapping[str, tuple[tuple[str, str], ...]] = {
     "WeightsUnavailable": (_DISK, _EGRESS, *_STORE),
     # A fetch that is being tried again.
     "FetchingWeights": _STORE,
     "StorageDenied": (
+        _CERTIFICATE,
         _EGRESS,
         ("CredentialsExpired", r"expired|SecurityToken"),
         ("ClockSkewed", r"TimeTooSkewed|skew|clock"),
         ("SecretWrong", r"SignatureDoesNotMatch|signature"),
+        ("ObjectArchived", r"InvalidObjectState|is archived"),
+        ("AccountDisabled", r"UserDisable|AllAccessDisabled|account is disabled"),
+        ("BucketElsewhere", r"is served by another endpoint|PermanentRedirect|AuthorizationHeaderMalformed"),
         ("KeyUnknown", r"InvalidAccessKeyId|access key id|does not know the key|no such key id"),
     ),
     "WeightsMissing": (("BucketMissing", r"NoSuchBucket|bucket \[?(?P<bucket>[\w.-]+)\]? does not exist|no such bucket"),),
@@ -75,10 +95,22 @@ _FINER: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("PermissionDenied", r"permission denied"),
     ),
     "StartDeadlineExceeded": (
-        ("ProbePathWrong", r"answered (?:404|405)\b"),
-        ("ProbeDenied", r"answered (?:401|403)\b"),
+        *_ANSWERS[1:3],
         ("WrongModelServed", r"the engine serves \[|completion probe got"),
         ("ProbeCommandFailed", r"ended with exit code|exec probe"),
+        *_ANSWERS[3:],
+    ),
+    "NotReadyYet": _ANSWERS,
+    "ProbeFailed": _ANSWERS[1:],
+    "ModelFileBroken": (
+        ("GitLfsPointer", r"pointer of Git LFS"),
+        ("WebPageInstead", r"is a web page"),
+        ("ModelFileEmpty", r"is empty"),
+        ("GgufVersion", r"it has the version \d+|byte order"),
+    ),
+    "CommandNotFound": (
+        ("WindowsLineEnds", r"Windows line ends"),
+        ("InterpreterMissing", r"its interpreter (?P<interpreter>.+) does not exist"),
     ),
     "NotStarted": (_DISK,),
     "CommandNotExecutable": (("WrongProgramFormat", r"exec format error"),),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pierhead.core.causes import Cause, Facts
 from pierhead.core.diagnosis.ends import crash
 from pierhead.core.diagnosis.explaining import worded
+from pierhead.core.ejections import EJECTED, is_ejected
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 
 #: What is said where the runtime tells no reason.
@@ -20,9 +21,9 @@ UNTOLD: Mapping[ReplicaState, str] = {
 
 
 def replica_cause(replica: ReplicaStatus) -> Cause | None:
-    """Why it is not ready; None when it is. What ended its runs goes before "not yet"."""
+    """Why it is not ready, or gets no requests; None when it does. What ended its runs goes before "not yet"."""
     if replica.state is ReplicaState.READY:
-        return None
+        return Cause(EJECTED, replica.message, _problem(replica)) if is_ejected(replica) else None
     looping = replica.failures > 0 and replica.state is ReplicaState.STARTING
     if replica.state is ReplicaState.CRASHED or looping:
         return last_end(replica)
@@ -47,7 +48,10 @@ def last_end(replica: ReplicaStatus) -> Cause:
 
 
 def _problem(replica: ReplicaStatus) -> Facts:
-    return {"problem": replica.message} if replica.message else {}
+    """What is said of it, and how long its start may take, which depends on its weights."""
+    facts = {"problem": replica.message} if replica.message else {}
+    starts = replica.state is ReplicaState.STARTING and replica.deadline is not None
+    return facts | ({"deadline": f"{replica.deadline:.0f}"} if starts else {})
 
 
 def _circumstances(replica: ReplicaStatus) -> dict[str, str]:

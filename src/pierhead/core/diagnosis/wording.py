@@ -72,6 +72,29 @@ def told(sentence: Sentence, facts: Facts) -> str:
     return ""
 
 
+#: Facts that name amounts of a quota, and how their units are called elsewhere.
+_AMOUNTS = ("limit", "whole", "used", "wanted")
+_UNITS = {
+    Language.ZH_CN: (("memory", "内存"), ("replica(s)", "个副本"), ("replicas", "副本数")),
+    Language.ZH_TW: (("memory", "記憶體"), ("replica(s)", "個副本"), ("replicas", "副本數")),
+}
+
+
+def amounts(facts: Facts, language: Language) -> Facts:
+    """The facts, with the units of amounts in a language."""
+    units = _UNITS.get(language)
+    if units is None:
+        return facts
+    named = {name: _own(facts[name], units) for name in _AMOUNTS if facts.get(name)}
+    return {**facts, **named} if named else facts
+
+
+def _own(text: str, units: tuple[tuple[str, str], ...]) -> str:
+    for english, own in (*units, (" and ", "、"), (", ", "、"), ("GPUs", "GPU")):
+        text = text.replace(english, own)
+    return text
+
+
 def shown(value: str) -> str:
     """A fact as part of a sentence: one line, not long, no secrets that can be recognised."""
     return one_line(masked_text(value.strip()), _LONGEST).rstrip(".。")

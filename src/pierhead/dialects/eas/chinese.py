@@ -86,7 +86,7 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "RequestEntityTooLarge": ("请求正文超过上限。", "請求正文超過上限。"),
     "InternalError": (
         "平台内部错误；日志中以请求 ID 记录了详情。",
-        "平台內部錯誤；日誌中以請求 ID 記錄了詳情。",
+        "平台內部錯誤；記錄檔中以請求 ID 記錄了詳情。",
     ),
     "ServiceUnavailable": (
         "平台的某个部分暂时没有应答，请重试。",

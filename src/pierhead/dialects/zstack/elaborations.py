@@ -10,7 +10,7 @@ _ELABORATIONS: Mapping[str, tuple[str, str, str]] = {
     "SYS.1000": (
         "A fault of the platform: its log tells more; report it if it comes again.",
         "平台内部错误：日志中有详情；如果反复出现，请反馈。",
-        "平台內部錯誤：日誌中有詳情；如果反覆出現，請反饋。",
+        "平台內部錯誤：記錄檔中有詳情；如果反覆出現，請反饋。",
     ),
     "SYS.1002": (
         "The identifier belongs to something else: leave it out, or choose another one.",

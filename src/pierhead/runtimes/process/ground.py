@@ -1,9 +1,12 @@
 """What all replicas of one process runtime share."""
 
+import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from pierhead.core.devices import Devices
 from pierhead.core.ids import Clock, Entropy
@@ -16,7 +19,12 @@ from pierhead.runtimes.process.mounting import Mounts, possible
 from pierhead.runtimes.process.ports import shared_folder
 from pierhead.runtimes.process.probing import Prober
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 MIB = 1024 * 1024
+#: How many replicas' files are written at once.
+_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,22 @@ class Grant:
     share: float = 0.0  #: of the one device's memory; 0 = all of each
 
 
+class Disk:
+    """Threads for what writes files: a slow disk holds up who waits for it, and not the event loop."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="replica-disk")
+
+    async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`work(...)`; one that was begun is ended, although its caller may be cancelled."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
+
+    async def close(self) -> None:
+        """Wait for what was begun."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """The runtime's parts, as its replicas need them."""
@@ -61,3 +85,4 @@ class Ground:
     prober: Prober
     hint: Callable[[str], None]
     released: Callable[[], None]  #: a run has ended that had devices
+    disk: Disk = field(default_factory=Disk)

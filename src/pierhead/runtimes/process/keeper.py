@@ -5,7 +5,7 @@ replica, so each MiB counts). Called as `keeper.py OWNER REPLICA RUN_FOLDER`, th
 standard input, so that neither arguments nor disk hold a secret. SIGTERM: the engine is told to
 end and killed after its grace; SIGUSR1: it is killed now. The keeper ends after the engine.
 """
-# ruff: noqa: PTH105, PTH118, PTH120, PTH123, SIM105
+# ruff: noqa: PTH105, PTH110, PTH118, PTH120, PTH123, SIM105
 
 import ctypes
 import errno
@@ -371,11 +371,30 @@ def _become(spec: Spec, output: int, keeper: int) -> None:
         if error.errno in _NOT_EXECUTABLE and code == 127:
             code = 126
         place = spec.argv[0] if code != NOT_STARTED else error.filename or "limits"
-        os.write(2, f"[pierhead] cannot run {place}: {error.strerror}\n".encode())
+        why = _interpreter(place, spec.env) if code == 127 else ""
+        os.write(2, f"[pierhead] cannot run {place}: {why or error.strerror}\n".encode())
     except ValueError as error:  # a NUL in an argument or a variable
         os.write(2, f"[pierhead] cannot run: {error}\n".encode())
     finally:
         os._exit(code)
+
+
+def _interpreter(command: str, env: "dict[str, str]") -> str:
+    """What is wrong with the first line of a script that is there and yet was not found; "" = nothing."""
+    folders = [""] if "/" in command else env.get("PATH", os.defpath).split(":")
+    for folder in folders:
+        try:
+            with open(os.path.join(folder, command), "rb") as file:
+                first, end, _ = file.read(256).partition(b"\n")
+        except OSError:
+            continue
+        if not first.startswith(b"#!") or not end:
+            return ""
+        if first.endswith(b"\r"):
+            return "its first line has Windows line ends"
+        named = os.fsdecode(first[2:].strip().partition(b" ")[0])
+        return "" if os.path.exists(named) else f"its interpreter {named} does not exist"
+    return ""
 
 
 def _end_with(keeper: int) -> None:

@@ -84,6 +84,8 @@ class Prober:
     async def _http(self, probe: Probe, subject: Subject, below: int) -> str:
         try:
             return await self._status(probe, subject, below)
+        except aiohttp.ClientResponseError:  # no status line, or one that means nothing
+            return f"GET {probe.path} on port {_port(probe, subject)}: what answers is no HTTP/1.1"
         except (aiohttp.ClientError, OSError) as error:
             return f"GET {probe.path} on port {_port(probe, subject)}: {_words(error)}"
 

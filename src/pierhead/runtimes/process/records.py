@@ -23,6 +23,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -34,6 +35,7 @@ from pierhead.core.resources import Resources
 from pierhead.core.templates import Constraints, Environment, Link, Probe, Rolling, Template
 from pierhead.core.workloads import Workload
 
+INTENT = "replica.json"  #: of a replica's folder: without it, it is none
 KEPT_RUNS = 5  #: the last ones; the first is kept besides, it often holds the real cause
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _GONE = ".gone-"
@@ -160,14 +162,14 @@ class ReplicaFolder:
         try:
             (self.path / "runs").mkdir(parents=True, mode=0o700)
             (self.path / "work").mkdir(mode=0o700)
-            write(self.path / "replica.json", _plain(intent))
+            write(self.path / INTENT, _plain(intent))
         except OSError:
             shutil.rmtree(self.path, ignore_errors=True)
             raise
 
     def intent(self) -> Intent | None:
         """The intent; None when it was never wholly written, or is going."""
-        found = read(self.path / "replica.json")
+        found = read(self.path / INTENT)
         return (
             Intent(found["id"], found["created"], _workload(found["workload"])) if found else None
         )
@@ -228,12 +230,14 @@ class ReplicaFolder:
 
     def discard(self) -> None:
         """Remove a folder that is no replica: its creation or removal was cut off."""
-        shutil.rmtree(self.path)
+        erase(self.path)
 
     def set_aside(self) -> Path:
-        """From here on it is no replica any more, only a rest to be removed."""
+        """From here on it is no replica any more, only a rest to be removed; one that is gone stays so."""
         rest = self.path.with_name(_GONE + self.path.name)
-        return self.path.rename(rest)
+        with suppress(FileNotFoundError):
+            self.path.rename(rest)
+        return rest
 
 
 def replica_folders(root: Path) -> Iterator[ReplicaFolder]:
@@ -241,10 +245,12 @@ def replica_folders(root: Path) -> Iterator[ReplicaFolder]:
     for service in sorted(root.iterdir()) if root.exists() else ():
         if service.name.startswith(".") or not service.is_dir() or service.is_symlink():
             continue
+        _open_up(service)
         for entry in sorted(service.iterdir()):
             if entry.name.startswith(_GONE):
-                shutil.rmtree(entry)
+                erase(entry)
             elif entry.is_dir():
+                _open_up(entry)
                 yield ReplicaFolder(entry)
         remove_if_empty(service)
 
@@ -258,6 +264,31 @@ def remove_if_empty(service: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def erase(folder: Path) -> None:
+    """Remove a folder with all in it; one that is gone is no error.
+
+    Raises:
+        OSError: something in it belongs to somebody else, or the disk refuses.
+    """
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        _open_up(folder)
+        for path, names, _files in os.walk(folder):
+            for name in names:
+                _open_up(Path(path, name))
+        shutil.rmtree(folder)
+
+
+def _open_up(folder: Path) -> None:
+    """Somebody may have taken from us the right to look into our own folder: take it back."""
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK) and not folder.is_symlink():
+        with suppress(OSError):  # not ours, or gone: what follows says so
+            folder.chmod(0o700)
 
 
 def write(path: Path, facts: Mapping[str, Any]) -> None:

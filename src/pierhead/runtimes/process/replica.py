@@ -1,22 +1,23 @@
 """One replica as a process: takes the planner's steps, notices its ends, survives the hub.
 
 Every step is on disk before it is taken (records.py), so whoever comes after a killed hub goes on
-with it. All of it runs on the event loop; only waiting is done in tasks.
+with it. What a step writes is written in a thread: while it is awaited the run may end, so the state is
+looked at afterwards. The rest runs on the event loop, also the few small files about accidents, which
+cannot wait; nothing is synced, so only a disk that takes no writes at all holds these up.
 """
 
 import asyncio
-import shutil
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pierhead.core import backoff, devices, diagnosis, plan
 from pierhead.core.devices import Devices
 from pierhead.core.diagnosis import Cause
-from pierhead.core.errors import PierheadError
+from pierhead.core.errors import PierheadError, Unavailable
 from pierhead.core.launch import Launch, Placement
-from pierhead.core.replicas import LEAVING, Exit, ReplicaState, ReplicaStatus, step
+from pierhead.core.replicas import LEAVING, STEPS, Exit, ReplicaState, ReplicaStatus, step
 from pierhead.core.secrecy import masked, masked_command, secrets
 from pierhead.core.workloads import Workload
 from pierhead.failpoint import failpoint
@@ -25,7 +26,13 @@ from pierhead.runtimes.process.ground import Grant, Ground
 from pierhead.runtimes.process.identity import Identity, environment, stat
 from pierhead.runtimes.process.mounting import on_host
 from pierhead.runtimes.process.probing import Subject
-from pierhead.runtimes.process.records import Intent, ReplicaFolder, RunFacts, RunFolder
+from pierhead.runtimes.process.records import (
+    Intent,
+    ReplicaFolder,
+    RunFacts,
+    RunFolder,
+    erase,
+)
 from pierhead.runtimes.process.run import Run
 from pierhead.runtimes.process.spawn import engine_environment, spawn
 from pierhead.runtimes.process.tree import Tree
@@ -46,8 +53,11 @@ class Replica:
         self.intent = intent
         self.state = ReplicaState.PENDING
         self._run: Run | None = None
+        self._promised = Devices()  #: to a run that is about to begin
+        self._closed = False  #: the platform ends: nothing begins any more
         self._vigil: Vigil | None = None
         self._ready_at: float | None = None
+        self._unready_at: float | None = None  #: counts while it is UNREADY
         self._failures = 0
         self._retry_at: float | None = None
         self._leave_by: float | None = None
@@ -68,7 +78,7 @@ class Replica:
     @property
     def devices(self) -> Devices:
         """The GPUs that are its own now."""
-        return self.last_devices if self.live else Devices()
+        return self.last_devices if self.live else self._promised
 
     @property
     def last_devices(self) -> Devices:
@@ -118,6 +128,7 @@ class Replica:
             deadline=facts.deadline if facts and self.live else None,
             engine=facts.engine if facts else "",
             model=facts.model if facts else "",
+            unready_at=self._unready_at if self.state is ReplicaState.UNREADY else None,
         )
 
     @property
@@ -141,24 +152,42 @@ class Replica:
         same = wanted.rollout == self.intent.workload.rollout
         return wanted if same else self.intent.workload
 
-    def launch(self, wanted: Workload, grant: Grant) -> None:
+    async def create(self, grant: Grant) -> None:
+        """Write down that it shall be; from here on nobody else gets what it was granted.
+
+        Raises:
+            OSError: the disk refuses; there is nothing of it then.
+        """
+        self._promised = grant.devices
+        await self._ground.disk.do(self._create)
+
+    def _create(self) -> None:
+        failpoint("process.start.before_intent")
+        self._folder.create(self.intent)
+
+    async def launch(self, wanted: Workload, grant: Grant) -> None:
         """Run it (again).
 
         Raises:
             PierheadError: it cannot be started (now); the replica says why.
             OSError: the disk or the kernel refuses.
         """
+        self._promised = grant.devices
         try:
-            self._launch(self.own(wanted), grant)
+            await self._launch(self.own(wanted), grant)
         except (PierheadError, OSError) as error:
             self._reason, self._message = "CannotStart", str(error)
             raise
+        finally:
+            self._promised = Devices()
+            if grant.devices.ids and not self.live:
+                self._ground.released()
 
     def waits(self, reason: str, why: str) -> None:
         """It cannot run again now, because others have what it needs."""
         self._say(reason, why)
 
-    def _launch(self, workload: Workload, grant: Grant) -> None:
+    async def _launch(self, workload: Workload, grant: Grant) -> None:
         ground, settings = self._ground, self._ground.settings
         lease = ports.lease(settings.ports, settings.host, settings.port_locks, ground.entropy)
         try:
@@ -181,10 +210,9 @@ class Replica:
                 devices=grant.devices.ids,
                 device_memory=grant.devices.memory,
             )
-            self._folder.show(workload.template.links)
-            ground.limits.prepare(self.intent.id, workload.template.resources)
-            folder = self._folder.new_run(facts)
-            failpoint("process.run.after_record")
+            folder = await ground.disk.do(self._record, workload, facts)
+            if self._closed:
+                raise Unavailable("The process runtime", "the platform is shutting down")
             spec = self._spec(workload, launch, facts)
             pid = spawn(settings.owner, self.intent.id, folder, lease.fd, spec)
             failpoint("process.run.after_spawn")
@@ -192,6 +220,14 @@ class Replica:
             lease.close()
         born = stat(pid)
         self._begin(folder, facts, Identity(pid, born.ticks if born else 0, settings.boot))
+
+    def _record(self, workload: Workload, facts: RunFacts) -> RunFolder:
+        failpoint("process.start.after_intent")
+        self._folder.show(workload.template.links)
+        self._ground.limits.prepare(self.intent.id, workload.template.resources)
+        folder = self._folder.new_run(facts)
+        failpoint("process.run.after_record")
+        return folder
 
     def _new_facts(self, workload: Workload, placement: Placement, launch: Launch) -> RunFacts:
         bounds = self._ground.limits.bounds(self.intent.id, workload.template.resources)
@@ -243,27 +279,43 @@ class Replica:
             "closed": self._ground.mounts.closed,
         }
 
-    def drain(self) -> None:
+    async def drain(self) -> None:
         """Out of traffic; it may end what it has until its patience ends."""
         now = self._ground.clock()
         leave_by = now + self.intent.workload.template.stop_grace
-        self._folder.mark("drain", at=now, leave_by=leave_by)
-        failpoint("process.drain.after_mark")
+        await self._ground.disk.do(self._mark, "drain", at=now, leave_by=leave_by)
+        if ReplicaState.DRAINING not in STEPS[self.state]:
+            return  # it has ended meanwhile: the planner looks anew
         self._leave_by = leave_by
         self._ask_no_more()
         self._move(ReplicaState.DRAINING)
         self._hint_at(leave_by)
 
-    def stop(self, grace: float | None = None) -> None:
-        """TERM now, KILL after the grace (seconds; None = what its template gives)."""
+    def _mark(self, name: Literal["drain", "stop"], **facts: float) -> None:
+        self._folder.mark(name, **facts)
+        if name == "drain":
+            failpoint("process.drain.after_mark")
+        else:
+            failpoint("process.stop.after_mark")
+
+    async def stop(self, grace: float | None = None, *, cut: bool = False) -> None:
+        """TERM now, KILL after the grace (seconds; None = what its template gives).
+
+        `cut` = if it was draining, nobody said that it had done all it had: its time is over.
+        """
         now = self._ground.clock()
         kill_at = now + (self._own_grace(now) if grace is None else max(0.0, grace))
         sooner = self._kill_at is None or kill_at < self._kill_at
         if self.state is ReplicaState.STOPPED or not sooner:
             return
-        self._folder.mark("stop", at=now, kill_at=kill_at)
-        failpoint("process.stop.after_mark")
+        # Who removes it does so again after a kill: a folder that takes no mark holds nothing up.
+        with suppress(OSError) if grace is not None else nullcontext():
+            await self._ground.disk.do(self._mark, "stop", at=now, kill_at=kill_at)
         self._kill_at = kill_at
+        if cut and self.state is ReplicaState.DRAINING:
+            time = self.intent.workload.template.stop_grace
+            cause = diagnosis.worded("DrainOverdue", {"seconds": f"{time:g}"})
+            self._say(cause.reason, cause.message)
         self._ask_no_more()
         if self._run is None or not self._run.live:
             self._move(ReplicaState.STOPPED)
@@ -279,27 +331,36 @@ class Replica:
             return whole
         return min(whole, max(self._leave_by - now, _SHORT_GRACE))  # it had its time while draining
 
-    def forget(self) -> bool:
-        """Remove what is left of a stopped replica; False while the kernel still holds some."""
-        failpoint("process.forget.before_rename")
+    async def forget(self) -> bool:
+        """Remove what is left of a stopped replica; False while the kernel still holds some.
+
+        Raises:
+            OSError: the disk refuses; call again.
+        """
         cgroups = self._run.facts.cgroups if self._run else ()
         if self.live or not self._ground.limits.release(self.intent.id, cgroups):
             self._hint_at(self._ground.clock() + 0.1)
             return False
-        if len(self._folder.runs()) > 1:
-            with suppress(OSError):  # disk full: it is removed all the same
-                service = self.intent.workload.service
-                attempts.keep(self._ground.root, service, self._folder, self._hidden)
-        rest = self._folder.set_aside()
-        failpoint("process.forget.after_rename")
-        shutil.rmtree(rest)
-        failpoint("process.forget.after")
+        await self._ground.disk.do(self._remove)
         self.close()
         self._ground.hint(self.intent.workload.service)
         return True
 
+    def _remove(self) -> None:
+        """Remove its folder; one whose removal failed halfway is removed to its end."""
+        failpoint("process.forget.before_rename")
+        with suppress(OSError):  # disk full, or not to be read: it is removed all the same
+            if len(self._folder.runs()) > 1:
+                service = self.intent.workload.service
+                attempts.keep(self._ground.root, service, self._folder, self._hidden)
+        rest = self._folder.set_aside()
+        failpoint("process.forget.after_rename")
+        erase(rest)
+        failpoint("process.forget.after")
+
     def pause(self, grace: float) -> None:
         """End the process with the platform: it is no crash, and the next hub runs it again."""
+        self._closed = True
         if self._run is None or not self._run.live:
             return
         if self.state not in LEAVING:
@@ -310,6 +371,7 @@ class Replica:
 
     def close(self) -> None:
         """Stop all tasks; the process runs on."""
+        self._closed = True
         self._ask_no_more()
         for alarm in self._alarms:
             alarm.cancel()
@@ -374,7 +436,7 @@ class Replica:
                 not_yet=lambda why: self._say("NotReadyYet", why),
                 moved=self._moved,
                 ready=self._became_ready,
-                unready=lambda why: self._change(ReplicaState.UNREADY, "ProbeFailed", why),
+                unready=self._became_unready,
                 again=lambda: self._change(ReplicaState.READY),
                 doomed=self._doomed,
             )
@@ -395,13 +457,16 @@ class Replica:
             beside=engine if facts.shown else None,
         )
 
-    def _became_ready(self) -> None:
-        self._ready_at = self._ground.clock()
+    async def _became_ready(self) -> None:
+        at = self._ground.clock()
         if self._run is not None:
-            with suppress(OSError):  # disk full: it serves all the same; a new hub probes it anew
-                self._run.folder.mark("ready", at=self._ready_at)
-        failpoint("process.ready.after_mark")
+            await self._ground.disk.do(_mark_ready, self._run.folder, at)
+        self._ready_at = at
         self._change(ReplicaState.READY)
+
+    def _became_unready(self, why: str) -> None:
+        self._unready_at = self._ground.clock()
+        self._change(ReplicaState.UNREADY, "ProbeFailed", why)
 
     def _moved(self, port: int) -> None:
         """It listens where its template said, not where it was told: that is where requests go."""
@@ -484,6 +549,12 @@ class Replica:
     def _ask_no_more(self) -> None:
         if self._vigil is not None:
             self._vigil.close()
+
+
+def _mark_ready(run: RunFolder, at: float) -> None:
+    with suppress(OSError):  # disk full: it serves all the same; a new hub probes it anew
+        run.mark("ready", at=at)
+        failpoint("process.ready.after_mark")
 
 
 def _has_run(folder: RunFolder) -> bool:

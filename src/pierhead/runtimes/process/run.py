@@ -11,7 +11,7 @@ from typing import Any
 from pierhead.core.ids import Clock
 from pierhead.core.replicas import Exit
 from pierhead.runtimes.process.identity import Handle, Identity, members, stat
-from pierhead.runtimes.process.records import RunFacts, RunFolder
+from pierhead.runtimes.process.records import KeeperFacts, RunFacts, RunFolder
 from pierhead.runtimes.process.watch import Watch
 
 _STUBBORN = 3.0  #: seconds a keeper gets to end after its engine was killed
@@ -30,6 +30,7 @@ class Run:
         self._clock = clock
         self._boot = boot
         self._ended = ended
+        self._told: KeeperFacts | None = None  #: who ran, should its folder be taken away
         self._watch: Watch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._escalation: asyncio.Task[None] | None = None
@@ -81,6 +82,7 @@ class Run:
             pause = min(pause * 2, 1.0)
         if self._watch is not None:
             self.engine = Identity(*found.engine, found.boot)
+            self._told = found
 
     async def _escalate(self, kill_at: float) -> None:
         await asyncio.sleep(max(0.0, kill_at - self._clock()))
@@ -92,7 +94,7 @@ class Run:
 
     async def _end_lost(self) -> None:
         """Nobody saw the end: make sure that nothing of the run lives before it runs again."""
-        while _kill_leftovers(self.folder, self.facts, self._boot):  # noqa: ASYNC110 - no event tells
+        while _kill_leftovers(self.folder.keeper() or self._told, self.facts, self._boot):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.02)
         with suppress(OSError):  # disk full: the next hub finds the same and decides the same
             self.folder.write_exit(Exit(at=self._clock(), lost=True))
@@ -111,9 +113,8 @@ class Run:
         return task
 
 
-def _kill_leftovers(run: RunFolder, facts: RunFacts, boot: str) -> bool:
+def _kill_leftovers(kept: KeeperFacts | None, facts: RunFacts, boot: str) -> bool:
     """KILL what a dead keeper's engine left behind; True while something lives."""
-    kept = run.keeper()
     if kept is None or kept.boot != boot:
         return False
     found = [Identity(*kept.engine, boot), *members(kept.keeper[0], kept.engine[0])]

@@ -18,7 +18,6 @@ from pierhead.core.launch import Launch, Placement
 from pierhead.core.names import replica_name
 from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus, RuntimeInfo
 from pierhead.core.workloads import Workload
-from pierhead.failpoint import failpoint
 from pierhead.runtimes.base import Attempt, LogLine
 from pierhead.runtimes.hints import Hints
 from pierhead.runtimes.process import attempts, hardware, logfiles
@@ -30,6 +29,7 @@ from pierhead.runtimes.process.probing import Prober
 from pierhead.runtimes.process.records import (
     Intent,
     ReplicaFolder,
+    erase,
     path_part,
     remove_if_empty,
     replica_folders,
@@ -179,7 +179,7 @@ class ProcessRuntime:
                 problems.append(Unavailable("The process runtime", "the platform is shutting down"))
                 break
             try:
-                self._act(action, workload, group)
+                await self._act(action, workload, group)
             except OSError as error:
                 problems.append(Unavailable("A replica's folder or process", str(error)))
             except PierheadError as error:
@@ -188,24 +188,25 @@ class ProcessRuntime:
                 await asyncio.sleep(0)  # these come last and take milliseconds each
         return problems
 
-    def _act(self, action: plan.Action, workload: Workload, group: dict[str, Replica]) -> None:
+    async def _act(
+        self, action: plan.Action, workload: Workload, group: dict[str, Replica]
+    ) -> None:
         match action:
             case plan.Start():
                 grant = self._grant(workload)  # before there is anything of it: it may have to wait
-                replica = self._create(workload)
-                group[replica.intent.id] = replica
-                replica.launch(workload, grant)
+                replica = await self._create(workload, grant)
+                await replica.launch(workload, grant)
             case plan.Rerun(id):
-                self._run_again(group[id], workload)
+                await self._run_again(group[id], workload)
             case plan.Drain(id):
-                group[id].drain()
+                await group[id].drain()
             case plan.Stop(id):
-                group[id].stop()
+                await group[id].stop(cut=id not in workload.drained)
             case plan.Forget(id):
-                if group[id].forget():
+                if await group[id].forget():
                     del group[id]
 
-    def _run_again(self, replica: Replica, workload: Workload) -> None:
+    async def _run_again(self, replica: Replica, workload: Workload) -> None:
         own = replica.own(workload)
         try:
             grant = self._grant(own, replica.intent.id)
@@ -214,7 +215,7 @@ class ProcessRuntime:
             if own is workload:
                 raise
             return  # an older version's replica: nobody waits for that one
-        replica.launch(workload, grant)
+        await replica.launch(workload, grant)
 
     def _grant(self, workload: Workload, asking: str = "") -> Grant:
         has = self._allotment.give(workload, self._everyone(), asking)
@@ -226,16 +227,23 @@ class ProcessRuntime:
     def _released(self) -> None:
         self._allotment.released()
 
-    def _create(self, workload: Workload) -> Replica:
+    async def _create(self, workload: Workload, grant: Grant) -> Replica:
         ground = self._ground
         tail = short_id(ground.entropy)
         intent = Intent(replica_name(workload.name, tail), ground.clock(), workload)
         folder = ReplicaFolder(ground.root / workload.service / intent.id)
-        failpoint("process.start.before_intent")
-        folder.create(intent)
-        failpoint("process.start.after_intent")
+        replica = Replica(ground, folder, intent)
+        # Known to all while it is written down: its share of the machine is taken.
+        group = self._services.setdefault(workload.service, {})
+        group[intent.id] = replica
+        try:
+            await replica.create(grant)
+        except OSError:
+            del group[intent.id]
+            self._released()
+            raise
         ground.hint(workload.service)
-        return Replica(ground, folder, intent)
+        return replica
 
     def _threads(self, workload: Workload) -> int:
         """Cores by replica, at least one: engines that fight for cores crawl (they spin).
@@ -262,20 +270,24 @@ class ProcessRuntime:
         path_part(service, "service")
         self._allotment.served(service)
         async with self._turn(service):
-            return self._remove(service, grace)
+            return await self._remove(service, grace)
 
-    def _remove(self, service: str, grace: float) -> bool:
+    async def _remove(self, service: str, grace: float) -> bool:
         group = self._services.get(service, {})
         try:
             for replica in list(group.values()):
-                replica.stop(grace)
-                if replica.state is ReplicaState.STOPPED and replica.forget():
+                await replica.stop(grace)
+                if replica.state is ReplicaState.STOPPED and await replica.forget():
                     del group[replica.intent.id]
             if not group:
-                attempts.forget(self._ground.root, service)
+                await self._ground.disk.do(self._erase, service)
         except OSError as error:
             raise Unavailable("A replica's folder", str(error)) from error
         return self._tidy(service)
+
+    def _erase(self, service: str) -> None:
+        attempts.forget(self._ground.root, service)
+        erase(self._ground.root / service)  # what else lies there is nobody's any more
 
     def _turn(self, service: str) -> asyncio.Lock:
         """One caller at a time per service; a lock lives as long as somebody holds or awaits it."""
@@ -370,6 +382,7 @@ class ProcessRuntime:
         for listener in self._listeners:
             listener.close()
         await self._ground.prober.close()
+        await self._ground.disk.close()
 
 
 async def _until(done: Callable[[], bool], seconds: float) -> bool:

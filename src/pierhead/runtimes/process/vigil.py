@@ -1,7 +1,7 @@
 """Watches one run: until it is ready or out of time, then whether it still is, lives and keeps its limit."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from pierhead.runtimes.process.records import RunFacts
 from pierhead.runtimes.process.tree import Tree
 
 _LOOK_AROUND = 0.5  #: seconds between looks for a port that the command chose itself
+_LOOK_SHARE = 0.2  #: of the time it has taken, where that is more: a look reads all open files
+_REFUSED = "Connect call failed"  #: asyncio's words for a connection that nobody takes
 _WEIGH = 0.5  #: seconds between looks at the memory
 
 
@@ -24,7 +26,7 @@ class Findings:
 
     not_yet: Callable[[str], None]
     moved: Callable[[int], None]  #: it listens on this port of its own choice
-    ready: Callable[[], None]
+    ready: Callable[[], Awaitable[None]]
     unready: Callable[[str], None]
     again: Callable[[], None]  #: ready again after `unready`
     doomed: Callable[[Cause], None]  #: the run must end
@@ -66,7 +68,7 @@ class Vigil:
         if not ready:
             if not await self._until_ready(facts):
                 return
-            self._findings.ready()
+            await self._findings.ready()
         self._was_ready.set()
         probe = once_ready(facts.readiness)
         serves, misses, hits = True, 0, 0
@@ -83,7 +85,7 @@ class Vigil:
 
     async def _until_ready(self, facts: RunFacts) -> bool:
         """True when it is ready, False when its time is over."""
-        probe, hits = facts.readiness, 0
+        probe, hits, elsewhere = facts.readiness, 0, ""
         await self._sleep_until(facts.started + probe.initial_delay)
         timer = asyncio.get_running_loop().time
         began = looked = timer()
@@ -95,10 +97,10 @@ class Vigil:
             if self._out_of_time(facts, problem):
                 return False
             if problem:
-                self._findings.not_yet(problem)
-                if facts.ports and timer() - looked >= _LOOK_AROUND:
+                if timer() - looked >= max(_LOOK_AROUND, _LOOK_SHARE * (looked - began)):
                     looked = timer()
-                    await self._look_around(facts)
+                    elsewhere = await self._look_around(facts, problem)
+                self._findings.not_yet(problem + elsewhere)
             # Often at first, then in proportion to the time it has taken: never 5 % too late.
             await asyncio.sleep(min(max(0.05, 0.05 * (timer() - began)), 1.0))
 
@@ -119,14 +121,19 @@ class Vigil:
         )
         return True
 
-    async def _look_around(self, facts: RunFacts) -> None:
-        """A command that ignores PORT is found on a port that its template declares."""
+    async def _look_around(self, facts: RunFacts, problem: str) -> str:
+        """A command that ignores PORT is found on a port that its template declares; others are told."""
         found = await asyncio.to_thread(self._tree.listening)
-        if self._subject().port in found:
-            return
+        subject = self._subject()
+        if subject.port in found and _REFUSED in problem:
+            return f"; it listens on that port, but not on {subject.host}"
+        if subject.port in found or not found:
+            return ""
         elsewhere = next((port for port in facts.ports if port in found), None)
         if elsewhere is not None:
             self._findings.moved(elsewhere)
+            return ""
+        return f"; its processes listen on {', '.join(map(str, sorted(found)[:5]))}"
 
     async def _liveness(self, facts: RunFacts, probe: Probe) -> None:
         if probe.initial_delay > 0:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from pierhead.core.diagnosis.texts import (
+    answers,
     commands,
     endings,
     ends,
@@ -13,10 +14,12 @@ from pierhead.core.diagnosis.texts import (
     keys,
     limits,
     machines,
+    misfits,
     models,
     needs,
     overruns,
     probes,
+    programs,
     quotas,
     replicas,
     statuses,
@@ -33,7 +36,10 @@ SECTIONS: tuple[tuple[str, Mapping[str, Entry]], ...] = (
     ("Limits", limits.ENTRIES),
     ("What a program needs", needs.ENTRIES),
     ("Programs that are not ready", probes.ENTRIES),
+    ("Answers and interpreters that are wrong", answers.ENTRIES),
+    ("Errors of a program's own", programs.ENTRIES),
     ("Models that an engine does not load", models.ENTRIES),
+    ("Things that are not what they should be", misfits.ENTRIES),
     ("Accelerators", gpus.ENTRIES),
     ("Engines for weights", engines.ENTRIES),
     ("Weights", weights.ENTRIES),

@@ -7,6 +7,9 @@ ENTRIES = entries(
         "InsufficientResources",
         Text(
             (
+                "No node is large enough for one replica: {memory} memory and {cores} cores wanted, {node} has {node_memory} and {node_cores}.",
+                "No node is large enough for one replica: {memory} memory wanted, {node} has {node_memory}.",
+                "No node is large enough for one replica: {cores} cores wanted, {node} has {node_cores}.",
                 "No node is large enough for one replica: {missing}.",
                 "No node is large enough for one replica.",
             ),
@@ -14,12 +17,24 @@ ENTRIES = entries(
             ("Ask for less, or add a larger machine.",),
         ),
         Text(
-            ("没有节点能容纳一个副本：{missing}。", "没有节点能容纳一个副本。"),
+            (
+                "没有节点能容纳一个副本：需要 {memory} 内存和 {cores} 核 CPU，而 {node} 只有 {node_memory} 和 {node_cores} 核。",
+                "没有节点能容纳一个副本：需要 {memory} 内存，而 {node} 只有 {node_memory}。",
+                "没有节点能容纳一个副本：需要 {cores} 核 CPU，而 {node} 只有 {node_cores} 核。",
+                "没有节点能容纳一个副本：{missing}。",
+                "没有节点能容纳一个副本。",
+            ),
             ("单个副本要求的 CPU 核数或内存超过最大节点的总量。",),
             ("减少要求，或添加更大的机器。",),
         ),
         Text(
-            ("沒有節點能容納一個副本：{missing}。", "沒有節點能容納一個副本。"),
+            (
+                "沒有節點能容納一個副本：需要 {memory} 記憶體和 {cores} 核 CPU，而 {node} 只有 {node_memory} 和 {node_cores} 核。",
+                "沒有節點能容納一個副本：需要 {memory} 記憶體，而 {node} 只有 {node_memory}。",
+                "沒有節點能容納一個副本：需要 {cores} 核 CPU，而 {node} 只有 {node_cores} 核。",
+                "沒有節點能容納一個副本：{missing}。",
+                "沒有節點能容納一個副本。",
+            ),
             ("單個副本要求的 CPU 核數或記憶體超過最大節點的總量。",),
             ("減少要求，或新增更大的機器。",),
         ),
@@ -28,6 +43,7 @@ ENTRIES = entries(
         "Unschedulable",
         Text(
             (
+                "No node meets what one replica needs: {gpus} GPU wanted, {node} has {node_gpus}.",
                 "No node meets what one replica needs: {missing}.",
                 "No node meets what one replica needs.",
             ),
@@ -39,12 +55,20 @@ ENTRIES = entries(
             ),
         ),
         Text(
-            ("没有节点满足一个副本的要求：{missing}。", "没有节点满足一个副本的要求。"),
+            (
+                "没有节点满足一个副本的要求：需要 {gpus} 个 GPU，而 {node} 有 {node_gpus} 个。",
+                "没有节点满足一个副本的要求：{missing}。",
+                "没有节点满足一个副本的要求。",
+            ),
             ("模板要求的 CPU 架构、GPU 数量或型号，任何节点都没有。",),
             ("有了这样的机器后会自动启动；否则请修改模板或部署。",),
         ),
         Text(
-            ("沒有節點滿足一個副本的要求：{missing}。", "沒有節點滿足一個副本的要求。"),
+            (
+                "沒有節點滿足一個副本的要求：需要 {gpus} 個 GPU，而 {node} 有 {node_gpus} 個。",
+                "沒有節點滿足一個副本的要求：{missing}。",
+                "沒有節點滿足一個副本的要求。",
+            ),
             ("模板要求的 CPU 架構、GPU 數量或型號，任何節點都沒有。",),
             ("有了這樣的機器後會自動啟動；否則請修改模板或部署。",),
         ),
@@ -52,7 +76,11 @@ ENTRIES = entries(
     Entry(
         "WaitingForGpu",
         Text(
-            ("A replica waits for a GPU: {missing}.", "A replica waits for a GPU."),
+            (
+                "A replica waits for {gpus} GPU: {free} of {fitting} that would do is free.",
+                "A replica waits for a GPU: {missing}.",
+                "A replica waits for a GPU.",
+            ),
             (
                 (
                     "Other services have the GPUs that would do: {holders}.",
@@ -64,12 +92,20 @@ ENTRIES = entries(
             ),
         ),
         Text(
-            ("副本在等待 GPU：{missing}。", "副本在等待 GPU。"),
+            (
+                "副本在等待 {gpus} 个 GPU：合适的 {fitting} 个中有 {free} 个空闲。",
+                "副本在等待 GPU：{missing}。",
+                "副本在等待 GPU。",
+            ),
             (("合适的 GPU 被其他服务占用：{holders}。", "合适的 GPU 被其他服务占用。"),),
             ("释放足够后会自动启动；否则停止其中一个服务，或减少要求。",),
         ),
         Text(
-            ("副本在等待 GPU：{missing}。", "副本在等待 GPU。"),
+            (
+                "副本在等待 {gpus} 個 GPU：合適的 {fitting} 個中有 {free} 個空閒。",
+                "副本在等待 GPU：{missing}。",
+                "副本在等待 GPU。",
+            ),
             (("合適的 GPU 被其他服務佔用：{holders}。", "合適的 GPU 被其他服務佔用。"),),
             ("釋放足夠後會自動啟動；否則停止其中一個服務，或減少要求。",),
         ),
@@ -118,7 +154,7 @@ ENTRIES = entries(
                 "{problem}。",
                 "所要求的內容在這裡無法啟動，重試也沒有用。",
             ),
-            ("修正訊息中提到的內容，然後更新或重啟服務。",),
+            ("修正訊息中提到的內容，然後更新或重新啟動服務。",),
         ),
     ),
     Entry(

@@ -92,7 +92,7 @@ ENTRIES = entries(
                 "程式需要的共享程式庫 [{library}] 不存在或無法載入。",
                 "程式需要的共享程式庫沒有安裝在執行環境中。",
             ),
-            ("沒有安裝該程式庫，或者沒有搜尋它所在的目錄（LD_LIBRARY_PATH、ldconfig）。",),
+            ("沒有安裝該程式庫，或者沒有搜尋它所在的資料夾（LD_LIBRARY_PATH、ldconfig）。",),
             ("在本機安裝它，或在模板的環境變數中設定 LD_LIBRARY_PATH。",),
         ),
     ),

@@ -15,13 +15,13 @@ ENTRIES = entries(
         ),
         Text(
             ("变更在 {seconds} 秒前已被接受，平台仍未处理。", "平台尚未处理该变更。"),
-            ("控制进程过载，或它的数据库、运行时没有应答。",),
-            ("查看控制进程的日志和 `pierhead doctor`；重启控制进程不影响任何副本。",),
+            ("控制中心过载，或它的数据库、运行时没有应答。",),
+            ("查看控制中心的日志和 `pierhead doctor`；重启控制中心不影响任何副本。",),
         ),
         Text(
             ("變更在 {seconds} 秒前已被接受，平台仍未處理。", "平台尚未處理該變更。"),
-            ("控制程序過載，或它的資料庫、執行環境沒有應答。",),
-            ("檢視控制程序的日誌和 `pierhead doctor`；重啟控制程序不影響任何副本。",),
+            ("控制中心過載，或它的資料庫、執行環境沒有應答。",),
+            ("檢視控制中心的記錄檔和 `pierhead doctor`；重新啟動控制中心不影響任何副本。",),
         ),
     ),
     Entry(
@@ -50,6 +50,66 @@ ENTRIES = entries(
         ),
     ),
     Entry(
+        "DrainOverdue",
+        Text(
+            (
+                "The replica still had requests when its {seconds} s to end them were over; they were cut short.",
+                "The replica still had requests when its time to end them was over; they were cut short.",
+            ),
+            (
+                "A request or a stream takes longer than the grace, or no gateway could say that all had ended.",
+            ),
+            (
+                "Give the service a longer grace (`runtime.termination_grace_period`) than its longest request takes.",
+            ),
+        ),
+        Text(
+            (
+                "副本在 {seconds} 秒的宽限期结束时仍有未完成的请求，这些请求已被中断。",
+                "副本在宽限期结束时仍有未完成的请求，这些请求已被中断。",
+            ),
+            ("某个请求或流式输出的时间超过宽限期，或者没有网关能确认请求已全部完成。",),
+            ("把服务的宽限期（`runtime.termination_grace_period`）设得比最长的请求更长。",),
+        ),
+        Text(
+            (
+                "副本在 {seconds} 秒的寬限期結束時仍有未完成的請求，這些請求已被中斷。",
+                "副本在寬限期結束時仍有未完成的請求，這些請求已被中斷。",
+            ),
+            ("某個請求或串流輸出的時間超過寬限期，或者沒有閘道能確認請求已全部完成。",),
+            ("把服務的寬限期（`runtime.termination_grace_period`）設得比最長的請求更長。",),
+        ),
+    ),
+    Entry(
+        "UnreadyOverdue",
+        Text(
+            (
+                "A replica has not answered its probe for {seconds} s, longer than a start may take.",
+                "A replica has not answered its probe for longer than a start may take.",
+            ),
+            ("The program hangs, and nothing tells the platform that it may be ended.",),
+            (
+                "Restart the service (`pierhead services restart`); give it a liveness probe, and this happens by itself.",
+            ),
+        ),
+        Text(
+            (
+                "某个副本已有 {seconds} 秒没有应答探测，超过了启动允许的时间。",
+                "某个副本没有应答探测的时间已超过启动允许的时间。",
+            ),
+            ("程序卡住，而平台没有依据可以终止它。",),
+            ("重启服务（`pierhead services restart`）；为它设置存活探针后会自动重启。",),
+        ),
+        Text(
+            (
+                "某個副本已有 {seconds} 秒沒有應答探測，超過了啟動允許的時間。",
+                "某個副本沒有應答探測的時間已超過啟動允許的時間。",
+            ),
+            ("程式卡住，而平台沒有依據可以終止它。",),
+            ("重新啟動服務（`pierhead services restart`）；為它設定存活探針後會自動重新啟動。",),
+        ),
+    ),
+    Entry(
         "DeleteOverdue",
         Text(
             (
@@ -69,7 +129,7 @@ ENTRIES = entries(
         Text(
             ("服務應在 {seconds} 秒前刪除完畢；還剩 {left} 個副本。", "服務本應已經刪除完畢。"),
             ("核心無法結束某個程序，或副本的檔案無法刪除。",),
-            ("檢查這些程序（`ps` 中狀態為 D）和資料目錄所在的磁碟；會自動重試。",),
+            ("檢查這些程序（`ps` 中狀態為 D）和平台資料夾所在的磁碟；會自動重試。",),
         ),
     ),
     Entry(

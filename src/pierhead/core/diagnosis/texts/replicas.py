@@ -27,25 +27,40 @@ ENTRIES = entries(
             "The replica runs and is not ready yet.",
             (
                 "The last probe said: {problem}.",
-                "Its engine loads the weights.",
+                "Its engine loads the weights, or the command does other things before it listens on $PORT.",
             ),
-            ("Wait; a deadline that grows with the weights counts.",),
+            (
+                (
+                    "Wait; it may take {deadline} s from its launch, more for larger weights.",
+                    "Wait; a deadline that grows with the weights counts.",
+                ),
+            ),
         ),
         Text(
             "副本正在运行，尚未就绪。",
             (
                 "最后一次探测的结果：{problem}。",
-                "引擎正在加载权重。",
+                "引擎正在加载权重，或者命令在监听 $PORT 之前还有其他工作。",
             ),
-            ("请等待；期限随权重大小而增加。",),
+            (
+                (
+                    "请等待；从启动起最多允许 {deadline} 秒，权重越大期限越长。",
+                    "请等待；期限随权重大小而增加。",
+                ),
+            ),
         ),
         Text(
             "副本正在執行，尚未就緒。",
             (
                 "最後一次探測的結果：{problem}。",
-                "引擎正在載入權重。",
+                "引擎正在載入權重，或者命令在監聽 $PORT 之前還有其他工作。",
             ),
-            ("請等待；期限隨權重大小而增加。",),
+            (
+                (
+                    "請等待；從啟動起最多允許 {deadline} 秒，權重越大期限越長。",
+                    "請等待；期限隨權重大小而增加。",
+                ),
+            ),
         ),
     ),
     Entry(
@@ -74,7 +89,32 @@ ENTRIES = entries(
                 "最後一次探測的結果：{problem}。",
                 "程式卡住、過載，或失去了所需的資源。",
             ),
-            ("恢復應答前它不會收到請求；檢視日誌，如果一直如此請重啟它。",),
+            ("恢復應答前它不會收到請求；檢視記錄檔，如果一直如此請重新啟動它。",),
+        ),
+    ),
+    Entry(
+        "ReplicaEjected",
+        Text(
+            "The replica answers its probe and fails at requests: it gets none for now.",
+            ("What the gateway met: {problem}.",),
+            (
+                "It gets one request as a trial after 2 to 30 s, and all again once it answers that; "
+                "read its log, and restart it if it stays.",
+            ),
+        ),
+        Text(
+            "副本能应答探测，但处理请求失败：暂时不会收到请求。",
+            ("网关遇到的情况：{problem}。",),
+            (
+                "2 至 30 秒后它会收到一个试探请求，正常应答后恢复全部请求；查看日志，如果一直如此请重启它。",
+            ),
+        ),
+        Text(
+            "副本能應答探測，但處理請求失敗：暫時不會收到請求。",
+            ("閘道遇到的情況：{problem}。",),
+            (
+                "2 至 30 秒後它會收到一個試探請求，正常應答後恢復全部請求；檢視記錄檔，如果一直如此請重新啟動它。",
+            ),
         ),
     ),
     Entry(
@@ -91,7 +131,7 @@ ENTRIES = entries(
         ),
         Text(
             "它隨平台或機器一起結束。",
-            ("平台被停止，或機器重啟過。",),
+            ("平台被停止，或機器重新啟動過。",),
             ("無需操作：它會自動再次執行。",),
         ),
     ),

@@ -202,19 +202,23 @@ ENTRIES = entries(
     Entry(
         "StorageHangs",
         Text(
-            ("No answer from {place}.", "A file system does not answer."),
+            (
+                "No answer from {place} since {since}.",
+                "No answer from {place}.",
+                "A file system does not answer.",
+            ),
             (
                 "It is a network mount whose server is gone or hangs; it is asked in a thread of its own, so all else goes on.",
             ),
             ("Look at the mount and its server; it goes on by itself once they answer.",),
         ),
         Text(
-            ("{place} 没有应答。", "某个文件系统没有应答。"),
+            ("{place} 自 {since} 起没有应答。", "{place} 没有应答。", "某个文件系统没有应答。"),
             ("这是网络挂载，其服务器离线或卡住；平台用单独的线程访问它，其他功能不受影响。",),
             ("检查该挂载及其服务器；恢复应答后会自动继续。",),
         ),
         Text(
-            ("{place} 沒有應答。", "某個檔案系統沒有應答。"),
+            ("{place} 自 {since} 起沒有應答。", "{place} 沒有應答。", "某個檔案系統沒有應答。"),
             ("這是網路掛載，其伺服器離線或卡住；平台用單獨的執行緒存取它，其他功能不受影響。",),
             ("檢查該掛載及其伺服器；恢復應答後會自動繼續。",),
         ),

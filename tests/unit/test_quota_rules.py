@@ -1,5 +1,6 @@
 """Who gets what of a quota: random claims against a model that lists every replica one by one."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pierhead.core import quota_holds, quota_steps
-from pierhead.core.diagnosis import explained
+from pierhead.core.diagnosis import explained, wording
 from pierhead.core.languages import Language
 from pierhead.core.quota_holds import Lack
 from pierhead.core.quota_sizes import of_replica, unsaid
@@ -375,7 +376,8 @@ def test_law_the_facts_of_a_hold_are_what_its_words_need_in_each_language() -> N
     for name, hold in holds.items():
         for language in (Language.ZH_CN, Language.ZH_TW):
             found = explained(hold.cause, language)
-            assert hold.facts.get("limit", "") in found.error, name
+            assert wording.amounts(hold.facts, language).get("limit", "") in found.error, name
+            assert not re.search(r"memory|replica|GPUs| and ", found.error), found.error
             assert "{" not in f"{found.error}{found.causes}{found.advices}"
     assert "[chat], 1 other service(s)" in explained(holds["waits"].cause).causes[0]
     assert explained(holds["alone"].cause).advices[0].startswith("Waiting does not help")

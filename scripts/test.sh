@@ -4,6 +4,9 @@
 set -u
 cd "$(dirname "$0")/.."
 
+# Tests start some thousand processes, each of which would compile every module anew.
+unset PYTHONDONTWRITEBYTECODE
+
 # A test that hangs is ended with the place where every thread stood.
 limits="-o faulthandler_timeout=240 -o faulthandler_exit_on_timeout=true"
 
@@ -32,6 +35,6 @@ part() {
 }
 
 part "-n 2 --dist loadfile" "$(with_tests tests/unit tests/contract)" "$@"
-# Two files at a time, as their tests mostly wait; the longest is in the first folder.
-part "-n 2 --dist loadfile" "$(with_tests tests/fault tests/e2e)" "$@"
+# Three files at a time, as their tests mostly wait; the longest are in the first folder.
+part "-n 3 --dist loadfile" "$(with_tests tests/fault tests/e2e)" "$@"
 exit $failed

@@ -69,7 +69,7 @@ def told(docstring: str | None) -> tuple[tuple[str, ...], str]:
     """The ids of faults in a docstring, and its law in one line, the ids left out."""
     text = " ".join((docstring or "").split())
     ids = tuple(sorted(set(_ID.findall(text))))
-    law = text.removeprefix("Law: ").partition(". ")[0]
+    law = re.split(r"(?<!\.)\. ", text.removeprefix("Law: "))[0]
     law = re.sub(r"\s*\((?:design \d+,? ?)?(?:F\d\d(?:, |, and | and )?)+\)", "", law)
     return ids, law.rstrip(".")
 

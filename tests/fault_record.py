@@ -59,7 +59,7 @@ class Recorder:
             outcome.outcomes[report.outcome] += 1
         if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
             outcome.skipped = str(report.longrepr[2])
-        if report.when == "call":
+        if report.when == "teardown":  # what fixtures counted is known by then
             outcome.counts.update({name: int(str(n)) for name, n in report.user_properties})
 
     def pytest_terminal_summary(

@@ -193,6 +193,8 @@ class GatewayDouble:
         self.revision = 0
         self.targets: dict[str, list[str]] = {}
         self.busy: Counter[str] = Counter()
+        self.ejected: dict[str, str] = {}  #: replica -> its word for why
+        self.mute = False
 
     async def run(self) -> None:
         while True:
@@ -216,7 +218,10 @@ class GatewayDouble:
         self.report()
 
     def report(self) -> None:
-        told = GatewayReport(self._name, self.revision, dict(+self.busy))
+        if self.mute:
+            return
+        out = self.ejected
+        told = GatewayReport(self._name, self.revision, dict(+self.busy), tuple(out), why=dict(out))
         self._world.bus.deliver(self._world.reconciler.heard, told)
 
 
@@ -250,7 +255,7 @@ class World:
             gateway=GATEWAY,
             preflight=Preflight(self.shapes, virtual_time.wall, AtOnce()),
         )
-        self.routes = RouteBook(virtual_time.wall, str, _ABLE)
+        self.routes = RouteBook(virtual_time.wall, str, _ABLE, timer=virtual_time.wall)
         self.one_pass = ServicePass(
             db=db,
             runtime=self.runtime,

@@ -22,6 +22,7 @@ from pierhead.bootstrap import backup as backups
 from pierhead.bootstrap import restore as restores
 from pierhead.bootstrap.audit import verify
 from pierhead.bootstrap.database import migrate
+from pierhead.bootstrap.restore_over import NotRestored
 from pierhead.bootstrap.restore_rows import verify as verify_file
 from pierhead.bootstrap.supervisor import CannotStart, only_one
 from pierhead.core.errors import Invalid, NotFound, Unavailable
@@ -139,7 +140,7 @@ def test_a_folder_with_a_platform_needs_force_and_is_kept(world: World) -> None:
     run(other, services.add, a_service(name="only_here"))
     path, _ = saved(old)
     before = everything(other)
-    with pytest.raises(restores.NotRestored, match="--force"):
+    with pytest.raises(NotRestored, match="--force"):
         restores.restore(other, path)
     assert everything(other) == before
     plan = restores.restore(other, path, force=True).plan
@@ -166,7 +167,7 @@ def test_a_database_that_cannot_be_read_is_set_aside_as_it_is(world: World) -> N
     path, _ = saved(settings)
     file = settings.data_dir / "pierhead.db"
     file.write_bytes(b"this is no database" * 1000)
-    with pytest.raises(restores.NotRestored):
+    with pytest.raises(NotRestored):
         restores.restore(settings, path)
     plan = restores.restore(settings, path, force=True).plan
     kept = Path(plan.aside)
@@ -277,7 +278,7 @@ def test_a_file_is_written_nowhere_else(world: World, name: str) -> None:
         new.writestr(name, content)
         archive.Writer(new, [*made.members, member]).end(made)
     fresh = world.settings("sqlite")
-    with pytest.raises((Damaged, restores.NotRestored)):
+    with pytest.raises((Damaged, NotRestored)):
         restores.restore(fresh, evil)
     assert "evil" not in "".join(str(one) for one in fresh.data_dir.parent.rglob("x"))
     assert not (fresh.data_dir / "pierhead.db").exists()
@@ -436,4 +437,4 @@ def test_the_verbs_say_what_they_did(world: World, monkeypatch: pytest.MonkeyPat
     assert json.loads(done.stdout)["Into"] == str(new.data_dir)
     assert everything(new)["services"] == everything(old)["services"]
     again = CliRunner().invoke(app, ["restore", str(file), f"--into={new.data_dir}"])
-    assert isinstance(again.exception, restores.NotRestored)
+    assert isinstance(again.exception, NotRestored)

@@ -26,6 +26,7 @@ from sqlalchemy import Connection, text
 from pierhead.bootstrap import backup as backups
 from pierhead.bootstrap import restore as restores
 from pierhead.bootstrap.database import migrate
+from pierhead.bootstrap.restore_over import NotRestored
 from pierhead.bootstrap.restore_rows import Renewed
 from pierhead.bootstrap.storage import box
 from pierhead.core.errors import Unavailable
@@ -126,7 +127,7 @@ def test_without_secrets_it_asks_for_the_key_and_opens_everything_with_it(
     furnish(old)
     path, _made = saved(old, secrets=False)
     new = world.settings(to)
-    with pytest.raises(restores.NotRestored, match=r"run/storage\.key.*--new-secrets"):
+    with pytest.raises(NotRestored, match=r"run/storage\.key.*--new-secrets"):
         restores.restore(new, path)
     assert not (new.data_dir / "pierhead.db").exists()
     with_key_of(old, new)

@@ -877,7 +877,8 @@ def test_no_header_does_harm(tmp_path: Path) -> None:
 
 def test_the_program_refuses_garbage_in_one_line(tmp_path: Path) -> None:
     cases = {
-        b"": "is no GGUF file",
+        b"": "is empty",
+        b"no model": "is no GGUF file",
         b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 1): "names 1 entries and 1152921504606846976",
         b"GGUF" + struct.pack("<IQQ", 9, 1, 1): "version 9",
         b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, 1 << 63): "cannot be true",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pierhead.core.routes import Route, RouteToken, Target, table
-from pierhead.gateway.balance import Balance, Failure
+from pierhead.gateway.balance import ERRORS, Balance, Failure
 from pierhead.gateway.table import index
 from pierhead.gateway.tokens import credential, lock
 
@@ -170,6 +170,23 @@ def test_a_time_out_beside_other_answers_is_a_long_request() -> None:
     time.now += 2.01
     with time.balance.attempt(A) as trial:
         assert trial.wakes
+
+
+def test_time_outs_of_one_that_answers_a_knock_put_it_out_when_they_are_many() -> None:
+    time = Time()
+
+    def late(target: Target) -> bool:
+        with time.balance.attempt(target) as attempt:
+            time.now += 5
+            attempt.awake = True
+            return attempt.timed_out([A, B])
+
+    assert not any(late(A) for _ in range(ERRORS - 1))
+    time.answer(A, A, B)
+    assert not any(late(each) for _ in range(2 * ERRORS) for each in (A, B)), "the load"
+    time.answer(B, A, B)
+    assert late(A)
+    assert time.balance.ejected == {"a": Failure.LATE}
 
 
 def test_idle_is_told_at_the_last_end_only() -> None:

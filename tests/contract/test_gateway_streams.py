@@ -8,6 +8,8 @@ import json
 import socket
 import struct
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from contract.gateway_harness import (
     route,
     until,
 )
+from pierhead.core.routes import Target
+from pierhead.gateway.balance import ERRORS
 
 AUTH = {"Authorization": TOKEN}
 REQUEST = (
@@ -397,6 +401,92 @@ def test_deadlines(tmp_path: Path) -> None:
             assert (await stream).endswith(b"late\r\n0\r\n\r\n")
 
     asyncio.run(scenario())
+
+
+def test_the_last_of_several_is_not_put_out_for_the_time_that_others_took(tmp_path: Path) -> None:
+    """Law: requests to replicas that work never fail: none is taken for dead by a moment's silence."""
+    asked = 0
+
+    async def play(request: Request, reader: Any, writer: Any) -> bool:
+        nonlocal asked
+        del request
+        asked += 1
+        if asked > 1:
+            return not await reader.read(1)  # has work, until the connection is lost
+        await asyncio.sleep(0.7)
+        writer.transport.abort()
+        return False
+
+    async def scenario() -> None:
+        async with bench(tmp_path, 4) as b:
+            for engine in b.engines:
+                engine.play = play
+            await b.publish(route("foo", *b.engines, timeout=1.0))
+            answer = await raw(b.gateway.port, CLOSING)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert sum(bool(engine.requests) for engine in b.engines) == 2
+            metrics = await b.metrics()
+            assert 'ejected_total{service="foo",why="closed"} 1.0' in metrics
+            assert 'why="silent"' not in metrics
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_is_busy_is_told_apart_from_one_that_hangs(tmp_path: Path) -> None:
+    """Law: one long request puts nobody out; a replica that ends none in time is left out all the same."""
+
+    async def busy(request: Request, reader: Any, writer: Any) -> bool:
+        if request.line.startswith("OPTIONS "):
+            writer.write(plain(405, b"{}"))
+            return True
+        return not await reader.read(1)
+
+    async def scenario() -> None:
+        async with bench(tmp_path, 2) as b:
+            b.engines[0].play = busy
+            await b.publish(route("foo", *b.engines, timeout=0.6))
+            late = 0
+            for _ in range(100):
+                late += (await get(b))[0] == 408
+                metrics = await b.metrics()
+                assert 'why="silent"' not in metrics
+                if 'why="late"' in metrics:
+                    break
+            assert late == ERRORS
+            await until(lambda: b.hub.last.get("why") == {"r0": "late"}, "a report of it")
+
+    asyncio.run(scenario())
+
+
+def test_what_takes_no_connections_costs_a_request_no_more_than_its_picks(tmp_path: Path) -> None:
+    """Law: a connection that is not refused and does not come costs its whole time: 3 of them at most."""
+
+    async def scenario() -> None:
+        with ExitStack() as stack:
+            full = [stack.enter_context(_full(stack)) for _ in range(5)]
+            targets = tuple(
+                Target(f"full-{number}", *one.getsockname()) for number, one in enumerate(full)
+            )
+            async with bench(tmp_path, connect_seconds=0.2) as b:
+                await b.publish(replace(route("foo"), targets=targets))
+                status, body = await get(b)
+                assert status == 502
+                assert "3 replicas" in json.loads(body)["error"]["message"]
+                assert 'ejected_total{service="foo",why="silent"} 2.0' in await b.metrics()
+
+    asyncio.run(scenario())
+
+
+def _full(stack: ExitStack) -> socket.socket:
+    """Listens, and drops whoever comes next: nobody takes those that wait already."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    while True:
+        waiting = stack.enter_context(socket.socket())
+        waiting.settimeout(0.2)
+        try:
+            waiting.connect(listener.getsockname())
+        except TimeoutError:
+            return listener
 
 
 def test_a_new_table_does_not_touch_running_streams(tmp_path: Path) -> None:

@@ -1,18 +1,27 @@
 """The reconciler over the fake runtime and a real database: what is wanted comes true, and it says why not."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
-from reconciler_world import World, fresh_database, tell
+import structlog.testing
+from reconciler_world import RHYTHM, World, fresh_database, tell
 
 import virtual_time
+from pierhead.core.ejections import EJECTED
 from pierhead.core.errors import Invalid, Occupied, Unavailable
+from pierhead.core.launch import no_files
 from pierhead.core.replicas import Exit, ReplicaState
 from pierhead.core.resources import GIB, Resources
 from pierhead.core.services import Hold
 from pierhead.core.status import Status
+from pierhead.core.templates import Rolling
+from pierhead.core.workloads import Workload
+from pierhead.reconciler.loop import Reconciler
 from pierhead.store.db import Database
 
 
@@ -518,3 +527,78 @@ def test_a_new_reconciler_goes_on_where_the_last_one_was(db: Database) -> None:
         assert service.id in {replica.service for replica in its.runtime.observe()}
 
     tell(db, story)
+
+
+def test_nobody_is_told_that_a_replica_is_back_because_gateways_are_silent(db: Database) -> None:
+    """Law: events tell what happened: a mark goes when a gateway takes it back (F05)."""
+
+    async def story(its: World) -> None:
+        service = await its.create("svc", replicas=2)
+        await its.settled("svc")
+        (gateway,) = its.gateways
+        out = its.ready(service)[0].id
+        gateway.ejected = {out: "silent"}
+        await asyncio.sleep(5)
+        assert (await its.reasons(service.id))[-1] == EJECTED
+        gateway.mute = True
+        await asyncio.sleep(2 * RHYTHM.resync)
+        await its.reconciler.close()
+        second = World(its.db, runtime=its.runtime)
+        await second.reconciler.start()
+        await asyncio.sleep(2 * RHYTHM.resync)
+        assert (await its.reasons(service.id))[-1] == EJECTED
+        for _ in range(int(RHYTHM.resync) + 1):
+            second.gateways[0].report()
+            await asyncio.sleep(1.0)
+        assert (await its.reasons(service.id))[-1] == "ReplicaReturned"
+        await second.reconciler.close()
+
+    tell(db, story)
+
+
+def test_a_periodic_task_that_fails_is_told_and_goes_on(db: Database) -> None:
+    """Law: whatever is not as wanted is looked at again and again (F01)."""
+    tried: list[float] = []
+
+    async def fails() -> None:
+        tried.append(now())
+        raise OSError("Stale file handle")
+
+    async def story(its: World) -> None:
+        await its.reconciler.close()
+        again = Reconciler(its.one_pass, RHYTHM, tidy=fails, relist=None)
+        await again.start()
+        with structlog.testing.capture_logs() as lines:
+            await asyncio.sleep(3.5 * RHYTHM.housekeeping)
+        await again.close()
+        assert len(tried) == 3
+        assert [line["log_level"] for line in lines].count("error") == 3
+
+    tell(db, story)
+
+
+def test_numbers_of_lost_versions_are_kept_out_of_use_as_soon_as_the_database_takes_it(
+    tmp_path: Path,
+) -> None:
+    """Law: replicas of a version that was lost never pass for those of a new one (F08)."""
+
+    async def story(its: World) -> None:
+        service = await its.create("svc")
+        await its.settled("svc")
+        await its.reconciler.close()
+        template = service.current.template
+        newer = Workload(service.id, "svc", "7.0", 1, template, no_files(), Rolling(1, 0))
+        await its.runtime.apply(newer)
+        its.db.writes.timer = asyncio.get_running_loop().time
+        second = World(its.db, runtime=its.runtime)
+        with closing(sqlite3.connect(tmp_path / "pierhead.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            await second.reconciler.start()
+            assert (await second.look("svc"))[0].latest == 1
+        await asyncio.sleep(2.0)
+        assert (await second.look("svc"))[0].latest == 7
+        assert "UnknownVersion" in await second.reasons(service.id)
+        await second.reconciler.close()
+
+    for db in fresh_database(tmp_path):
+        tell(db, story)

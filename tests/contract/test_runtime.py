@@ -67,15 +67,16 @@ class Stage:
 Scene = Callable[[Stage], Awaitable[None]]
 
 
-def play(kind: str, folder: Path, scene: Scene) -> None:
-    """Run a scene on a fresh runtime; whatever it leaves is removed."""
+def play(kind: str, folder: Path, scene: Scene, *, closes: bool = False) -> None:
+    """Run a scene on a fresh runtime; whatever it leaves is removed, unless it `closes` the runtime."""
 
     async def run() -> None:
         made: Runtime = runtime(folder) if kind == "process" else FakeRuntime(time.time)
         await made.adopt()
         try:
             await scene(Stage(made, folder))
-            await gone(made)
+            if not closes:
+                await gone(made)
             assert Stage(made, folder).nothing_left()
         finally:
             for service in {status.service for status in made.observe()}:
@@ -246,7 +247,7 @@ def test_every_change_is_hinted_and_close_ends_the_listening(kind: str, tmp_path
         async with asyncio.timeout(5):
             assert {service async for service in heard} <= {SERVICE}
 
-    play(kind, tmp_path, scene)
+    play(kind, tmp_path, scene, closes=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,13 +5,14 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from pierhead.bootstrap import backup as backups
 from pierhead.bootstrap import restore as restores
+from pierhead.bootstrap.credentials import load_or_create
 from pierhead.bootstrap.database import migrate
 from pierhead.bootstrap.soundness import GIVEN_UP, NotSound, found_at_starts, look_through
 from pierhead.core.errors import Invalid, NotFound, Unavailable
@@ -108,6 +109,20 @@ def test_a_database_that_knows_nobody_who_runs_is_another_one(settings: Settings
         migrate(settings)  # one start that was killed is not the last
     migrate(settings)
     assert not given_up.exists()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_an_older_database_of_this_folder_is_taken(settings: Settings, own: bool) -> None:
+    """Law: after a power cut the platform starts, whatever the database lost; another's it does not take."""
+    folder = replica(settings)
+    pair = load_or_create(settings).key
+    with closing(sqlite3.connect(database(settings))) as raw, raw:
+        raw.execute("INSERT INTO facts VALUES ('credentials_key', ?)", [pair.id if own else "LTAI"])
+        columns = [name for _, name, *_ in raw.execute("PRAGMA table_info(services)")]
+        values = [None if name in {"template", "model"} else "1" for name in columns]
+        raw.execute(f"INSERT INTO services VALUES ({', '.join('?' * len(columns))})", values)
+    with running(folder), nullcontext() if own else pytest.raises(NotSound, match="knows none of"):
+        migrate(settings)
 
 
 def test_an_empty_server_is_told_like_a_missing_file(tmp_path: Path, postgres_url: str) -> None:

@@ -186,6 +186,7 @@ FULL_REPLICA = ReplicaStatus(
     message=WORDS,
     last_exit=Exit(at=T0, code=1, signal=9, oom=True, lost=True, facts={"a": WORDS}),
     deadline=2300.5,
+    unready_at=2200.25,
     last_lines=("", WORDS),
     limits="cgroup",
     keyed=True,

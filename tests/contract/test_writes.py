@@ -8,12 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from builders import T0, FakeClock
+from pierhead.bootstrap.database import tending
 from pierhead.operations.nonces import Nonces
 from pierhead.store import db, facts, keys, schema
 from pierhead.store.db import Database
-from pierhead.store.writes import TRY_SECONDS, Away, Writes
+from pierhead.store.writes import TRY_SECONDS, Away, Log, Writes
 
 
 @pytest.fixture
@@ -127,3 +129,73 @@ def test_what_was_answered_is_in_the_database_though_its_log_was_deleted(
         engine.dispose()
     assert asyncio.run(store.read(facts.get, "third")) == "1"
     assert store.writes.refusal is None
+
+
+def test_a_log_is_lost_until_it_was_written_back(store: Database, file: Path) -> None:
+    """Law: a reader in the way at the first try does not leave later commits in a file without a name."""
+    asyncio.run(store.write(facts.put, "first", "1"))
+    engine, log = db.connect(db.sqlite_url(file), writing=True), Log(file)
+    try:
+        assert not log.lost()
+        with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM facts").fetchall()
+            db.run(engine, facts.put, "second", "1")
+            with closing(engine.raw_connection()) as raw:
+                raw.execute("PRAGMA busy_timeout=10").close()
+            file.with_name(f"{file.name}-wal").unlink()
+            file.with_name(f"{file.name}-wal").touch()
+            for _ in range(3):
+                assert log.lost()
+                with pytest.raises(Away, match="cannot be written back yet"):
+                    log.write_back(engine)
+        assert log.lost()
+        log.write_back(engine)
+        assert not log.lost()
+    finally:
+        engine.dispose()
+
+
+def test_a_disk_that_does_not_tell_its_room_is_told_all_the_same(tmp_path: Path) -> None:
+    """Law: the refusal is the database's own word, whatever asking for more of it meets."""
+    writes = Writes(tmp_path / "gone" / "pierhead.db")
+    why = writes.failed(Away("database or disk is full")).why
+    assert why.startswith("database or disk is full (")
+    assert "8.0 MiB needed" in why
+    assert writes.refusal is not None
+
+
+def test_a_hub_whose_database_nobody_tends_ends(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: what goes wrong there is not lost with its task."""
+    ended = asyncio.Event()
+
+    async def begin() -> None:
+        return
+
+    async def broken() -> None:
+        raise RuntimeError("nobody thought of this")
+
+    async def hub() -> None:
+        async with tending(store, begin, ended.set):
+            await asyncio.wait_for(ended.wait(), 10)
+
+    monkeypatch.setattr(store, "tend", broken)
+    with structlog.testing.capture_logs() as told:
+        asyncio.run(hub())
+    assert [str(one["exc_info"]) for one in told] == ["nobody thought of this"]
+
+
+def test_a_hub_that_ends_in_order_is_not_told_so(store: Database) -> None:
+    ended = list[int]()
+
+    async def begin() -> None:
+        return
+
+    async def hub() -> None:
+        async with tending(store, begin, lambda: ended.append(1)):
+            pass
+
+    asyncio.run(hub())
+    assert ended == []

@@ -370,6 +370,7 @@ def test_law_workspaces_and_tokens_of_others_are_not_told(pair: Pair) -> None:
         ("DeleteWorkspace", {"WorkspaceId": other.workspace}),
         ("CreateQuota", {"QuotaId": "more-for-me", "Replicas": "100"}),
         ("ListServiceTokens", {"ServiceName": other.services[0]}),
+        ("ListServiceAttempts", {"ServiceName": other.services[0], "Lines": "50"}),
         ("RotateServiceToken", {"ServiceName": other.services[0]}),
         ("AddServiceToken", {"ServiceName": other.services[0], "TokenName": "mine"}),
         ("GetServiceUsage", {"ServiceName": other.services[0]}),

@@ -1,9 +1,10 @@
-"""Does one deed in a process that dies by SIGKILL at its failpoint: `cut_off.py POINT DEED ARGUMENTS`.
+"""Does deeds in processes that die by SIGKILL at a failpoint; one line of standard input asks for one.
 
 For each number of passes from 1 on it forks a child, armed for that pass, on a fresh copy of the data
-folder; it ends with the first child that comes through. After each it prints one line of JSON: how the
-child ended, what the folder holds then, and what it holds once the deed was done again. Where a kill left
-the very same rows and files as another before, what comes of the deed is known already.
+folder; it ends with the first child that comes through. If it is every n-th pass and the last one, it counts
+them first, on a copy of its own. After each it prints one line of JSON: how the child ended,
+what the folder holds then, and what it holds once the deed was done again. Where a kill left the very same
+rows and files as another before, what comes of the deed is known already. It ends with the line `done`.
 """
 
 import hashlib
@@ -13,9 +14,13 @@ import shutil
 import signal
 import sqlite3
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import closing
+from itertools import count as counting
 from pathlib import Path
 from typing import Any
+
+import alembic.command  # noqa: F401  # a migration loads it: once here, and not in every child
 
 from pierhead import failpoint
 from pierhead.bootstrap import backup as backups
@@ -48,11 +53,17 @@ def state(settings: Settings) -> dict[str, Any]:
 
 
 def fingerprint(settings: Settings) -> str:
-    """Of every row, and of every file but databases and backups; of those, how many there are."""
+    """Of every row, and of every file but databases and backups; of those, how many there are.
+
+    On a server, rows are told by what tests ask for, and by which restore they come from.
+    """
     folder, digest = settings.data_dir, hashlib.sha256()
-    with closing(sqlite3.connect(folder / "pierhead.db")) as raw:
-        for line in raw.iterdump():
-            digest.update(line.encode())
+    if settings.database_url:
+        digest.update(json.dumps([state(settings), restores._marked(settings)]).encode())
+    else:
+        with closing(sqlite3.connect(folder / "pierhead.db")) as raw:
+            for line in raw.iterdump():
+                digest.update(line.encode())
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if name.startswith("pierhead.db") or not path.is_file():
@@ -88,6 +99,24 @@ def cut(point: str, passes: int, name: str, settings: Settings, file: str) -> in
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def passes(point: str, name: str, settings: Settings, file: str) -> int:
+    """How often the deed comes by a point, when nothing ends it."""
+    record = settings.data_dir.with_suffix(".passed")
+    record.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        failpoint.arm(f"*:record={record}")
+        deed(name, settings, file)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return record.read_text().split().count(point)
+
+
+def chosen(count: int, every: int) -> Sequence[int]:
+    """The passes that are cut off: the first and the last one are among them. The one after comes through."""
+    return (*sorted({*range(1, count, every), count} - {0}), count + 1)
+
+
 def whole(file: str) -> bool | None:
     """Is the backup whole? None = there is none."""
     if not Path(file).exists():
@@ -97,15 +126,15 @@ def whole(file: str) -> bool | None:
     return True
 
 
-def main() -> None:
-    point, name, folder, url, file, every = sys.argv[1:7]
-    passes, known = 1, dict[str, dict[str, Any]]()
-    while True:
-        here = Path(folder).with_name(f"{Path(folder).name}-{passes}")
+def cut_all(point: str, name: str, folder: str, url: str, file: str, every: int) -> None:
+    """The deed, cut off at each pass of the point, or every n-th."""
+    known = dict[str, dict[str, Any]]()
+    for number in numbers(point, name, Path(folder), file, every):
+        here = Path(folder).with_name(f"{Path(folder).name}-{number}")
         shutil.copytree(folder, here)
         settings = Settings(data_dir=here, database_url=url)
-        ended = cut(point, passes, name, settings, file)
-        told: dict[str, Any] = {"passes": passes, "ended": ended}
+        ended = cut(point, number, name, settings, file)
+        told: dict[str, Any] = {"passes": number, "ended": ended}
         if name == "backup":
             told["file"] = whole(file)
             parts = Path(file).parent.glob(f".{Path(file).name}.*")
@@ -114,8 +143,10 @@ def main() -> None:
             # What comes next is a start, as often as not: it has to finish or clear away by itself.
             restores.finish(settings)
             told["after"] = state(settings)
-            same = "" if url else fingerprint(settings)
-            if not same or same not in known:
+            same = fingerprint(settings)
+            if url and ended == 0:  # a server is slow, and files show what comes of twice the same
+                known[same] = told["after"]
+            if same not in known:
                 deed(name, settings, file)
                 known[same] = state(settings)
             told["again"] = known[same]
@@ -123,8 +154,20 @@ def main() -> None:
         shutil.rmtree(here)
         if ended != -signal.SIGKILL:
             return
-        passes += int(every)
+
+
+def numbers(point: str, name: str, folder: Path, file: str, every: int) -> Iterable[int]:
+    """The passes to be armed; a server is passed by as often as a file."""
+    if every == 1:
+        return counting(1)
+    here = folder.with_name(f"{folder.name}-count")
+    shutil.copytree(folder, here)
+    found = passes(point, name, Settings(data_dir=here), file)
+    shutil.rmtree(here)
+    return chosen(found, every)
 
 
 if __name__ == "__main__":
-    main()
+    for line in sys.stdin:
+        cut_all(*json.loads(line))
+        print("done", flush=True)

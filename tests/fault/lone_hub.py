@@ -70,6 +70,7 @@ class Hub:
         self.arm("")
         self.process = Forked(self._warm)
         until(lambda: self.ended or healthy(self.stage.listen), "the hub does not start")
+        assert not self.ended, f"the hub does not start\n{self.stage.tail()}"
 
     def arm(self, spec: str) -> None:
         """From now on it does that at a point."""

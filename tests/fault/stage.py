@@ -25,16 +25,23 @@ RECOVERY = 3.0 * PATIENCE  #: seconds to be back after a kill
 LONG = 30.0  #: seconds after which a wait has failed, whatever the machine
 PROGRAM = Path(__file__).with_name("replica_program.py")
 Json = dict[str, Any]
+#: pytest's `record_property`: what a test counts stands in the table of faults.
+Count = Callable[[str, object], None]
 
 
-def until(ask: Callable[[], T], why: str = "", within: float = LONG) -> T:
-    """What `ask` gives as soon as it is true; asked every 20 ms, fails after so many seconds."""
+def until(ask: Callable[[], T], why: str | Callable[[], str] = "", within: float = LONG) -> T:
+    """What `ask` gives as soon as it is true; asked every 20 ms, fails after so many seconds.
+
+    `why` is what the failure says, or tells it when it has failed.
+    """
     give_up = time.monotonic() + within
     while True:
         found = ask()
         if found:
             return found
-        assert time.monotonic() < give_up, why or f"it did not come true within {within:g} s"
+        if time.monotonic() >= give_up:
+            told = why if isinstance(why, str) else why()
+            raise AssertionError(told or f"it did not come true within {within:g} s")
         time.sleep(0.02)
 
 

@@ -216,6 +216,7 @@ def test_without_its_folder_it_runs_in_an_empty_one_of_its_own(tmp_path: Path) -
 
 
 def test_secrets_are_in_the_environment_and_in_nothing_that_is_shown(tmp_path: Path) -> None:
+    """Law: a secret of a template is in the environment, and in nothing that is shown (F34)."""
     secret = "sk-very-secret"
 
     async def scene(runtime: ProcessRuntime) -> None:
@@ -312,6 +313,8 @@ EXITS = [
 def test_one_that_ends_at_once_is_named_with_its_last_words(
     tmp_path: Path, template: dict[str, Any], reason: str, words: str
 ) -> None:
+    """Law: who ends at once is named with its last words (F41)."""
+
     async def scene(runtime: ProcessRuntime) -> None:
         found = await crash_of(runtime, command(**template))
         assert found.reason == reason, found.message

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -35,7 +36,7 @@ from corpus import (
     document,
 )
 from reasons_seen import AT_REST, ReasonsSeen
-from stage import PATIENCE, Stage, get, until
+from stage import PATIENCE, Count, Stage, get, until
 
 from nvml_double import build
 from oss_double import OssDouble
@@ -164,6 +165,19 @@ def played(stage: Stage, cases: Sequence[Case], bodies: dict[str, Json]) -> list
     return found
 
 
+#: What the present test found.
+JUDGED: Counter[str] = Counter()
+
+
+@pytest.fixture(autouse=True)
+def counted(record_property: Count) -> Iterator[None]:
+    """What was judged stands in the table of faults."""
+    yield
+    for what, number in JUDGED.items():
+        record_property(what, number)
+    JUDGED.clear()
+
+
 def judge(found: Sequence[Told]) -> None:
     """At least 95 % right, each in time; the others are named."""
     wrong = [
@@ -176,10 +190,12 @@ def judge(found: Sequence[Told]) -> None:
     )
     for line in wrong:
         print(f"  {line}")
+    JUDGED.update({"faults": len(found), "right": len(found) - len(wrong)})
     assert share >= RIGHT, "\n".join(wrong)
 
 
 def test_programs_that_fail(stage: Stage, tmp_path: Path) -> None:
+    """Law: a program that fails has one cause, told within 5 s in three languages (F41)."""
     broken_things.programs(tmp_path / "programs")
     cases = [case for case in PROCESSES if not case.needs or shutil.which(case.needs)]
     bodies = {case.name: document(case, str(tmp_path / "programs")) for case in cases}
@@ -187,16 +203,19 @@ def test_programs_that_fail(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_models_that_the_embedded_engine_does_not_load(stage: Stage, tmp_path: Path) -> None:
+    """Law: a model that the engine cannot load is told as that (F41)."""
     broken_things.models(tmp_path / "models")
     bodies = {case.name: document(case, str(tmp_path / "models")) for case in ENGINES}
     judge(played(stage, ENGINES, bodies))
 
 
 def test_programs_that_say_why(stage: Stage) -> None:
+    """Law: what engines write before they end is understood (F41)."""
     judge(played(stage, SAID, {case.name: document(case, "") for case in SAID}))
 
 
 def test_weights_that_are_not_right(stage: Stage, tmp_path: Path) -> None:
+    """Law: wrong weights are told before an engine tries them (F41)."""
     broken_things.weights(tmp_path / "nas")
     where = ("--mount-target", broken_things.NAS, "--local-path", str(tmp_path / "nas"))
     broken_things.verb(stage, "storage", "add", "nas", "corpus", *where)
@@ -205,6 +224,7 @@ def test_weights_that_are_not_right(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_stores_that_do_not_give_them(stage: Stage, tmp_path: Path) -> None:
+    """Law: a store that refuses, hangs or damages is told with what to do (F20, F41)."""
     with broken_things.buckets(stage, tmp_path):
         cases = [case for case in STORES if not case.needs or shutil.which(case.needs)]
         bodies = {case.name: broken_things.fetched(case.name) for case in cases}
@@ -288,6 +308,7 @@ def test_requests_that_outlast_the_grace_are_named(stage: Stage) -> None:
 
 
 def test_what_this_platform_does_not_have(stage: Stage, tmp_path: Path) -> None:
+    """Law: what this platform lacks is named with the numbers (F41)."""
     simple = [case for case in PLATFORM if case.command]
     others = [case for case in PLATFORM if not case.command]
     broken_things.verb(stage, "quota", "create", "corpus-full", "--memory", "1000Mi")
@@ -328,6 +349,7 @@ def small(tmp_path: Path) -> Iterator[Stage]:
 
 
 def test_a_small_machine_says_what_is_taken_and_by_whom(small: Stage, tmp_path: Path) -> None:
+    """Law: a small machine says what is taken, and by whom (F14, F41)."""
     gpu, disk = SMALL
     holder = replace(gpu, name="gpu_holder", command=("sleep", "600"))
     with OssDouble(tmp_path / "oss") as double:

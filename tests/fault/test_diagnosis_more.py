@@ -9,7 +9,9 @@ import pytest
 from corpus import document
 from corpus_more import MORE, WEIGHTS_MORE, programs, weights
 from stage import Stage
-from test_diagnosis_corpus import judge, played
+from test_diagnosis_corpus import counted, judge, played
+
+__all__ = ["counted"]  # a fixture that is used by being here
 
 
 @pytest.fixture(scope="module")

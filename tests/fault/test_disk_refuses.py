@@ -27,7 +27,7 @@ from operations import (
     make,
     names,
 )
-from stage import PATIENCE, Stage, until
+from stage import PATIENCE, Count, Stage, until
 
 from pierhead.cli.client import HubRefused
 from pierhead.failpoint import POINTS
@@ -110,13 +110,16 @@ def nobody_notices(hub: Hub) -> Generator[None]:
     assert names(hub) == {*WATCHED, "resting"}
 
 
-def test_a_disk_that_refuses_a_step_is_told_or_tried_again(hub: Hub) -> None:
+def test_a_disk_that_refuses_a_step_is_told_or_tried_again(
+    hub: Hub, record_property: Count
+) -> None:
     """Law: a refusal is said in the door's own words, nothing is half done, all converges (F14, F15)."""
     played = Played(hub, set(PLAYED))
     with nobody_notices(hub):
         for turn in ALL:
             for operation, point in played.places(turn):
                 refuse(hub, operation, point)
+    record_property("refusals", len(played.done))
     print(f"{len(played.done)} refusals: {played.done}")
     assert DEEP or not played.left, f"no operation came by {played.left}"
     assert "Traceback" not in hub.stage.log.read_text(), hub.stage.tail(60)

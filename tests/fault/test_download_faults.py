@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from downloading import CONNECTIONS, FAILED, PART, WHOLE, download, remove
-from stage import until
+from stage import Count, until
 
 from oss_double import OssDouble
 from pierhead.failpoint import POINTS
@@ -91,9 +91,11 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OssDouble]:
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SCHEDULES))
 def test_no_schedule_of_faults_leaves_a_wrong_file(
-    double: OssDouble, tmp_path: Path, seed: int
+    double: OssDouble, tmp_path: Path, seed: int, record_property: Count
 ) -> None:
+    """Law: no wrong file is ever there, and little is fetched twice (F18)."""
     schedule = Schedule(seed)
+    before = TALLY["kills"]
     for key in ("model.gguf", "b/two", "config.json", "empty"):
         double.put(f"weights/m/{key}", schedule.objects[key])
     double.faults(*schedule.faults)
@@ -111,6 +113,8 @@ def test_no_schedule_of_faults_leaves_a_wrong_file(
     TALLY["played"] += 1
     TALLY["twice"] += 0 if schedule.wild else twice
     TALLY["faults"] += sum(fault["times"] for fault in schedule.faults)
+    record_property("schedules", 1)
+    record_property("kills", TALLY["kills"] - before)
     if not schedule.wild:
         assert twice <= schedule.allowed, f"{twice} bytes were fetched twice"
 
@@ -216,6 +220,7 @@ def test_the_schedules_did_what_they_are_for() -> None:
 
 
 def test_a_store_that_hangs_for_a_while_is_waited_for(double: OssDouble, tmp_path: Path) -> None:
+    """Law: a store that hangs for a while is waited for (F18)."""
     double.put("weights/m/model.gguf", b"x" * PART)
     double.faults({"kind": "hang", "value": 3, "times": 1, "min_size": PART})
     process = PROCESSES.Process(target=download, args=(double.url, str(tmp_path)), daemon=True)

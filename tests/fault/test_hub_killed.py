@@ -13,15 +13,15 @@ from pathlib import Path
 
 from lone_hub import END, STEPS, Hub
 from observer import watching
-from operations import ALL, EAS, WATCHED, Operation, Round, again, make, names
+from operations import ALL, WATCHED, Operation, Round, again, make, names
 from processes import Process
-from stage import LONG, RECOVERY, Stage, healthy, until
+from stage import LONG, RECOVERY, Count, Stage, healthy, until
 
 from pierhead.cli.client import NoAnswer
 from pierhead.failpoint import POINTS
 
-#: The whole product, with every pass of every point; else each point once in each operation of the EAS
-#: door, and of the others a part.
+#: The whole product, with every pass of every point; else each point in some operation, and some points in
+#: each operation.
 DEEP = bool(os.environ.get("PIERHEAD_KILLS_DEEP"))
 #: Which of the rounds are played: "FROM:TO"; all else.
 ROUNDS = slice(*(int(end) for end in os.environ.get("PIERHEAD_KILLS_ROUNDS", "0:99").split(":")))
@@ -96,10 +96,11 @@ UNSAID = ("service.create.before", "service.change.before", "token.before", "quo
 #: Whoever dies there may have promised something, or died over something else: the caller asks again
 #: if there was no answer.
 UNSURE = "database."
-#: Of an operation that is not of the EAS door, every so many-th point in the ordinary run.
-STRIDE = 6
+#: Of an operation every so many-th point in the ordinary run.
+STRIDE = 4
 
 Passes = Mapping[str, Counter[str]]
+Place = tuple[str, int]  #: a point, and at which pass of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ class Cut:
         return f"{self.operation.name} at {self.point or 'no point'}:{self.nth}"
 
 
-def test_cut_off_at_every_step_of_every_operation_the_end_is_the_same(stage: Stage) -> None:
+def test_cut_off_at_every_step_of_every_operation_the_end_is_the_same(
+    stage: Stage, record_property: Count
+) -> None:
     """Law: intent is on disk before each step, so whoever comes after goes on with it (F01).
 
     Which steps an operation passes, and how often, is found out first; the hub then dies at them, once
@@ -130,7 +133,8 @@ def test_cut_off_at_every_step_of_every_operation_the_end_is_the_same(stage: Sta
     with watching(stage.folder, *WATCHED) as finish:
         passed = {each.name: steps_of(hub, each) for turn in rounds for each in turn}
         began, kills = time.monotonic(), Counter[str]()
-        for cut in (cut for turn in rounds for cut in cuts_of(turn, passed)):
+        chosen = places_of([each for turn in rounds for each in turn], passed)
+        for cut in (cut for turn in rounds for cut in cuts_of(turn, chosen)):
             kills[cut.operation.name] += cut_off(hub, cut)
         seconds = time.monotonic() - began
         record = finish()
@@ -138,11 +142,13 @@ def test_cut_off_at_every_step_of_every_operation_the_end_is_the_same(stage: Sta
         name: f"{kills[name]} of {sum(points.values())} passes" for name, points in passed.items()
     }
     print(f"{kills.total()} kills in {seconds:.1f} s: {told}")
+    record_property("kills", kills.total())
     every = {point for points in passed.values() for point in points}
     if rounds == ALL:
         assert every == {point for point in POINTS if point.startswith(STEPS)} - END, (
             "a step that no operation passes is cut off nowhere"
         )
+        assert every == {point for places in chosen.values() for point, _ in places}
     assert stage.replicas("steady") == before
     for name in WATCHED:
         assert record.failed(name) == [], name
@@ -163,22 +169,33 @@ def steps_of(hub: Hub, operation: Operation) -> Counter[str]:
     return Counter(told.read_text().split())
 
 
-def cuts_of(turn: Round, passed: Passes) -> list[Cut]:
+def places_of(operations: Sequence[Operation], passed: Passes) -> dict[str, list[Place]]:
+    """Where to die in each operation: together at every point."""
+    if DEEP:
+        return {
+            name: [(point, nth + 1) for point in sorted(points) for nth in range(points[point])]
+            for name, points in passed.items()
+        }
+    chosen = {each.name: _part(each.name, passed[each.name]) for each in operations}
+    met = {point for points in chosen.values() for point in points}
+    for each in operations:
+        missing = sorted(passed[each.name].keys() - met)
+        chosen[each.name] += missing
+        met |= set(missing)
+    return {name: [(point, 1) for point in points] for name, points in chosen.items()}
+
+
+def _part(name: str, points: Counter[str]) -> list[str]:
+    """Another part in each operation."""
+    return sorted(points)[sum(name.encode()) % STRIDE :: STRIDE]
+
+
+def cuts_of(turn: Round, chosen: Mapping[str, list[Place]]) -> list[Cut]:
     """What to do in turn, and where to die on the way."""
-    lists = [_places(each, passed[each.name], thin=turn not in EAS) for each in turn]
-    rounds = zip_longest(*lists, fillvalue=("", 1))
+    rounds = zip_longest(*(chosen[each.name] for each in turn), fillvalue=("", 1))
     return [
         Cut(each, *place) for places in rounds for each, place in zip(turn, places, strict=True)
     ]
-
-
-def _places(operation: Operation, points: Counter[str], *, thin: bool) -> Sequence[tuple[str, int]]:
-    """Where to die in an operation."""
-    if DEEP:
-        return [(point, nth + 1) for point in sorted(points) for nth in range(points[point])]
-    once = [(point, 1) for point in sorted(points)]
-    # Another part in each operation: together they are all.
-    return once[sum(operation.name.encode()) % STRIDE :: STRIDE] if thin else once
 
 
 def cut_off(hub: Hub, cut: Cut) -> bool:
@@ -232,4 +249,9 @@ def arrived(hub: Hub, operation: Operation, before: Mapping[str, Process], where
     def look() -> bool:
         return operation.ended(hub, before)
 
-    until(look, f"{where}: the end is not reached\n{stage.processes()}\n{stage.folders()}")
+    until(
+        look,
+        lambda: (
+            f"{where}: the end is not reached\n{stage.processes()}\n{stage.folders()}\n{stage.tail(40)}"
+        ),
+    )

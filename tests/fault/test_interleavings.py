@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from lone_hub import Hub, exactly
 from observer import watching
-from stage import Stage, document, healthy, until
+from stage import Count, Stage, document, healthy, until
 
 from pierhead.cli.client import HubRefused, NoAnswer
 from pierhead.cli.zstack_client import Json
 from pierhead.failpoint import POINTS
 
-PLAYED = int(os.environ.get("PIERHEAD_INTERLEAVINGS", "20"))
+PLAYED = int(os.environ.get("PIERHEAD_INTERLEAVINGS", "10"))
 FIRST = int(os.environ.get("PIERHEAD_INTERLEAVINGS_FIRST", "0"))
 EACH = 10  #: of one seed
 #: Seeds that found something once.
@@ -308,7 +308,7 @@ class Interleaving(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("number", [*KEPT, *range(FIRST, FIRST + PLAYED // EACH)])
 def test_whatever_is_done_in_whatever_order_the_end_is_what_was_asked_for(
-    stage: Stage, number: int
+    stage: Stage, number: int, record_property: Count
 ) -> None:
     """Law: wanted state converges; no replica is lost, doubled or left; a bystander notices nothing (F05, F09)."""
     hub = Hub(stage)
@@ -317,6 +317,7 @@ def test_whatever_is_done_in_whatever_order_the_end_is_what_was_asked_for(
     stage.create("steady")
     stage.running("steady")
     before = stage.replicas("steady")
+    before_this = dict(TALLY)
     chosen = settings(
         max_examples=EACH,
         stateful_step_count=10,
@@ -331,6 +332,8 @@ def test_whatever_is_done_in_whatever_order_the_end_is_what_was_asked_for(
         run_state_machine_as_test(machine, settings=chosen)
         record = finish()
     print(TALLY)
+    for what in TALLY:
+        record_property(what, TALLY[what] - before_this[what])
     assert record.failed("steady") == []
     assert stage.replicas("steady") == before
     assert record.most("steady-") == 1

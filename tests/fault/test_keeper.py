@@ -46,6 +46,7 @@ def start(run: Path) -> Iterator[Start]:
             "oom_file": "",
             "data_bytes": 0,
             "nice": 0,
+            "open_files": 0,
             "lease": lease,
             "binds": [],
             "own_users": False,
@@ -83,6 +84,7 @@ def ended(process: "subprocess.Popen[bytes]", run: Path) -> tuple[float, int | N
 
 def test_a_term_between_fork_and_exec_is_not_lost(run: Path, start: Start) -> None:
     # The child opens this to join its cgroup, and hangs there until somebody reads: between fork and exec.
+    """Law: a TERM between fork and exec is not lost (F11)."""
     joining = run / "cgroup.procs"
     os.mkfifo(joining)
     process = start(cgroups=[str(run)])
@@ -107,6 +109,7 @@ def test_a_term_between_fork_and_exec_is_not_lost(run: Path, start: Start) -> No
 def test_a_term_at_any_moment_of_a_start_is_answered(
     step: int, shown: bool, run: Path, start: Start
 ) -> None:
+    """Law: a TERM at any moment of a start is answered (F11)."""
     if shown and not possible().binds:
         pytest.skip(f"no mount namespaces on this machine: {possible().why}")
     binds = [(str(run), str(run)), (str(run), "/workspace/pierhead/test")]

@@ -1,6 +1,8 @@
 """Migration, backup and restore are cut off by SIGKILL at each of their steps: the old state, or the new one.
 
-The deeds run in forked children of `cut_off.py`, so that hundreds of kills take seconds.
+The deeds run in forked children of `cut_off.py`, so that hundreds of kills take seconds. Of the statements
+of a migration and the tables of a restore, which are one transaction each, every n-th and the last is cut
+off; all of them with PIERHEAD_EVERY_CUT=1 in the environment.
 """
 
 import json
@@ -10,12 +12,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stage import Count
 
 from pierhead import failpoint
 from pierhead.bootstrap import backup as backups
@@ -31,28 +35,70 @@ ROOT = Path(__file__).parent.parent.parent
 FIXTURES = ROOT / "tests" / "fixtures" / "schemas"
 OLDEST = "0001"
 PATIENCE = 300.0
+PATHS = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+ALL = os.environ.get("PIERHEAD_EVERY_CUT") == "1"
+
+
+class Driver:
+    """`cut_off.py`, started once for all tests: to start it takes as long as some cuts."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+
+    def ask(self, *wanted: str | int) -> list[str]:
+        """What it prints about one deed."""
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, str(DRIVER)],
+                env={**os.environ, "PYTHONPATH": PATHS},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        process = self.process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        patience = threading.Timer(PATIENCE, process.kill)
+        patience.start()
+        try:
+            process.stdin.write(json.dumps(wanted) + "\n")
+            process.stdin.flush()
+            told = list[str]()
+            while (line := process.stdout.readline()) != "done\n":
+                if not line:
+                    self.end()
+                    raise AssertionError("".join(told))
+                told.append(line)
+        finally:
+            patience.cancel()
+        return told
+
+    def end(self) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            process.communicate()
+
+
+_DRIVER = Driver()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_driver() -> Iterator[None]:
+    yield
+    _DRIVER.end()
 
 
 def cuts(
     point: str, deed: str, folder: Path, *, url: str = "", file: Path = Path(), every: int = 1
 ) -> list[dict[str, Any]]:
-    """What came of a deed that was cut off at each pass of a point; the last one came through."""
-    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
-    command = [sys.executable, str(DRIVER), point, deed, str(folder), url, str(file), str(every)]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    """What came of a deed that was cut off at each (`every`-th) pass of a point; the last one came through."""
+    lines = _DRIVER.ask(point, deed, str(folder), url, str(file), 1 if ALL else every)
+    told = [json.loads(line) for line in lines if line.startswith("{")]
     *killed, through = told
     assert killed, f"nothing comes by {point}"
     assert {one["ended"] for one in killed} == {-signal.SIGKILL}
-    assert through["ended"] == 0, done.stderr
+    assert through["ended"] == 0, "".join(lines)
     return told
 
 
@@ -73,10 +119,12 @@ def begin(settings: Settings) -> None:
 # ---- migration ------------------------------------------------------------------------------------
 
 
-def test_a_migration_is_cut_off_at_every_statement(tmp_path: Path) -> None:
+def test_a_migration_is_cut_off_at_every_statement(tmp_path: Path, record_property: Count) -> None:
     """Law: it is done or not begun, and the next start does it (F16)."""
-    told = cuts("migrate.statement", "migrate", older(tmp_path / "data"))
-    assert len(told) > 50
+    told = cuts("migrate.statement", "migrate", older(tmp_path / "data"), every=8)
+    record_property("kills", len(told))
+    assert told[-1]["passes"] > 50
+    assert told[-2]["passes"] == told[-1]["passes"] - 1
     for one in told:
         before, after = one["after"], one["again"]
         assert before["schema"] in {OLDEST, schema.HEAD}
@@ -106,9 +154,12 @@ def test_on_postgresql_too(tmp_path: Path, postgres: PostgresServer) -> None:
 
     db.run(engine, down)
     engine.dispose()
-    # One database for all: what is cut off leaves it as it was, until one comes through.
+    # One database for all: what is cut off leaves it as it was, until one comes through; and one to count.
+    copy = f"{url}_count"
+    name = url.rpartition("/")[2]
+    postgres.execute(f'CREATE DATABASE "{name}_count" TEMPLATE "{name}"')
     done = subprocess.run(
-        [sys.executable, "-c", ON_ONE, str(folder), url],
+        [sys.executable, "-c", ON_ONE, str(folder), url, copy, "1" if ALL else "10"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(DRIVER.parent)])},
         capture_output=True,
         text=True,
@@ -117,30 +168,32 @@ def test_on_postgresql_too(tmp_path: Path, postgres: PostgresServer) -> None:
     )
     assert done.returncode == 0, done.stderr
     *killed, through = [json.loads(line) for line in done.stdout.splitlines() if line[0] == "{"]
-    assert len(killed) > 20
+    assert through["passes"] > 20
+    assert killed[-1]["passes"] == through["passes"] - 1
     assert {one["schema"] for one in killed} == {"0003"}
     assert through["schema"] == schema.HEAD
     assert {tuple(one["services"]) for one in (*killed, through)} == {("paused", "steady")}
-    postgres.drop(url)
+    for one in (url, copy):
+        postgres.drop(one)
 
 
 ON_ONE = """
 import json, sys
 from pathlib import Path
-from cut_off import cut, state
+from cut_off import chosen, cut, passes, state
 from pierhead.settings import Settings
 settings = Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2])
-passes, ended = 1, -9
-while ended == -9:
-    ended = cut("migrate.statement", passes, "migrate", settings, "")
-    print(json.dumps(state(settings)), flush=True)
-    passes += 1
-assert ended == 0, ended
+counted = Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[3])
+count = passes("migrate.statement", "migrate", counted, "")
+for number in chosen(count, int(sys.argv[4])):
+    ended = cut("migrate.statement", number, "migrate", settings, "")
+    assert ended == (-9 if number <= count else 0), ended
+    print(json.dumps({"passes": number, **state(settings)}), flush=True)
 """
 
 
 def test_cut_off_between_backup_and_migration_it_is_kept_once(tmp_path: Path) -> None:
-    """Law: the automatic backup is there before the first statement, and one of it is enough."""
+    """Law: the automatic backup is there before the first statement, and one of it is enough (F16)."""
     (killed, _through) = cuts("migrate.after_backup", "migrate", older(tmp_path / "data"))
     assert killed["after"]["schema"] == OLDEST
     assert killed["again"]["schema"] == schema.HEAD
@@ -149,17 +202,24 @@ def test_cut_off_between_backup_and_migration_it_is_kept_once(tmp_path: Path) ->
 # ---- restore --------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """A platform with the services of a fixture, and a backup of another, which has none."""
-    other = Settings(data_dir=tmp_path / "other")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `two` is a copy of."""
+    root = tmp_path_factory.mktemp("made")
+    other = Settings(data_dir=root / "other")
     migrate(other)
     begin(other)
-    file = tmp_path / "other.backup"
-    backups.save(other, file)
-    folder = older(tmp_path / "data", "0005")
-    migrate(Settings(data_dir=folder))
-    yield folder, file
+    backups.save(other, root / "other.backup")
+    migrate(Settings(data_dir=older(root / "data", "0005")))
+    return root
+
+
+@pytest.fixture
+def two(made: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A platform with the services of a fixture, and a backup of another, which has none."""
+    root = tmp_path / "two"
+    shutil.copytree(made, root)
+    return root / "data", root / "other.backup"
 
 
 RESTORE = sorted(one for one in failpoint.POINTS if one.startswith("restore."))
@@ -170,7 +230,7 @@ def test_a_restore_is_cut_off_at_every_step(two: tuple[Path, Path], point: str) 
     """Law: the folder holds the old state or the new one, keys included; running it again finishes."""
     folder, file = two
     told = cuts(
-        point, "restore", folder, file=file, every=5 if point == "restore.after_rows" else 1
+        point, "restore", folder, file=file, every=12 if point == "restore.after_rows" else 1
     )
     old_key = (folder / "run/storage.key").read_bytes().hex()
     new = told[-1]["again"]
@@ -192,19 +252,19 @@ def test_a_restore_into_postgresql_is_cut_off_at_every_step(
 ) -> None:
     """Law: the same; its one transaction is the moment from which on it counts."""
     _folder, file = two
+    url, folder = postgres.database(), tmp_path / "server"
+    settings = Settings(data_dir=folder, database_url=url)
+    migrate(settings)
+    begin(settings)
+    old_key = (folder / "run/storage.key").read_bytes().hex()
+    new_key = (file.with_name("other") / "run/storage.key").read_bytes().hex()
     for point in ("restore.after_plan", "restore.after_rows", "restore.after_commit"):
-        url = postgres.database()
-        folder = tmp_path / point
-        settings = Settings(data_dir=folder, database_url=url)
-        migrate(settings)
-        begin(settings)
-        old_key = (folder / "run/storage.key").read_bytes().hex()
-        new_key = (file.with_name("other") / "run/storage.key").read_bytes().hex()
-        told = cuts(point, "restore", folder, url=url, file=file, every=9)
+        every = 20 if point == "restore.after_rows" else 1
+        told = cuts(point, "restore", folder, url=url, file=file, every=every)
         counts = point == "restore.after_commit"
         assert {one["after"]["key"] for one in told[:-1]} == {new_key if counts else old_key}
         assert {one["again"]["key"] for one in told} == {new_key}
-        postgres.drop(url)
+    postgres.drop(url)
 
 
 # ---- backup ---------------------------------------------------------------------------------------

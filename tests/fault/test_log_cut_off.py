@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from processes import Process
-from stage import LONG, Stage, document, until
+from stage import LONG, Count, Stage, document, until
 
 from pierhead.cli.client import find_access
 from pierhead.cli.ram_client import RamClient
@@ -151,7 +151,11 @@ def _converges(stage: Stage, past: Past, into: Path) -> None:
     def only_those() -> bool:
         return _services(stage.processes("engine")) == expected == _of(stage.folders())
 
-    until(only_those, f"{expected}: {stage.processes('engine')}, {stage.folders()}", 2 * LONG)
+    until(
+        only_those,
+        lambda: f"{expected}: {stage.processes('engine')}, {stage.folders()}",
+        2 * LONG,
+    )
     for name in NAMES:
         token = past.tokens.get(name, "none")
         until(lambda n=name, t=token: stage.call(n, t)[0] == (200 if n in wanted else 404), name)
@@ -182,7 +186,9 @@ def _of(replicas: list[str]) -> list[str]:
     return sorted(replica.rpartition("-")[0] for replica in replicas)
 
 
-def test_wherever_the_log_ends_it_converges(stage: Stage, past: Past, tmp_path: Path) -> None:
+def test_wherever_the_log_ends_it_converges(
+    stage: Stage, past: Past, tmp_path: Path, record_property: Count
+) -> None:
     """Law: the database is whole at some earlier moment, and what runs is what it says (F03)."""
     frames = (past.log - HEADER) // FRAME
     assert frames > 60
@@ -194,6 +200,7 @@ def test_wherever_the_log_ends_it_converges(stage: Stage, past: Past, tmp_path: 
     for at in some:
         _put(stage, past, lambda file, at=at: os.truncate(file.with_name(f"{file.name}-wal"), at))
         _converges(stage, past, tmp_path / "look")
+    record_property("places", len(some))
     print(f"{len(some)} places in a log of {frames} frames")
 
 

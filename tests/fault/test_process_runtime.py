@@ -152,6 +152,7 @@ def test_every_failpoint_is_in_the_list() -> None:
 
 @pytest.mark.parametrize(("work", "point", "nth"), KILLS)
 def test_a_killed_hub_is_gone_on_with(work: str, point: str, nth: int, tmp_path: Path) -> None:
+    """Law: whoever comes after a killed hub goes on with each of its steps (F01)."""
     replicas, rollout, remove = WORK[work]
     before: list[ReplicaStatus] = []
 
@@ -198,6 +199,7 @@ def run_killed_hub(folder: Path, work: str, point: str) -> int:
 
 
 def test_adoption_keeps_processes_and_routes(tmp_path: Path) -> None:
+    """Law: the next hub adopts what runs, by pid, start time and replica (F01)."""
     before: list[ReplicaStatus] = []
 
     async def first(made: ProcessRuntime) -> None:
@@ -217,6 +219,7 @@ def test_adoption_keeps_processes_and_routes(tmp_path: Path) -> None:
 
 
 def test_an_end_is_known_even_if_no_hub_saw_it(tmp_path: Path) -> None:
+    """Law: how a replica ended is known although no hub ran then (F01)."""
     code = SERVER.replace("os._exit(0)", "os._exit(7)")
     before: list[ReplicaStatus] = []
 
@@ -260,6 +263,8 @@ def test_the_platform_s_end_is_no_crash(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reboot", [False, True])
 def test_the_whole_tree_killed_comes_back_unattended(reboot: bool, tmp_path: Path) -> None:
+    """Law: what should run runs again after a kill of all, or a reboot (F03)."""
+
     async def first(made: ProcessRuntime) -> None:
         await settle(made, workload(2), ready(2))
 
@@ -277,6 +282,8 @@ def test_the_whole_tree_killed_comes_back_unattended(reboot: bool, tmp_path: Pat
 
 @pytest.mark.parametrize("recycled", ["engine", "keeper", "other boot"])
 def test_a_recycled_pid_never_gets_a_signal(recycled: str, tmp_path: Path) -> None:
+    """Law: a process that has a dead engine's pid never gets a signal (F04)."""
+
     async def first(made: ProcessRuntime) -> None:
         await settle(made, workload(1), ready(1))
 
@@ -317,6 +324,8 @@ def test_a_recycled_pid_never_gets_a_signal(recycled: str, tmp_path: Path) -> No
 def test_a_killed_process_is_noticed_and_replaced(
     victim: str, adopted: bool, tmp_path: Path
 ) -> None:
+    """Law: a killed engine or keeper is noticed and replaced (F01)."""
+
     async def first(made: ProcessRuntime) -> None:
         await settle(made, workload(1), ready(1))
 
@@ -430,6 +439,7 @@ def test_a_replica_of_the_old_version_runs_again_as_it_was(restarted: bool, tmp_
 
 
 def test_back_off_goes_on_after_a_restart_of_the_hub(tmp_path: Path) -> None:
+    """Law: the pauses of a crash loop outlive the hub (F06)."""
     wanted = workload(1, code=CRASHES)
     before: list[ReplicaStatus] = []
 
@@ -473,6 +483,7 @@ ANSWERS = SERVER.replace(
     ],
 )
 def test_a_liar_never_becomes_ready(lie: str, tmp_path: Path) -> None:
+    """Law: who is well and serves something else is never ready (F08)."""
     answer = tmp_path / "answer"
     answer.write_text(lie)
     probe = Probe(kind="completion", path="/v1/completions", period=0.2)
@@ -562,6 +573,8 @@ def test_each_kind_of_probe_finds_a_ready_server(kind: str, code: str, tmp_path:
 def test_each_end_is_named_within_seconds(
     command: tuple[str, ...], reason: str, tmp_path: Path
 ) -> None:
+    """Law: each way to die has its own name (F41)."""
+
     async def scene(made: ProcessRuntime) -> None:
         (status,) = await settle(made, workload(1, command=command), crashed, seconds=5.0)
         assert status.reason == reason
@@ -693,6 +706,7 @@ HUNGRY = "x = bytearray(300 << 20); x[::4096] = b'y' * len(x[::4096]); print('fe
 
 
 def test_a_replica_over_its_memory_limit_is_named(tmp_path: Path) -> None:
+    """Law: a replica over its memory limit is ended and named (F41)."""
     if limits.detect(owner_of(tmp_path)).memory is None:
         pytest.skip("NO MEMORY CGROUP CAN BE MADE HERE: the kernel's limit is not tested")
     wanted = workload(1, code=HUNGRY, resources=Resources(memory=96 * MIB))
@@ -762,6 +776,7 @@ def test_the_files_of_cgroup_v2(tmp_path: Path) -> None:
 def test_arguments_are_never_a_shell_s_and_secrets_stay_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Law: arguments never meet a shell, and secrets are in no process list or log (F34)."""
     monkeypatch.setenv("PIERHEAD_DATABASE_PASSWORD", "platform-secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "platform-secret")
     canary = tmp_path / "canary"
@@ -796,6 +811,7 @@ def test_arguments_are_never_a_shell_s_and_secrets_stay_secret(
 
 
 def test_a_full_disk_costs_lines_not_time(tmp_path: Path) -> None:
+    """Law: a full disk costs an engine its log lines, and no time (F14)."""
     log = keeper.Log("/dev/full", 1000)
     log.feed(b"one\ntwo\n", 1.0)
     assert log.dropped == 2
@@ -814,6 +830,7 @@ def test_a_full_disk_costs_lines_not_time(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_the_intent_is_told_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Law: what a full disk refuses is told and tried again (F14)."""
     from pierhead.runtimes.process import records
 
     def full(*_: object) -> None:

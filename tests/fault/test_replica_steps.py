@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,53 @@ def test_one_that_lost_its_readiness_is_removed_at_once(tmp_path: Path) -> None:
         answer.write_text("503 no")
         await settle(made, wanted, is_in(S.UNREADY))
         await gone(made)
+
+    hub(tmp_path / "replicas", scene)
+
+
+#: Well unless one of two files is there: SICK + "ready" or SICK + "live"; it takes its time to end.
+TWO_SIDED = (
+    ANSWERS.replace("client.recv(65536)", "asked = client.recv(65536)", 1)
+    .replace(
+        "client.sendall(answer())",
+        "side = 'live' if b'/live' in asked else 'ready'\n"
+        "    client.sendall(answer(503 if os.path.exists(os.environ['SICK'] + side) else 200))",
+        1,
+    )
+    .replace(
+        "def answer():\n",
+        "def answer(status):\n    return b'HTTP/1.1 %d X\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n' % status\n",
+        1,
+    )
+    .replace('print("leaving", flush=True); os._exit(0)', 'print("later", flush=True)')
+)
+
+
+def test_one_that_is_ended_is_unready_since_then_and_not_since_an_earlier_time(
+    tmp_path: Path,
+) -> None:
+    """Law: what is told of a replica is of now (F08)."""
+    wanted = workload(
+        1,
+        code=TWO_SIDED,
+        env={"SICK": f"{tmp_path}/"},
+        readiness=Probe(kind="http", path="/", period=0.05, failures=2),
+        liveness=Probe(kind="http", path="/live", period=0.05, failures=2),
+        stop_grace=1.0,
+    )
+
+    async def scene(made: ProcessRuntime) -> None:
+        await settle(made, wanted, ready(1))
+        (tmp_path / "ready").touch()
+        await settle(made, wanted, is_in(S.UNREADY))
+        (tmp_path / "ready").unlink()
+        await settle(made, wanted, ready(1))
+        since = time.time()
+        (tmp_path / "live").touch()
+        (found,) = await settle(made, wanted, is_in(S.UNREADY))
+        assert found.reason == "LivenessFailed"
+        assert found.unready_at is not None
+        assert found.unready_at >= since
 
     hub(tmp_path / "replicas", scene)
 

@@ -3,13 +3,15 @@
 import time
 
 from open_loop import Account, Load, calling, percentile, spotless
-from stage import LONG, Stage, document, until
+from stage import LONG, Count, Stage, document, until
 
 #: Seconds: longer than it takes to replace a replica, shorter than the time it gets to drain.
 GRACE = 30.0
 
 
-def test_twenty_four_replicas_are_replaced_under_a_hundred_requests_a_second(stage: Stage) -> None:
+def test_twenty_four_replicas_are_replaced_under_a_hundred_requests_a_second(
+    stage: Stage, record_property: Count
+) -> None:
     """Law: a rolling update costs no request and cuts no stream, and is at no time short of replicas (F12)."""
     stage.up()
     stage.create("svc", 24, grace=GRACE, env={"VERSION": "1"})
@@ -35,6 +37,8 @@ def test_twenty_four_replicas_are_replaced_under_a_hundred_requests_a_second(sta
         stage.running("svc", 24)
         account = finish()
     told(f"24 replicas in {took:.1f} s", account, since=began, till=began + took)
+    record_property("requests", len(account.plain))
+    record_property("streams", len(account.streams))
     spotless(account)
     assert least == 24
     assert len(account.plain) >= 90 * took
@@ -44,7 +48,9 @@ def test_twenty_four_replicas_are_replaced_under_a_hundred_requests_a_second(sta
     assert {one.version for one in account.plain if one.due > began + took} <= {"2"}
 
 
-def test_a_hundred_streams_survive_a_rolling_update_and_a_scale_in(stage: Stage) -> None:
+def test_a_hundred_streams_survive_a_rolling_update_and_a_scale_in(
+    stage: Stage, record_property: Count
+) -> None:
     """Law: 0 truncated streams, 0 5xx under 100 streaming clients, long before the drain deadline (F12)."""
     stage.up()
     stage.create("svc", 4, grace=GRACE, env={"VERSION": "1"})
@@ -64,6 +70,7 @@ def test_a_hundred_streams_survive_a_rolling_update_and_a_scale_in(stage: Stage)
         stage.running("svc", 1)
         account = finish()
     told(f"update {middle - began:.1f} s, scale-in {ended - middle:.1f} s", account)
+    record_property("streams", len(account.streams))
     spotless(account)
     assert len(account.crossing(began)) >= 90
     assert len(account.crossing(middle)) >= 90

@@ -70,7 +70,7 @@ SAID = [
     ('FileMissing', "NotADirectoryError: [Errno 20] Not a directory: '/models/m.gguf/config.json'"),
     ('VariableMissing', 'RuntimeError: Environment variable OPENAI_KEY is not set'),
     ('VariableMissing', "KeyError: 'MODEL'\nValueError: Missing required environment variable: MODEL"),
-    ('DiskFull', "OSError: [Errno 28] No space left on device: '/root/.cache/huggingface/hub/x'"),
+    ('DiskFull', "OSError: [Errno 28] No space left on device: '/var/cache/huggingface/hub/x'"),
     ('DiskFull', 'Error: ENOSPC: no space left on device, write'),
     ('DiskFull', 'write /data/x: no space left on device'),
     ('TooManyOpenFiles', 'accept: too many open files'),

@@ -200,6 +200,9 @@ def test_a_reason_of_another_release_is_told_as_it_is() -> None:
         ("zh;q=0, en", Language.EN),
         ("zh;q=nonsense, en;q=0.1", Language.EN),
         (";;;,=,", Language.EN),
+        ("zh;q=inf, en;q=0.9", Language.EN),
+        ("zh;q=1.5, en;q=0.1", Language.EN),
+        ("zh;q=nan, en;q=0.1", Language.EN),
     ],
 )
 def test_the_language_that_is_liked_best(header: str, language: Language) -> None:

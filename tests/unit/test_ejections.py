@@ -1,12 +1,13 @@
 """What people are told of a replica that is ready and gets no requests."""
 
 from builders import T0, a_replica, a_service
-from pierhead.core.ejections import EJECTED, marked
+from pierhead.core.ejections import EJECTED, known, marked
 from pierhead.core.languages import Language
-from pierhead.core.replicas import ReplicaState
+from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.services import Seen
 from pierhead.core.status import Status, verdict
 from pierhead.core.why import replica_message, why, why_replica
+from pierhead.gateway.balance import Failure
 from pierhead.reconciler.changes import events
 
 ONE, TWO = a_replica(), a_replica(id="svc-one-bbbbbbbb")
@@ -51,3 +52,23 @@ def test_each_change_is_an_event_and_staying_so_is_none() -> None:
     assert told(seen(), seen("errors")) == [EJECTED]
     assert told(seen("errors"), seen("errors")) == []
     assert told(seen("errors"), seen()) == ["ReplicaReturned"]
+
+
+def test_a_mark_stays_until_gateways_that_speak_take_it_back() -> None:
+    """Law: nobody is told that it answers again because nobody says that it does not."""
+    before = seen("silent").replicas
+
+    def after(ejected: dict[str, str], *, told: bool) -> tuple[ReplicaStatus, ...]:
+        return tuple(marked((ONE, TWO), known(ejected, before, told=told)))
+
+    assert after({}, told=False) == before
+    assert after({}, told=True) == (ONE, TWO)
+    both = after({TWO.id: "errors"}, told=False)
+    assert both[0] == before[0]
+    assert "500" in both[1].message
+
+
+def test_every_word_of_a_gateway_is_put_into_a_sentence() -> None:
+    for word in Failure:
+        (one,) = marked((ONE,), {ONE.id: str(word)})
+        assert one.message != str(word)

@@ -31,5 +31,6 @@ def test_every_fault_was_played_and_survived() -> None:
 def test_a_law_is_the_docstrings_first_sentence_without_ids() -> None:
     assert told("Law: it is\n    so (design 2, F01). And more.") == (("F01",), "it is so")
     assert told("It is so (F01, F09).") == (("F01", "F09"), "It is so")
+    assert told("Law: 1, 2 ... 60 s (F06).") == (("F06",), "1, 2 ... 60 s")
     assert told("It is F01x.") == ((), "It is F01x")
     assert told(None) == ((), "")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pierhead.core import backoff
 from pierhead.core import plan as planner
 from pierhead.core.plan import Action, Drain, Forget, Rerun, Seen, Start, Stop, Target, bounds, plan
 from pierhead.core.replicas import LEAVING, ReplicaState, step
@@ -42,6 +43,18 @@ def test_crashed_runs_again_only_after_its_back_off() -> None:
     world = [seen("a", S.CRASHED, retry_at=10.0)]
     assert plan(Target(1, "1.0"), world, 9.9) == []
     assert plan(Target(1, "1.0"), world, 10.0) == [Rerun("a")]
+
+
+def test_a_clock_that_was_set_back_makes_no_replica_wait_longer_than_a_back_off_lasts() -> None:
+    crashed = seen("a", S.CRASHED, retry_at=3600.0)
+    assert plan(Target(1, "1.0"), [crashed], 3600.0 - backoff.LONGEST) == []
+    assert plan(Target(1, "1.0"), [crashed], 3600.0 - planner.TOO_LONG - 0.1) == [Rerun("a")]
+    assert plan(Target(1, "1.0"), [crashed], 10.0) == [Rerun("a")]
+
+
+def test_no_back_off_is_longer_than_the_longest() -> None:
+    spread = {backoff.delay(20, f"seed {number}") for number in range(2000)}
+    assert 0.99 * backoff.LONGEST < max(spread) < planner.TOO_LONG
 
 
 def test_draining_stops_when_let_go_or_out_of_patience() -> None:

@@ -25,7 +25,9 @@ CAPABILITIES = {name: engine.capabilities for name, engine in registry("python")
 
 
 def book(clock: FakeClock | None = None) -> RouteBook:
-    return RouteBook(clock or FakeClock(), lambda replica: f"key of {replica}", CAPABILITIES)
+    """Its timer goes with its clock, which nobody sets back."""
+    clock = clock or FakeClock()
+    return RouteBook(clock, lambda replica: f"key of {replica}", CAPABILITIES, timer=clock)
 
 
 def report(revision: int, gateway: str = "gw-1", **outstanding: int) -> GatewayReport:
@@ -224,6 +226,36 @@ def test_a_gateway_that_fell_silent_may_serve_on_by_the_table_it_has() -> None:
     assert idle(routed)
 
 
+def test_a_clock_that_is_set_back_lets_no_dead_gateway_vote_on() -> None:
+    """Law: a drained replica is let go when every gateway that is there is done with it (F12)."""
+    clock, timer = FakeClock(), FakeClock()
+    routed = RouteBook(clock, str, CAPABILITIES, timer=timer)
+    routed.update(a_service(), (ONE, TWO))
+    timer.advance(SILENCE)
+    for gateway in ("gw-1", "dead"):
+        routed.heard(report(routed.revision, gateway))
+    routed.update(a_service(), (LEAVING, TWO))
+    clock.advance(-3600.0)
+    timer.advance(ABSENT)
+    routed.heard(report(routed.revision, "gw-1"))
+    assert routed.gateways == 1
+    assert idle(routed)
+
+
+def test_gateways_tell_of_ejections_while_they_live_and_had_time_to_report() -> None:
+    clock = FakeClock()
+    routed = book(clock)
+    routed.begin()
+    routed.heard(replace(report(routed.revision), ejected=(ONE.id,), why={ONE.id: "silent"}))
+    assert not routed.told  # another one may report in a moment
+    clock.advance(SILENCE - 0.1)
+    routed.heard(report(routed.revision))
+    clock.advance(0.1)
+    assert routed.told
+    clock.advance(SILENCE)
+    assert not routed.told
+
+
 def test_what_one_that_fell_silent_told_last_still_counts() -> None:
     clock = FakeClock()
     routed, without = draining(clock, "gw-1", "gw-2")
@@ -322,7 +354,7 @@ async def waited(routed: RouteBook) -> float:
 
 def settled_book() -> RouteBook:
     """A book that was opened long ago and routes a service, in virtual time."""
-    routed = RouteBook(virtual_time.wall, str, CAPABILITIES)
+    routed = RouteBook(virtual_time.wall, str, CAPABILITIES, timer=virtual_time.wall)
     routed.begin()
     routed.update(a_service(), (ONE,))
     return routed

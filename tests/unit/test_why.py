@@ -12,7 +12,7 @@ from pierhead.core.replicas import Exit, ReplicaState, ReplicaStatus
 from pierhead.core.resources import GIB
 from pierhead.core.services import Hold, Seen, Service, Wanted
 from pierhead.core.status import Status, verdict
-from pierhead.core.why import message, replica_message, why, why_replica
+from pierhead.core.why import deepest, message, replica_message, why, why_replica
 
 NEW = a_service()
 TOOK = Seen(revision=NEW.revision, since=T0)
@@ -189,3 +189,19 @@ def test_an_engine_that_loads_much_has_its_own_time() -> None:
     assert verdict(NEW, seen, T0 + 2301).reason == "StartDeadlineExceeded"
     plain = replace(seen, replicas=(replace(loading, deadline=None),))
     assert verdict(NEW, plain, T0 + patience + 1).reason == "StartDeadlineExceeded"
+
+
+@pytest.mark.parametrize(
+    "replicas",
+    [
+        (),
+        (crashed(),),
+        (crashed(3, ReplicaState.STARTING),),
+        (a_replica(),),
+        (a_replica(), crashed(2)),
+    ],
+)
+def test_what_figures_count_is_what_is_told_first(replicas: tuple[ReplicaStatus, ...]) -> None:
+    seen = replace(TOOK, replicas=replicas)
+    told = why(NEW, seen, T0 + 9)
+    assert deepest(NEW, seen, T0 + 9) == (told[0].reason if told else "")

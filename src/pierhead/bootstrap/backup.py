@@ -17,7 +17,7 @@ from pierhead.core.errors import NotFound, PierheadError, Unavailable
 from pierhead.failpoint import failpoint
 from pierhead.settings import Settings
 from pierhead.store import archive, backup, db, schema
-from pierhead.store.archive import Manifest
+from pierhead.store.archive import LARGEST_FILE, Damaged, Manifest
 from pierhead.store.archive_reader import opened
 
 #: Below the data folder: backups that the platform makes by itself.
@@ -37,6 +37,8 @@ KEYS = (
 TLS = "tls"
 #: The operator's own settings: they may name a database with its password.
 SETTINGS = "settings.toml"
+#: Bytes of a file's name.
+_LONGEST_NAME = 250
 
 
 def save(
@@ -95,21 +97,43 @@ def absent(settings: Settings) -> None:
         raise NotFound("platform", str(settings.data_dir), "Start it once: pierhead up.")
 
 
+def demand_ours(path: Path, manifest: Manifest) -> None:
+    """See to it that the backup at `path` holds files only where ours have them: nowhere else one is written.
+
+    Raises:
+        Damaged: it holds another one.
+    """
+    strange = [name for name in manifest.files if not _is_ours(name)]
+    if strange:
+        raise Damaged(f"The backup {path} holds a file that no backup has: {strange[0][:80]!r}.")
+
+
+def _is_ours(name: str) -> bool:
+    folder, _, plain = name.partition("/")
+    legal = plain.isprintable() and len(plain.encode()) <= _LONGEST_NAME
+    inside = folder == TLS and "/" not in plain and plain not in {"", ".", ".."}
+    return name in {*KEYS, SETTINGS} or (inside and legal)
+
+
 def _files(settings: Settings) -> Iterator[tuple[str, bytes]]:
     """Name below the data folder, content."""
     folder = settings.data_dir / TLS
     tls = sorted(f"{TLS}/{one.name}" for one in folder.iterdir()) if folder.is_dir() else []
     for name in (*KEYS, *tls, SETTINGS):
         path = settings.data_dir / name
-        if path.is_file():
+        if _is_ours(name) and path.is_file():
             yield name, _content(path)
 
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as source:
+            content = source.read(LARGEST_FILE + 1)
     except OSError as error:
         raise Unavailable(f"The file {path}", error.strerror or str(error)) from error
+    if len(content) > LARGEST_FILE:
+        raise Unavailable(f"The file {path}", "it is too large to be a key or a certificate")
+    return content
 
 
 def _account(settings: Settings) -> str:
@@ -139,8 +163,8 @@ def before_migration(settings: Settings, revision: str) -> Path:
     return path
 
 
-def keep(settings: Settings, why: str) -> Path:
-    """A backup in the data folder, named after its reason and the time; the oldest go.
+def keep(settings: Settings, why: str, sparing: Path | None = None) -> Path:
+    """A backup in the data folder, named after its reason and the time; the oldest go, but not `sparing`.
 
     Raises:
         Unavailable: the database does not answer, or the disk is full.
@@ -158,7 +182,8 @@ def keep(settings: Settings, why: str) -> Path:
         path.unlink()
         return twin
     for old in kept(folder, why)[:-KEPT]:
-        old.unlink(missing_ok=True)
+        if sparing is None or not old.samefile(sparing):
+            old.unlink(missing_ok=True)
     return path
 
 
@@ -189,10 +214,13 @@ def _same(folder: Path, why: str, path: Path, manifest: Manifest) -> Path | None
         return None
     try:
         with opened(others[-1]) as reader:
-            alike = reader.manifest.members == manifest.members
-            return others[-1] if alike and reader.manifest.schema == manifest.schema else None
+            other = reader.manifest
+            if (other.members, other.schema) != (manifest.members, manifest.schema):
+                return None
+            reader.check()
     except PierheadError:
         return None  # a damaged one is no reason not to keep another
+    return others[-1]
 
 
 def _sweep(folder: Path) -> None:

@@ -68,6 +68,17 @@ def load_or_create(settings: Settings) -> Credentials:
     return _credentials(settings, wanted)
 
 
+def key_id(settings: Settings) -> str | None:
+    """Id of the folder's key pair; None before the first start.
+
+    Raises:
+        BadCredentials: the file is there but cannot be used.
+    """
+    if not settings.credentials_file.exists():
+        return None
+    return str(_read(settings.credentials_file)["access_key_id"])
+
+
 def of_account(settings: Settings, account: str) -> bytes:
     """The credentials file of a platform that is to be `account`; its key pair stays, or is a new one.
 

@@ -1,6 +1,7 @@
 """Opens the platform's database, brings it to this release's schema, and seals what lay open in it."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -119,19 +120,34 @@ def _seal_services(tx: Connection) -> int:
 # ---- while the hub runs ------------------------------------------------------------------------
 
 
+def _end() -> None:
+    signal.raise_signal(signal.SIGTERM)  # whoever keeps the hub starts another
+
+
 @asynccontextmanager
-async def tending(store: db.Database, begin: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+async def tending(
+    store: db.Database, begin: Callable[[], Awaitable[None]], end: Callable[[], None] = _end
+) -> AsyncGenerator[None]:
     """Looks after the database's writes once a second.
 
     `begin` writes what every start has to; where the database only reads, it is done when it writes again.
+    `end` is called when that cannot go on: a hub that nobody tells of its database is no good.
 
     Raises:
         Unavailable: `begin` cannot be done for another reason.
     """
+
+    def over(done: asyncio.Task[None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            log.error("nobody looks after the database: the hub ends", exc_info=error)
+            end()
+
     left = not await _begun(begin)
     if left:
         log.warning("the hub starts, but the database only reads", **told(store)["database"])
     task = asyncio.create_task(_tend(store, begin, left=left), name="tend-database")
+    task.add_done_callback(over)
     try:
         yield
     finally:

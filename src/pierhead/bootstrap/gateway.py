@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from pierhead.bootstrap import serving, tls
+from pierhead.bootstrap.descriptors import raised_limit
 from pierhead.bootstrap.secret_files import internal_key, metrics_token
 from pierhead.core.errors import Unavailable
 from pierhead.gateway import main
@@ -19,6 +20,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         Unavailable: its port or its certificate cannot be had.
     """
+    raised_limit()
     host, port = split_address(settings.gateway_listen)
     certificate = await asyncio.to_thread(tls.ready, settings)
     trust = tls.trust(settings)

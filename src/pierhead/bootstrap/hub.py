@@ -17,6 +17,7 @@ from pierhead import __version__, telemetry
 from pierhead.bootstrap import serving, tls
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate, tending, told
+from pierhead.bootstrap.descriptors import raised_limit
 from pierhead.bootstrap.dialects import Told, dialects
 from pierhead.bootstrap.engines import Engines, engines
 from pierhead.bootstrap.memory import give_back_large_blocks, give_back_what_the_start_took
@@ -32,7 +33,7 @@ from pierhead.core.replicas import RuntimeInfo
 from pierhead.core.routes import GatewayReport
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.status import verdict
-from pierhead.core.why import why
+from pierhead.core.why import deepest
 from pierhead.core.workloads import Workload
 from pierhead.dialects.eas import catalog as eas_catalog
 from pierhead.dialects.eas import openapi as eas_openapi
@@ -98,6 +99,7 @@ async def serve(settings: Settings) -> None:
         PierheadError: the port, the database or the credentials cannot be used.
     """
     give_back_large_blocks()
+    raised_limit()
     os.umask(0o077)  # what the hub writes is nobody else's business: it holds keys and tokens
     # Two hubs on one folder would both drive its replicas.
     with only_one(settings.data_dir, "run/hub.lock"), _listener(settings.listen) as listener:
@@ -274,6 +276,7 @@ def _runtime(
             owner=credentials.account,
             ports=settings.ports,
             closed=(str(settings.data_dir.resolve()),),
+            open_files=raised_limit(),
         ),
     )
 
@@ -361,9 +364,7 @@ def _inside(hub: Hub) -> Inside:
             hub.figures.show(
                 services=Counter(verdict(service, seen, now).status for service, seen in found),
                 replicas=Counter(replica.state for replica in hub.runtime.observe()),
-                holds=Counter(
-                    each[0].reason for each in (why(*pair, now) for pair in found) if each
-                ),
+                holds=Counter(filter(None, (deepest(*pair, now) for pair in found))),
             )
         return hub.figures.exposition()
 

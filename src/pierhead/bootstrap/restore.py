@@ -6,25 +6,25 @@ whoever comes next: another restore, or the next start. A plan for SQLite counts
 for PostgreSQL when the database, which is changed in one transaction, holds its id.
 """
 
-import json
+import os
 import secrets
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pierhead.bootstrap import backup
 from pierhead.bootstrap.audit import by_operator
 from pierhead.bootstrap.credentials import of_account
-from pierhead.bootstrap.restore_over import NotRestored, demand_key, set_aside
+from pierhead.bootstrap.restore_over import demand_key, set_aside
+from pierhead.bootstrap.restore_plan import PLAN, STAGING, Plan, place, planned
 from pierhead.bootstrap.restore_rows import RESTORED, Renewed, put_rows
 from pierhead.bootstrap.secret_files import storage_key, write_private
 from pierhead.bootstrap.soundness import GIVEN_UP
 from pierhead.bootstrap.supervisor import only_one
 from pierhead.bootstrap.watching import HEAD
-from pierhead.core.errors import Unavailable
+from pierhead.core.errors import PierheadError, Unavailable
 from pierhead.failpoint import failpoint
 from pierhead.operations.secret_box import SecretBox
 from pierhead.settings import Settings
@@ -34,23 +34,11 @@ from pierhead.store.archive import Manifest, cannot_write
 from pierhead.store.archive_reader import Reader, opened
 from pierhead.store.writes import Away, Writes
 
-#: Below the data folder: what is made ready, the plan in it, and who works on it.
-STAGING, PLAN, LOCK = "run/restore", "plan.json", "run/restore.lock"
+#: Below the data folder: whoever works on what is made ready holds it.
+LOCK = "run/restore.lock"
 _FILES = "files"
 #: The operator's settings come back under a name that has no effect: they may name another database.
 _RENAMED = {backup.SETTINGS: f"{backup.SETTINGS}.restored"}
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A restore that is ready to be done."""
-
-    id: str
-    file: str  #: name of the backup
-    made: float  #: when it was made, epoch seconds
-    release: str
-    schema: str
-    aside: str  #: where the state before is kept, "" = there was none
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +72,11 @@ def restore(
     with only_one(settings.data_dir), only_one(settings.data_dir, "run/hub.lock"), _alone(settings):
         _finish(settings)
         with opened(path) as source:
+            backup.demand_ours(path, source.manifest)
             source.check()
             if not new_secrets:
                 demand_key(settings, source.manifest)
-            aside = set_aside(settings, force=force)
+            aside = set_aside(settings, path, force=force)
             failpoint("restore.after_set_aside")
             plan = Plan(
                 secrets.token_hex(16),
@@ -96,15 +85,9 @@ def restore(
                 source.manifest.release,
                 source.manifest.schema,
                 str(aside or ""),
+                place(settings),
             )
-            try:
-                renewed = _make_ready(settings, source, plan)
-            except OSError as error:
-                _give_up(settings)
-                raise cannot_write(settings.data_dir / STAGING, error) from error
-            except Away as error:
-                _give_up(settings)
-                raise Writes(db.sqlite_file(settings.database)).failed(error) from error
+            renewed = _made_ready(settings, source, plan)
         if _finish(settings) is None:
             raise Unavailable("The database", "it was put back while a backup was restored")
     return Done(source.manifest, plan, renewed)
@@ -114,7 +97,8 @@ def finish(settings: Settings) -> Plan | None:
     """Finish, or clear away, a restore that was cut off; gives what was finished.
 
     Raises:
-        Unavailable: somebody is restoring right now, or the database does not answer.
+        Unavailable: somebody is restoring right now, what was cut off is for another database, or the
+            database does not answer.
     """
     if not (settings.data_dir / STAGING).exists():
         return None
@@ -140,6 +124,20 @@ def _alone(settings: Settings) -> Generator[None]:
 # ---- make ready --------------------------------------------------------------------------------
 
 
+def _made_ready(settings: Settings, source: Reader, plan: Plan) -> Renewed:
+    try:
+        return _make_ready(settings, source, plan)
+    except OSError as error:
+        _give_up(settings, plan)
+        raise cannot_write(settings.data_dir / STAGING, error) from error
+    except Away as error:
+        _give_up(settings, plan)
+        raise Writes(db.sqlite_file(settings.database)).failed(error) from error
+    except PierheadError:
+        _give_up(settings, plan)
+        raise
+
+
 def _make_ready(settings: Settings, source: Reader, plan: Plan) -> Renewed:
     staging = settings.data_dir / STAGING
     shutil.rmtree(staging, ignore_errors=True)
@@ -149,48 +147,57 @@ def _make_ready(settings: Settings, source: Reader, plan: Plan) -> Renewed:
         path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         write_private(path, content)
     failpoint("restore.after_files")
-    text = json.dumps(asdict(plan)).encode()
     box = None if source.manifest.secrets else SecretBox(storage_key(settings.data_dir))
     file = db.sqlite_file(settings.database)
     if file is None:
-        write_private(staging / PLAN, text)
+        write_private(staging / PLAN, plan.raw())
         failpoint("restore.after_plan")
         renewed = put_rows(settings.database, source, plan.id, box)
         failpoint("restore.after_commit")
         return renewed
     fresh = _fresh(file)
     _remove(fresh)
+    # SQLite gives its log the same mode.
+    os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     renewed = put_rows(db.sqlite_url(fresh), source, plan.id, box)
     sync_folder(fresh.parent)
     failpoint("restore.after_rows")
-    write_private(staging / PLAN, text)
+    write_private(staging / PLAN, plan.raw())
     failpoint("restore.after_plan")
     return renewed
 
 
-def _give_up(settings: Settings) -> None:
+def _give_up(settings: Settings, plan: Plan) -> None:
     """Leave nothing of what was made ready, unless it may count: room is what was wanting, as a rule."""
+    with suppress(PierheadError, OSError):  # whoever comes next asks again whether it counts
+        if not _counts(settings, plan):
+            _clear(settings)
+
+
+def _counts(settings: Settings, plan: Plan) -> bool:
+    """Is the plan to be finished?
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    if db.sqlite_file(settings.database) is not None:
+        return (settings.data_dir / STAGING / PLAN).exists()
+    return _marked(settings) == plan.id
+
+
+def _clear(settings: Settings) -> None:
+    shutil.rmtree(settings.data_dir / STAGING, ignore_errors=True)
     file = db.sqlite_file(settings.database)
-    if file is not None and not (settings.data_dir / STAGING / PLAN).exists():
-        shutil.rmtree(settings.data_dir / STAGING, ignore_errors=True)
+    if file is not None:
         _remove(_fresh(file))
 
 
 def _files(settings: Settings, source: Reader) -> Generator[tuple[str, bytes]]:
     for name, member in source.manifest.files.items():
-        yield _safe(_RENAMED.get(name, name)), source.content(member)
+        yield _RENAMED.get(name, name), source.content(member)
     account = source.manifest.account
     if backup.KEYS[0] not in source.manifest.files and account:
         yield backup.KEYS[0], of_account(settings, account)
-
-
-def _safe(name: str) -> str:
-    """A file is written where a backup of ours has one, and nowhere else."""
-    inside = name in {*backup.KEYS, *_RENAMED.values()}
-    folder, _, plain = name.partition("/")
-    if not inside and (folder != backup.TLS or not plain or "/" in plain or plain in {".", ".."}):
-        raise NotRestored(f"The backup holds a file that no backup has: {name[:80]!r}.")
-    return name
 
 
 def _fresh(file: Path) -> Path:
@@ -206,14 +213,11 @@ def _remove(file: Path) -> None:
 
 
 def _finish(settings: Settings) -> Plan | None:
-    staging = settings.data_dir / STAGING
-    plan = _plan(staging)
-    file = db.sqlite_file(settings.database)
-    if plan is None or (file is None and _marked(settings) != plan.id):
-        shutil.rmtree(staging, ignore_errors=True)
-        if file is not None:
-            _remove(_fresh(file))
+    staging, plan = settings.data_dir / STAGING, planned(settings)
+    if plan is None or not _counts(settings, plan):
+        _clear(settings)
         return None
+    file = db.sqlite_file(settings.database)
     try:
         if file is not None:
             _swap(file)
@@ -226,14 +230,6 @@ def _finish(settings: Settings) -> Plan | None:
     except OSError as error:
         raise cannot_write(settings.data_dir, error) from error
     return plan
-
-
-def _plan(staging: Path) -> Plan | None:
-    try:
-        found: dict[str, Any] = json.loads((staging / PLAN).read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    return Plan(**found)
 
 
 def _marked(settings: Settings) -> str | None:
@@ -253,6 +249,7 @@ def _swap(file: Path) -> None:
         return  # done before
     for end in ("-wal", "-shm"):
         file.with_name(file.name + end).unlink(missing_ok=True)
+    sync_folder(file.parent)  # a power cut keeps no order of its own
     failpoint("restore.after_log")
     fresh.replace(file)
     sync_folder(file.parent)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pierhead.bootstrap import backup
 from pierhead.bootstrap.secret_files import key_id
-from pierhead.core.errors import PierheadError, Refused
+from pierhead.core.errors import NotFound, PierheadError, Refused
 from pierhead.settings import Settings
 from pierhead.store import db, schema
 from pierhead.store.archive import Manifest, cannot_write
@@ -33,10 +33,10 @@ def demand_key(settings: Settings, manifest: Manifest) -> None:
         )
 
 
-def set_aside(settings: Settings, *, force: bool) -> Path | None:
+def set_aside(settings: Settings, path: Path, *, force: bool) -> Path | None:
     """Keep what is there; gives where, or None when there is nothing.
 
-    `force`: keep it and go on; else what is there is a reason not to.
+    `path` is what is to be restored, `force`: keep it and go on; else what is there is a reason not to.
 
     Raises:
         NotRestored: there is a platform already.
@@ -54,11 +54,11 @@ def set_aside(settings: Settings, *, force: bool) -> Path | None:
             " --into, or put the backup in its place with --force (it is kept as a backup then)."
         )
     try:
-        return backup.keep(settings, "replaced")
-    except PierheadError:
-        if db.sqlite_file(settings.database) is None:
+        return backup.keep(settings, "replaced", sparing=path)
+    except PierheadError as error:
+        if db.sqlite_file(settings.database) is None and not isinstance(error, NotFound):
             raise
-        return _copied(settings)  # it cannot be read; whoever can mend it has its files
+        return _copied(settings)  # it is gone or cannot be read; whoever can mend it has its files
 
 
 def _has_database(settings: Settings) -> bool:
@@ -69,7 +69,7 @@ def _has_database(settings: Settings) -> bool:
 
 
 def _copied(settings: Settings) -> Path:
-    """The files themselves, where no backup can be made of them: a damaged database, say."""
+    """The files themselves, where no backup can be made of them: a damaged database, keys without one."""
     folder = settings.data_dir / backup.FOLDER
     file = db.sqlite_file(settings.database) or settings.data_dir / "pierhead.db"
     beside = [file.with_name(file.name + end) for end in ("", "-wal", "-shm")]

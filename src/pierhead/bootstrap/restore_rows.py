@@ -3,12 +3,16 @@
 import os
 import secrets
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
-from pierhead.core.errors import Unavailable
+from pierhead.bootstrap.backup import demand_ours
+from pierhead.core.errors import Invalid, Unavailable
 from pierhead.core.ids import access_token
 from pierhead.failpoint import failpoint
 from pierhead.operations.secret_box import SecretBox
@@ -31,6 +35,11 @@ from pierhead.store.archive_reader import Reader, opened
 RESTORED = "restored"
 #: Seconds that PostgreSQL waits for others to let go of its tables.
 _PATIENCE = 10
+#: What comes of rows that are of somebody else's making: a cell of a strange kind, a key twice or not at all.
+_UNFIT = (
+    *(DataError, IntegrityError, ProgrammingError, Invalid),
+    *(AttributeError, KeyError, OverflowError, TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,7 @@ def verify(path: Path, *, trying: bool = True) -> Trial:
         Unavailable: it cannot be read, or there is no room for the trial.
     """
     with opened(path) as source:
+        demand_ours(path, source.manifest)
         source.check()
         size = path.stat().st_size
         if not trying:
@@ -126,11 +136,28 @@ def _put(tx: Connection, source: Reader, mark: str, box: SecretBox | None) -> Re
         member = manifest.tables[name]
         if set(member.columns) != set(backup.columns(table)):
             raise Damaged(f"The backup {source.path} does not fit its schema: {name}.")
-        backup.fill(tx, table, member.columns, source.lines(member))
+        with _fitting(source, name):
+            backup.fill(tx, table, member.columns, source.lines(member))
         failpoint("restore.after_rows")
-    schema.upgrade(tx)
+    with _fitting(source, "what an older release wrote"):
+        schema.upgrade(tx)
     facts.put(tx, RESTORED, mark)
     return Renewed() if manifest.secrets or box is None else _renew(tx, box)
+
+
+@contextmanager
+def _fitting(source: Reader, what: str) -> Generator[None]:
+    """Raises:
+    Damaged: rows that the digests vouch for are none that a database takes.
+    """
+    try:
+        yield
+    except _UNFIT as error:
+        # The first line alone: the others hold the statement.
+        why = str(getattr(error, "orig", error)).strip().partition("\n")[0][:200]
+        raise Damaged(
+            f"The backup {source.path} is damaged: a row of {what} cannot be restored ({why!r})."
+        ) from error
 
 
 def _demand_known(manifest: Manifest) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select, text
 
 from pierhead.bootstrap import backup as backups
+from pierhead.bootstrap.credentials import key_id
 from pierhead.core.errors import PierheadError
 from pierhead.reconciler.stock import UNKNOWN
 from pierhead.runtimes.process.records import INTENT, ReplicaFolder
 from pierhead.settings import Settings, masked_url
-from pierhead.store import backup, db, events, schema, services
+from pierhead.store import backup, db, events, keys, schema, services
 from pierhead.store.archive_reader import opened
 
 #: Below the data folder, from a restore until a start finds nothing that it does not know: by it, what
@@ -110,8 +111,8 @@ def demand_known_here(settings: Settings) -> None:
     """See to it that what runs here is not a stranger, all of it, to a database that lost its last moments.
 
     A service's record goes after its last process, so a replica that runs is known, unless the database
-    is older: one that was copied without its log, say. Which of them it still knows decides: when some
-    are known, the others are ended, and that is told; when none is, it is rather another database.
+    is older. When it knows some of those that run, or services of this very folder, the others are ended,
+    and that is told; when it does not, it is another database, or a copy without its log.
 
     Raises:
         NotSound: it knows none of those that run, and no restore has given them up.
@@ -120,10 +121,12 @@ def demand_known_here(settings: Settings) -> None:
     folder = settings.data_dir / "replicas"
     run = [path for path in _replicas(folder) if ReplicaFolder(path).kept()]
     here = {path.parent.name for path in run}
-    strange = here - _known(settings) if here else set[str]()
+    known, key = _known(settings) if here else (set[str](), "")
+    strange = here - known
+    older = known and key == key_id(settings)
     if not strange:
         given_up.unlink(missing_ok=True)
-    elif strange == here and not given_up.exists():
+    elif strange == here and not older and not given_up.exists():
         what = db.sqlite_file(settings.database) or masked_url(settings.database)
         raise NotSound(
             f"The database {what} knows none of the {len(here)} service(s) whose {len(run)} replica(s)"
@@ -133,10 +136,11 @@ def demand_known_here(settings: Settings) -> None:
         )
 
 
-def _known(settings: Settings) -> set[str]:
+def _known(settings: Settings) -> tuple[set[str], str]:
+    """The services that it knows, and the key pair of the folder that it belonged to last."""
     engine = db.connect(settings.database, writing=False)
     try:
-        return set(db.run(engine, services.ids))
+        return set(db.run(engine, services.ids)), db.run(engine, keys.filed)
     finally:
         engine.dispose()
 

@@ -23,7 +23,7 @@ def attempts(
     lines: int = 0,
     keyword: str = "",
 ) -> list[Json]:
-    """Runs, oldest first; of their last lines those that contain `keyword`.
+    """Runs, oldest first, each with its last `lines` lines of those that contain `keyword`.
 
     Raises:
         HubRefused: they are not to be seen, or `which` is neither first, last nor a number.
@@ -33,11 +33,12 @@ def attempts(
         ServiceName=name,
         InstanceName=instance,
         Attempt=which,
-        Lines=str(min(lines, MOST)),
+        Lines=str(MOST if keyword and lines else min(lines, MOST)),
     )
     found: list[Json] = answer["Attempts"]["Attempt"]
     for one in found:
-        one["Lines"]["Line"] = [line for line in one["Lines"]["Line"] if keyword in line]
+        said = [line for line in one["Lines"]["Line"] if keyword in line]
+        one["Lines"]["Line"] = said[max(0, len(said) - lines) :]
     return found
 
 

@@ -32,7 +32,7 @@ def logs(
         ),
     ] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
-    lines: Annotated[int, typer.Option(min=1, help="The newest lines to show.")] = 200,
+    lines: Annotated[int, typer.Option(min=1, help="Newest lines; of a run at most 1000.")] = 200,
     keyword: Annotated[str, typer.Option(help="Only lines that contain this.")] = "",
     lang: Lang = "",
     data_dir: DataDir = None,

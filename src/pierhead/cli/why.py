@@ -10,7 +10,7 @@ from pierhead.cli.attempts import attempts, headline
 from pierhead.cli.client import EasClient, HubRefused, Json, find_access
 from pierhead.cli.options import AsJson, DataDir, Endpoint, Lang, Name, connect, language_of
 from pierhead.cli.ram_client import RamClient
-from pierhead.cli.screen import emit
+from pierhead.cli.screen import emit, plain
 from pierhead.core.languages import Language
 
 #: Language -> what stands before causes and advices, and what is said when nothing is wrong.
@@ -60,7 +60,7 @@ def why(
         emit({**shown, "DiagnosisList": diagnoses, "Attempts": ended})
         return
     reason = "" if found["Reason"] == found["Status"] else f" ({found['Reason']})"
-    print(f"{found['ServiceName']}: {found['Status']}{reason}")
+    print(plain(f"{found['ServiceName']}: {found['Status']}{reason}"))
     for diagnosis in diagnoses:
         _show(diagnosis, language)
     if not diagnoses:
@@ -95,7 +95,7 @@ def _diagnoses(client: EasClient, name: str, instance: str) -> list[Json]:
 
 def _show(diagnosis: Json, language: Language) -> None:
     cause, advice, _ = _WORDS[language]
-    print(f"\n{diagnosis['Error']}")
+    print(f"\n{plain(diagnosis['Error'])}")
     for title, lines in ((cause, diagnosis["Causes"]), (advice, diagnosis["Advices"])):
         for line in cast("list[str]", lines):
-            print(f"  {title}{line}")
+            print(f"  {title}{plain(line)}")

@@ -3,6 +3,7 @@
 import hashlib
 
 CAP = 60.0
+LONGEST = 1.2 * CAP  #: with its jitter
 #: A run that was ready this long wipes the slate: the next crash counts as the first.
 GOOD_SPELL = 10.0
 

@@ -13,8 +13,22 @@ _MET: Mapping[str, str] = {
     "closed": "it closed the connection before its answer began",
     "broken": "it broke off its answer",
     "silent": "it gave no sign of life before a request's time was over",
+    "late": "several requests in a row ran out of time at it, although it was alive",
     "errors": "it answered several requests in a row with 500, 502, 503 or 504",
 }
+
+
+def known(
+    ejected: Mapping[str, str], before: Iterable[ReplicaStatus], *, told: bool
+) -> Mapping[str, str]:
+    """Replica id -> why it gets no requests, by what gateways say now and what was seen `before`.
+
+    `told`: they speak. While they do not, nobody knows of any that it is back.
+    """
+    if told:
+        return ejected
+    kept = {replica.id: replica.message for replica in before if is_ejected(replica)}
+    return {**kept, **ejected}
 
 
 def marked(

@@ -45,6 +45,7 @@ def _quality(text: str) -> float:
     if name.strip() != "q":
         return 1.0
     try:
-        return float(number)
+        found = float(number)
     except ValueError:
         return 0.0
+    return found if 0 <= found <= 1 else 0.0  # `inf` and `nan` are numbers too

@@ -7,7 +7,8 @@ Rules, in the order they are applied:
   4. Replicas of an older rollout leave only as far as `max_unavailable` allows, not-ready ones at once;
      while nobody at all is ready, those stay that the bounds have room for.
   5. New ones start up to `replicas`, never more than `replicas + max_surge` in all.
-  6. A crashed replica runs again when its back-off is over.
+  6. A crashed replica runs again when its back-off is over; at once where that is further away than any
+     back-off lasts: the clock was set back since.
   7. A target that is held starts nothing; what runs of it runs on.
   8. Where a new replica finds no devices beside the old ones (`crowded`), old ones leave first: as few
      as must, whatever `max_unavailable` says. Else the update would wait for ever.
@@ -20,8 +21,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
+from pierhead.core.backoff import LONGEST
 from pierhead.core.replicas import LEAVING, ReplicaState
 from pierhead.core.templates import Rolling
+
+#: No replica waits so many seconds for its next run; one more than it may, for what rounding adds.
+TOO_LONG = LONGEST + 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,5 +196,5 @@ def _due(replica: Seen, now: float) -> bool:
     if replica.state is ReplicaState.PENDING:
         return True
     return replica.state is ReplicaState.CRASHED and (
-        replica.retry_at is None or now >= replica.retry_at
+        replica.retry_at is None or not now < replica.retry_at <= now + TOO_LONG
     )

@@ -15,12 +15,15 @@ SECRET_NAME = re.compile(
     r"secret|token|session_?(?:uu)?id|authori[sz]ation|dockerauth|passw|api_?key|private_?key|credential|cookie|signature$",
     re.IGNORECASE,
 )
-#: Secrets inside running text: header values, query strings, options, URLs with a password.
+_WORD = r"(?:secret|token|password|api[_-]?key)"
+#: Secrets inside running text: header values, query strings, options, URLs with a password. Each
+#: repetition before the secret has an end: a hostile text costs no more than its length.
 _SECRET_TEXT = re.compile(
-    r"(?P<lead>\bBearer\s+|\bOAuth\s+|\bEAS\s+(?=[\w+/]{20})|\bSignature=|\bacs\s+[^:\s]+:"
-    r"|\b[\w-]*(?:secret|token|password|api[_-]?key)[\w-]*[\"']?\s*[=:]\s*[\"']?"
-    r"|--?[\w-]*(?:secret|token|password|api[_-]?key)\s+"
-    r"|://[^/\s:@]+:)(?P<secret>[^\s\"'&,;@]{4,})",
+    r"(?P<lead>\b(?:Bearer|OAuth)\s{1,8}|\bEAS\s{1,8}(?=[\w+/]{20})|\bSignature="
+    r"|\bacs\s{1,8}[^:\s]{1,256}:"
+    rf"|{_WORD}[\w-]{{0,64}}[\"']?\s{{0,8}}[=:]\s{{0,8}}[\"']?"
+    rf"|(?:(?<=-)|-[\w-]{{1,64}}?){_WORD}\s{{1,8}}"
+    r"|://[^/\s:@]{1,256}:)(?P<secret>[^\s\"'&,;@]{4,})",
     re.IGNORECASE,
 )
 #: Every one of the words above has one of these in it: most texts need no second look.
@@ -69,10 +72,15 @@ def redacted(value: object, name: str = "", depth: int = 0) -> Any:
         return _digest(value)
     if isinstance(value, str):
         if kind == "document":
-            return one_line(masked_text(value), _LONGEST * 10)
+            return _shown(value, _LONGEST * 10)
         long = "\n" in value.strip()
-        return _digest(value) if long else one_line(masked_text(value), _LONGEST)
+        return _digest(value) if long else _shown(value, _LONGEST)
     return _inside(value, depth) if depth < _DEEPEST else "…"
+
+
+def _shown(value: str, longest: int) -> str:
+    """What is masked may become shorter: more than is shown is looked at."""
+    return one_line(masked_text(value[: 2 * longest]), longest)
 
 
 @lru_cache(4096)
@@ -101,10 +109,16 @@ def _mapping(value: Mapping[object, object], depth: int) -> dict[str, Any]:
         if index == _MOST * 2:
             shown["…"] = f"{len(value) - index} more"
             break
-        text = one_line(str(key), 64)
-        beside = str(named) if text.lower() == "value" else ""
-        shown[text] = redacted(item, beside if _kind(beside) == "secret" else text, depth + 1)
+        name = _ends(str(key))
+        beside = _ends(str(named)) if name.lower() == "value" else ""
+        inner = redacted(item, beside if _kind(beside) == "secret" else name, depth + 1)
+        shown[one_line(name, 64)] = inner
     return shown
+
+
+def _ends(name: str) -> str:
+    """A name that is too long to be one, by its ends: they say whether it holds a secret."""
+    return name if len(name) <= _LONGEST else name[: _LONGEST // 2] + name[-_LONGEST // 2 :]
 
 
 def _digest(value: object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pierhead.core.deadlines import overrun
-from pierhead.core.diagnosis import Cause, Diagnosis, explained, replica_cause, sentence
+from pierhead.core.diagnosis import Cause, Diagnosis, explained, refined, replica_cause, sentence
 from pierhead.core.languages import Language
 from pierhead.core.replicas import LEAVING, ReplicaStatus
 from pierhead.core.secrecy import masked, secrets
@@ -24,16 +24,26 @@ def why(
     service: Service, seen: Seen, now: float, language: Language = Language.EN
 ) -> tuple[Diagnosis, ...]:
     """All that is not as wanted, each reason once; empty when the service runs as wanted."""
+    explanations: dict[str, Diagnosis] = {}
+    for cause in _causes(service, seen, now):
+        diagnosis = explained(cause, language)
+        explanations.setdefault(diagnosis.reason, diagnosis)
+    return tuple(_without_secrets(service, explanations.values()))
+
+
+def deepest(service: Service, seen: Seen, now: float) -> str:
+    """The reason of what `why` tells first; "" when the service runs as wanted."""
+    return next((refined(cause).reason for cause in _causes(service, seen, now)), "")
+
+
+def _causes(service: Service, seen: Seen, now: float) -> list[Cause]:
+    """All that is not as wanted, what lies deepest first."""
     found = [*_told(verdict(service, seen, now)), *_unwell(seen)]
     late = overrun(service, seen, now)
     if late is not None:
         found.append(late)
     found.sort(key=lambda cause: cause.reason in _ON_THE_WAY)  # stable: the rest keeps its order
-    explanations: dict[str, Diagnosis] = {}
-    for cause in found:
-        diagnosis = explained(cause, language)
-        explanations.setdefault(diagnosis.reason, diagnosis)
-    return tuple(_without_secrets(service, explanations.values()))
+    return found
 
 
 def why_replica(

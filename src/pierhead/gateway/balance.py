@@ -15,7 +15,7 @@ from pierhead.core.routes import Target
 
 OUT_FIRST = 2.0  #: seconds out of rotation after the first failure; doubles with each further one
 OUT_LONGEST = 30.0
-ERRORS = 5  #: answers in a row that tell of a fault of the engine, until it is put out
+ERRORS = 5  #: requests in a row that met a fault of the engine, until it is put out
 #: Answers by which an engine says that it is broken. 501 and 505 are about what was asked for.
 FAULTS = frozenset({500, 502, 503, 504})
 
@@ -27,6 +27,7 @@ class Failure(StrEnum):
     CLOSED = "closed"  #: the connection ended before the answer began
     BROKEN = "broken"  #: its answer broke off, or is no HTTP
     SILENT = "silent"  #: a time-out, and no other sign of life meanwhile
+    LATE = "late"  #: too many time-outs in a row, although it was alive meanwhile
     ERRORS = "errors"  #: too many answers in a row that tell of a fault
 
 
@@ -34,7 +35,7 @@ class Failure(StrEnum):
 class _Record:
     """What a replica did wrong since it last answered as it should."""
 
-    errors: int = 0  #: in a row
+    errors: int = 0  #: faults, and time-outs of a live one; in a row
     ejections: int = 0  #: in a row
     why: Failure | None = None  #: it is out of rotation for this; None = it is in
     since: float = 0.0  #: out since then; of requests that began before nothing is learnt
@@ -50,6 +51,7 @@ class Attempt:
         self.refused = False  #: nobody listened: it cost next to nothing
         #: The trial of one that hung: is it alive at all?
         self.wakes = False
+        self.awake = False  #: it answered a knock while the request waited
         self._balance = balance
         self._well = False  # it is being answered by what is no fault
 
@@ -60,7 +62,7 @@ class Attempt:
         if self._well:
             self._balance.no_fault(self.replica)
             return False
-        return self._balance.fault(self, targets)
+        return self._balance.fault(self, Failure.ERRORS, targets)
 
     def flows(self) -> None:
         """A piece of the answer's body came."""
@@ -79,10 +81,21 @@ class Attempt:
         return self._balance.failed(self, why, targets)
 
     def timed_out(self, targets: Iterable[Target]) -> bool:
-        """Its time is over. Of a replica that answers others meanwhile it says nothing."""
-        if self._balance.seen(self.replica) >= self.begun:
+        """Its time is over. Of a replica that answers others meanwhile it says nothing.
+
+        One that did no more than open when it was knocked at may be busy with this very request, or
+        may never finish any: a single one does not tell.
+        """
+        if self.is_answering:
             return False
+        if self.awake:
+            return self._balance.fault(self, Failure.LATE, targets)
         return self.failed(Failure.SILENT, targets)
+
+    @property
+    def is_answering(self) -> bool:
+        """Did its replica send anything since it began, to whomever?"""
+        return self._balance.seen(self.replica) >= self.begun
 
 
 class Balance:
@@ -171,10 +184,10 @@ class Balance:
         if whole:
             del self._records[attempt.replica]
 
-    def fault(self, attempt: Attempt, targets: Iterable[Target]) -> bool:
-        """It answered that it is broken; whether it was put out for that.
+    def fault(self, attempt: Attempt, why: Failure, targets: Iterable[Target]) -> bool:
+        """It answered that it is broken, or not in time; whether it was put out for that.
 
-        Not where the others say the same: then it is the request, the model, or the load.
+        Not where the others do the same: then it is the request, the model, or the load.
         """
         targets = tuple(targets)
         record = self._records.setdefault(attempt.replica, _Record())
@@ -184,7 +197,7 @@ class Balance:
             better = any(not self._is_out(one) and not self._errors(one) for one in others)
             if record.errors < ERRORS or not better:
                 return False
-        return self.failed(attempt, Failure.ERRORS, targets)
+        return self.failed(attempt, why, targets)
 
     def failed(self, attempt: Attempt, why: Failure, targets: Iterable[Target]) -> bool:
         """Puts a replica out of rotation, or its next trial off; whether it did."""

@@ -59,7 +59,7 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
         app = Gateway(settings, door, relay, local, Journal(metrics, log, now), rng)
         feed = Feed(settings, hub, live, log, now)
         feed.load()
-        reports = Reports(_name(settings, rng), hub, live, balance, ledger)
+        reports = Reports(_name(listener, rng), hub, live, balance, ledger)
         # In a group: should the feed die of a mistake, no stale table is served in silence.
         async with asyncio.TaskGroup() as group:
             told = reports.always(bell, settings.report_seconds)
@@ -70,9 +70,13 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
         await reports.last()
 
 
-def _name(settings: GatewaySettings, rng: Random) -> tuple[str, str]:
-    """This process, and the place that whoever is started in its stead will have."""
-    return f"gw-{short_id(rng.randbytes)}", f"{platform.node()} {settings.host}:{settings.port}"
+def _name(listener: socket.socket, rng: Random) -> tuple[str, str]:
+    """This process, and the place that whoever is started in its stead will have.
+
+    By the port that it got: where the settings let the system choose one, all others have them too.
+    """
+    host, port = listener.getsockname()[:2]
+    return f"gw-{short_id(rng.randbytes)}", f"{platform.node()} {host}:{port}"
 
 
 async def _serve(

@@ -1,7 +1,8 @@
 """The relay: from a request that was let in to the last byte of its reply."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 
 import aiohttp
 
@@ -12,7 +13,7 @@ from pierhead.gateway.headers import for_client
 from pierhead.gateway.metering import Awaited, Count, counting
 from pierhead.gateway.naming import Restoring, restoring
 from pierhead.gateway.settings import GatewaySettings
-from pierhead.gateway.upstream import Call, NoAnswer, Upstream, noticing_the_end
+from pierhead.gateway.upstream import KNOCK, Call, NoAnswer, Upstream, noticing_the_end
 
 #: They may be repeated although a replica had begun to answer (RFC 9110 §9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
@@ -63,13 +64,15 @@ class Relay:
 
     async def _within_time(self, call: Call) -> None:
         limit, tried = call.route.timeout, list[Attempt]()
+        seconds = limit or self._settings.head_seconds
         try:
-            async with asyncio.timeout(limit or self._settings.head_seconds) as deadline:
+            async with asyncio.timeout(seconds) as deadline:
                 await self._by_a_replica(call, deadline, tried)
         except TimeoutError:
             if call.exchange.status:
                 raise Cut from None
-            if tried:
+            # The last of several may have had a moment only, after the others took their time.
+            if tried and self._now() - tried[-1].begun >= seconds / 2:
                 self._note(call, tried[-1], tried[-1].timed_out(self._of(call)))
             if limit:
                 message = f"The request took longer than {limit:g} s."
@@ -84,7 +87,8 @@ class Relay:
             with self._balance.attempt(target) as attempt:
                 tried.append(attempt)
                 call.exchange.replica = target.replica
-                response = await self._answer_of(target, call, attempt)
+                with self._knocking(call, target, attempt, deadline.when()):
+                    response = await self._answer_of(target, call, attempt)
                 if response is None:
                     continue
                 if call.route.timeout is None:
@@ -96,6 +100,33 @@ class Relay:
         raise Refusal(
             502, "bad_upstream", f"None of the {len(tried)} replicas tried gave an answer."
         )
+
+    @contextmanager
+    def _knocking(
+        self, call: Call, target: Target, attempt: Attempt, deadline: float | None
+    ) -> Generator[None]:
+        """Shortly before the time is over, find out whether a replica that sent nothing is alive."""
+        loop, begun = asyncio.get_running_loop(), self._now()
+        tasks = list[asyncio.Task[None]]()
+
+        def knock() -> None:
+            # One that is alone is put out for nothing.
+            if len(self._of(call)) > 1 and not attempt.is_answering:
+                tasks.append(loop.create_task(self._knock(target, attempt)))
+
+        left = 0.0 if deadline is None else deadline - begun
+        timer = loop.call_at(begun + left - min(KNOCK, left / 2), knock)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            for task in tasks:
+                task.cancel()
+
+    async def _knock(self, target: Target, attempt: Attempt) -> None:
+        with suppress(NoAnswer):
+            await self._upstream.knock(target)
+            attempt.awake = True
 
     def _pick(self, call: Call, tried: list[Attempt]) -> Target | None:
         # Those that nobody listens at cost next to nothing: it goes on until one does.

@@ -27,7 +27,7 @@ from pierhead.gateway.settings import GatewaySettings
 _NOT_ADDED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 _HEAD_LIMIT = 256 * 1024  #: bytes of one header line of a replica; ours to trust, so generous
 _READ_SIZE = 64 * 1024
-_KNOCK = 1.0  #: seconds in which a replica that hung has to give a sign of life
+KNOCK = 1.0  #: seconds in which a replica that may hang has to give a sign of life
 _LARGE = 512 * 1024  #: a larger body is sent in pieces, so that others get their turn
 
 
@@ -76,9 +76,10 @@ class _Response(aiohttp.ClientResponse):
 
         def first(data: bytes) -> None:
             nonlocal came
-            came = True
-            vars(protocol).pop("data_received", None)  # from here on it is aiohttp's own again
-            protocol.data_received(data)
+            if data:  # aiohttp calls with nothing, too, when it goes on reading
+                came = True
+                vars(protocol).pop("data_received", None)  # from here on it is aiohttp's own again
+            type(protocol).data_received(protocol, data)
 
         vars(protocol)["data_received"] = first
         try:
@@ -131,7 +132,7 @@ class Upstream:
             NoAnswer: it does not, or not soon.
         """
         url = URL(f"http://{_address(target)}/")
-        limit = aiohttp.ClientTimeout(total=_KNOCK)
+        limit = aiohttp.ClientTimeout(total=KNOCK)
         try:
             async with self._fresh.options(url, timeout=limit, allow_redirects=False):
                 return
@@ -173,10 +174,8 @@ class Upstream:
         except _BrokenOff as error:
             raise NoAnswer(target.replica, str(error), touched=True) from error
         except (aiohttp.ClientError, OSError) as error:
-            missing = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
-            kind = Failure.REFUSED if isinstance(error, missing) else Failure.CLOSED
             why = str(error) or type(error).__name__
-            raise NoAnswer(target.replica, why, kind=kind) from error
+            raise NoAnswer(target.replica, why, kind=_kind(error)) from error
 
     def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
         tracing = aiohttp.TraceConfig()
@@ -194,6 +193,14 @@ class Upstream:
             trace_configs=[tracing],
             response_class=_Response,
         )
+
+
+def _kind(error: Exception) -> Failure:
+    """What a replica did of which nothing came. A refusal costs nothing, waiting for a connection does."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Failure.SILENT
+    refused = isinstance(error, aiohttp.ClientConnectorError)
+    return Failure.REFUSED if refused else Failure.CLOSED
 
 
 def _address(target: Target) -> str:

@@ -6,10 +6,9 @@ its account: what bounds that is the drain deadline. Only its own farewell, the 
 the same place, or a long time end its say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pierhead.core.ids import Clock
 from pierhead.core.routes import GatewayReport
 
 #: A gateway that was silent this long does not count as live; it reports every second.
@@ -27,29 +26,30 @@ class _Heard:
 class Gateways:
     """The last report of each gateway."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, timer: Callable[[], float]) -> None:
+        """`timer`: seconds that only ever grow; by a clock that is set back the dead would vote on."""
+        self._timer = timer
         self._heard: dict[str, _Heard] = {}
-        self._opened, self._first = clock(), 0
+        self._opened, self._first = timer(), 0
 
     def begin(self, revision: int) -> None:
         """From now on they can report, and have this table."""
-        self._opened, self._first = self._clock(), revision
+        self._opened, self._first = self._timer(), revision
 
     @property
     def just_opened(self) -> bool:
         """After a start, gateways get time to report before they count as absent."""
-        return self._clock() - self._opened < SILENCE
+        return self._timer() - self._opened < SILENCE
 
     @property
     def live(self) -> list[GatewayReport]:
         """Of those that were heard of just now."""
-        now = self._clock()
+        now = self._timer()
         return [heard.report for heard in self._heard.values() if now - heard.at < SILENCE]
 
     def heard(self, report: GatewayReport) -> None:
         """Take in what one said of itself; whoever was silent at its place is no more."""
-        now = self._clock()
+        now = self._timer()
         gone = {
             name
             for name, heard in self._heard.items()
@@ -64,7 +64,7 @@ class Gateways:
 
     def let_go(self, left: Mapping[str, int]) -> frozenset[str]:
         """Of these replicas (with the first revision without each) those that no gateway needs."""
-        now = self._clock()
+        now = self._timer()
         reports = [heard.report for heard in self._heard.values() if now - heard.at < ABSENT]
         if not reports:
             # Of what an earlier hub let drain nobody told this one anything.

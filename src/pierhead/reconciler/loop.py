@@ -15,7 +15,7 @@ from pierhead.reconciler.comeback import Comeback
 from pierhead.reconciler.queue import KeyedQueue
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
-from pierhead.reconciler.stock import take_stock
+from pierhead.reconciler.stock import take_stock, write_down, written_down
 from pierhead.runtimes.base import Runtime
 from pierhead.store import events, keys
 from pierhead.store import services as rows
@@ -81,7 +81,8 @@ class Reconciler:
             Unavailable: the database does not answer.
         """
         await self._runtime.adopt()
-        await take_stock(self._db, self._runtime, self._clock)
+        stock = await take_stock(self._db, self._runtime, self._clock)
+        refused = await write_down(self._db, stock)  # before anything that it tells of is stopped
         found = await self._db.read(rows.everything)
         for service, _seen in found:
             self._routes.update(service, tuple(self._runtime.observe(service.id)))
@@ -99,6 +100,9 @@ class Reconciler:
                 self._every(self._rhythm.housekeeping, self._housekeeping), name="housekeeping"
             ),
         ]
+        if refused:
+            rest = written_down(self._db, stock, refused)
+            self._tasks.append(asyncio.create_task(rest, name="stock"))
 
     async def close(self) -> None:
         """End all work; replicas run on."""
@@ -155,6 +159,12 @@ class Reconciler:
                     "a periodic task could not run; it is tried again",
                     task=getattr(work, "__name__", ""),
                     error=str(error),
+                )
+            # Any class: one fault must not end what goes on for as long as the hub does.
+            except Exception:
+                log.exception(
+                    "a periodic task failed; it is tried again",
+                    task=getattr(work, "__name__", ""),
                 )
 
     async def _resync_spread(self) -> None:

@@ -4,12 +4,13 @@ A replica is drained once every gateway serves by a table without it and has no 
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 
-from pierhead.core.endpoint_tokens import DEFAULT, EndpointToken
+from pierhead.core.endpoint_tokens import EndpointToken
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Capabilities
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
@@ -17,7 +18,6 @@ from pierhead.core.routes import (
     GatewayReport,
     Route,
     RouteTable,
-    RouteToken,
     Target,
     dump,
     table,
@@ -27,18 +27,10 @@ from pierhead.core.templates import AUTO
 from pierhead.core.usage import month
 from pierhead.failpoint import failpoint
 from pierhead.reconciler.gateways import Gateways
+from pierhead.reconciler.tokens import Tokens
 
 #: What serves a template that left the choice open, until its replicas tell.
 EMBEDDED = "llama_cpp"
-
-
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """What opens a service, as somebody who changed it told."""
-
-    revision: int  #: of the service; what is known of an older one is old
-    own: str  #: the service's own secret at that revision
-    tokens: tuple[EndpointToken, ...]  #: what has a row
 
 
 class RouteBook:
@@ -50,17 +42,20 @@ class RouteBook:
         engine_key: Callable[[str], str],
         capabilities: Mapping[str, Capabilities],
         spent: Callable[[str, str], int] = lambda _service, _token: 0,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`spent`: tokens that were used this month of (service, token)."""
+        """`spent`: tokens that were used this month of (service, token).
+
+        `timer` says how long gateways are silent: unlike `clock`, nobody sets it back.
+        """
         self._clock = clock
         self._spent = spent
-        self._keys: dict[str, _Keys] = {}
-        self.news = 0  #: how often it was told of a change of tokens
+        self._tokens = Tokens(clock)
         self._engine_key = engine_key
         self._capabilities = capabilities
         self._routes: dict[str, Route] = {}
         self._left: dict[str, int] = {}  # leaving replica -> first revision without it
-        self._gateways = Gateways(clock)
+        self._gateways = Gateways(timer)
         # From the clock, so that a restarted hub never gives an old number to a new table.
         self._revision = self._origin = int(clock() * 1000)
         self._dumped: tuple[int, bytes] = (0, b"")
@@ -106,6 +101,16 @@ class RouteBook:
         return {one: report.why.get(one, "") for report in live for one in report.ejected}
 
     @property
+    def told(self) -> bool:
+        """Had all gateways the time to say what they eject, and does one say it now?"""
+        return bool(self._gateways.live) and not self._gateways.just_opened
+
+    @property
+    def news(self) -> int:
+        """How often it was told of a change of tokens."""
+        return self._tokens.news
+
+    @property
     def services(self) -> frozenset[str]:
         """Ids of all services that are routed."""
         return frozenset(self._routes)
@@ -141,34 +146,25 @@ class RouteBook:
 
     def know(self, held: Mapping[str, Iterable[EndpointToken]]) -> None:
         """Take in the tokens of all services, before any of these is routed."""
-        self._keys = {service: _Keys(-1, "", tuple(tokens)) for service, tokens in held.items()}
+        self._tokens.know(held)
 
     def know_again(self, held: Mapping[str, Iterable[EndpointToken]], since: int) -> None:
         """Take in what was read, should a change not have been told; `since` = `news` before the reading."""
-        if since != self.news:
-            return  # what was told meanwhile may be newer: the next look takes it in
-        for service in self._keys.keys() | held.keys():
-            known = self._keys.get(service) or _Keys(-1, "", ())
-            self._keys[service] = replace(known, tokens=tuple(held.get(service, ())))
+        self._tokens.know_again(held, since)
 
     def keyed(self, service: Service, tokens: Iterable[EndpointToken]) -> None:
         """From now on these open a service; gateways hear of it at once."""
-        self.news += 1
-        known = self._keys.get(service.id)
-        if known is not None and known.revision > service.revision:
-            return  # what came after it was told already
-        self._keys[service.id] = _Keys(service.revision, service.token, tuple(tokens))
         route = self._routes.get(service.id)
-        if route is None:
+        if not self._tokens.keyed(service, tokens) or route is None:
             return
-        changed = replace(route, tokens=tuple(self._tokens(service)))
+        changed = replace(route, tokens=tuple(self._tokens.of(service)))
         if changed != route:
             self._routes[service.id] = changed
             self._publish()
 
     def drop(self, service: str) -> None:
         """Forget a service that is gone."""
-        self._keys.pop(service, None)
+        self._tokens.drop(service)
         if self._routes.pop(service, None) is not None:
             self._publish()
 
@@ -259,7 +255,7 @@ class RouteBook:
             service=service.id,
             name=service.name,
             aliases=(service.full_name,) if service.group else (),
-            tokens=tuple(self._tokens(service)),
+            tokens=tuple(self._tokens.of(service)),
             targets=targets,
             api="openai" if all(engine.api == "openai" for engine in usual) else "any",
             models=() if checked else tuple(dict.fromkeys(names)),
@@ -269,22 +265,6 @@ class RouteBook:
             paths=tuple(sorted(frozenset[str]().union(*(engine.paths for engine in usual)))),
             listed=service.current.template.routed == "openai",
         )
-
-    def _tokens(self, service: Service) -> Iterator[RouteToken]:
-        """All secrets that open it now, its own first."""
-        known = self._keys.get(service.id) or _Keys(-1, "", ())
-        # A pass may still work with what it read before somebody rotated the token.
-        secret = known.own if known.revision > service.revision else service.token
-        held = {token.name: token for token in known.tokens}
-        own = held.pop(DEFAULT, None) or EndpointToken(service.id, DEFAULT, secret)
-        if own.secret != secret:  # it got another one since: what it was before is void
-            own = replace(own, secret=secret, previous="")
-        for token in (own, *held.values()):
-            if token.secret:
-                yield RouteToken(token.secret, token.name, limits=token.limits)
-            if token.previous and self._clock() < token.previous_until:
-                until = token.previous_until
-                yield RouteToken(token.previous, token.name, until, token.limits)
 
     def _with_use(self, route: Route) -> Route:
         """The route as it goes out: with what was used of tokens that have a limit by the month."""

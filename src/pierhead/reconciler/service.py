@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from pierhead.core.ejections import marked
+from pierhead.core.ejections import known, marked
 from pierhead.core.errors import Occupied, Refused, Stale, Unavailable
 from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.ids import Clock
@@ -80,7 +80,8 @@ class ServicePass:
         if self.routes.update(service, replicas):
             # What is called Running can be called: a gateway that just misses the news gets it first.
             await self.routes.taken_up(GATEWAYS)
-        replicas = tuple(marked(replicas, self.routes.ejected))
+        ejected = known(self.routes.ejected, seen.replicas, told=self.routes.told)
+        replicas = tuple(marked(replicas, ejected))
         after = looked(service, seen, replicas, step.hold or trouble, self.clock())
         after = replace(after, granted=self.admission.right(service.id))
         self.waiting.note(service.id, after.hold)

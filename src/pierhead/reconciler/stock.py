@@ -5,7 +5,10 @@ a service that it does not know are stopped, by the resync that follows; a versi
 gives its number to no other, or replicas of the lost one would pass for the new one's.
 """
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Connection
@@ -22,13 +25,22 @@ from pierhead.store.writes import Away
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("reconciler")
 
-
 #: Reasons of events that tell of it.
 UNKNOWN = ("UnknownService", "UnknownVersion")
+#: Seconds between two tries to write it down.
+AGAIN = 1.0
 
 
-async def take_stock(db: Database, runtime: Runtime, clock: Clock) -> None:
-    """Say what is found, in the log and as events, and keep lost versions' numbers out of use.
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What is found that the database does not know."""
+
+    events: tuple[Event, ...]
+    lost: Mapping[str, int]  #: service id -> the newest version that runs of it
+
+
+async def take_stock(db: Database, runtime: Runtime, clock: Clock) -> Stock:
+    """What is found; the log is told at once, the database by `write_down`.
 
     Raises:
         Unavailable: the database does not answer.
@@ -49,11 +61,28 @@ async def take_stock(db: Database, runtime: Runtime, clock: Clock) -> None:
     }
     for event in found:
         log.warning("the database is older than what runs here", found=event.message)
+    return Stock(tuple(found), lost)
+
+
+async def write_down(db: Database, stock: Stock) -> str:
+    """Have events tell it, and keep lost versions' numbers out of use; why that cannot be done now, or ""."""
     try:
-        if found:
-            await db.write(_note, found, lost)
+        if stock.events:
+            await db.write(_note, stock)
     except Away as error:
-        log.warning("what was found cannot be written down now", error=str(error))
+        return str(error)
+    return ""
+
+
+async def written_down(db: Database, stock: Stock, why: str) -> None:
+    """Return when it is, which could not be done because of `why`.
+
+    Until then a new version might get the number of a lost one: so it is tried every second.
+    """
+    log.warning("what was found cannot be written down now; it is tried again", error=why)
+    while why:
+        await asyncio.sleep(AGAIN)
+        why = await write_down(db, stock)
 
 
 def _newest(replicas: list[ReplicaStatus]) -> int:
@@ -78,7 +107,7 @@ def _told(
     return Event(now, id_, name, "Warning", reason, message, PLATFORM)
 
 
-def _note(tx: Connection, found: list[Event], lost: dict[str, int]) -> None:
-    for service, number in lost.items():
+def _note(tx: Connection, stock: Stock) -> None:
+    for service, number in stock.lost.items():
         rows.skip_versions(tx, service, number)
-    events.append(tx, *found)
+    events.append(tx, *stock.events)

@@ -14,7 +14,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -27,6 +27,8 @@ from pierhead.core.resources import human_bytes
 FORM = 1  #: of the archive; one that is read differently counts up
 MANIFEST = "manifest.json"
 TABLES, FILES = "tables/", "files/"
+#: Bytes of one file of the data folder: keys, certificates, settings.
+LARGEST_FILE = 1024 * 1024
 _PART = ".part"
 
 
@@ -130,12 +132,9 @@ def writing(path: Path, *, replacing: bool, before: Callable[[], None]) -> Gener
         Invalid: there is such a file already, and it is not to be replaced, or is a device or pipe.
         Unavailable: the folder cannot be written, or its disk is full.
     """
-    if path.exists() and not replacing:
-        raise Invalid("FILE", f"{path} exists", "another name, or --replace")
-    if path.exists() and not path.is_file():  # it would be replaced by a file, for everybody
-        raise Invalid("FILE", f"{path} is a device, a folder or a pipe", "the name of a file")
     part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
+        _demand_free(path, replacing=replacing)
         with _private(part) as out:
             with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
                 yield Writer(archive)
@@ -147,20 +146,31 @@ def writing(path: Path, *, replacing: bool, before: Callable[[], None]) -> Gener
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it was never made: the folder is a file, or the name is too long
+            part.unlink()
+
+
+def _demand_free(path: Path, *, replacing: bool) -> None:
+    if path.exists() and not replacing:
+        raise Invalid("FILE", f"{path} exists", "another name, or --replace")
+    if path.exists() and not path.is_file():  # it would be replaced by a file, for everybody
+        raise Invalid("FILE", f"{path} is a device, a folder or a pipe", "the name of a file")
 
 
 def cannot_write(path: Path, error: OSError) -> Unavailable:
     """Why a file could not be written: with the room that is left, when it is for want of that."""
     why = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        why = f"{why}: {human_bytes(shutil.disk_usage(path.parent).free)} free on its disk"
+        with suppress(OSError):  # it tells more, and is not worth another error
+            why = f"{why}: {human_bytes(shutil.disk_usage(path.parent).free)} free on its disk"
     return Unavailable(f"The file {path}", why)
 
 
 def _private(path: Path) -> IO[bytes]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    return os.fdopen(descriptor, "w+b")
+    """A new file: its name can be guessed, and what somebody put there is neither followed nor kept."""
+    path.unlink(missing_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "w+b")
 
 
 def sync_folder(folder: Path) -> None:

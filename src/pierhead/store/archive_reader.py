@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
@@ -11,10 +12,22 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from pierhead.core.errors import Unavailable
-from pierhead.store.archive import FILES, MANIFEST, TABLES, Damaged, Manifest, Member, parsed
+from pierhead.store.archive import (
+    FILES,
+    LARGEST_FILE,
+    MANIFEST,
+    TABLES,
+    Damaged,
+    Manifest,
+    Member,
+    parsed,
+)
 
 #: Bytes; a manifest holds some hundred per member, and no row comes near the other.
 _LONGEST_MANIFEST, _LONGEST_LINE = 4 * 1024 * 1024, 256 * 1024 * 1024
+_TABLE = re.compile(re.escape(TABLES) + r"[a-z_]{1,63}\.jsonl")
+#: Epoch seconds of the last moment that can be written as a date.
+_LAST_MOMENT = 253402300799
 #: What reading a ZIP raises that was cut off, or changed, or is none.
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -25,6 +38,7 @@ _UNREADABLE = (
     KeyError,
     TypeError,
     NotImplementedError,
+    OverflowError,
     RuntimeError,
 )
 
@@ -55,13 +69,43 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
         if archive.getinfo(MANIFEST).file_size > _LONGEST_MANIFEST:
             raise ValueError("it is too large")
         manifest = parsed(archive.read(MANIFEST))
+        _demand_sane(manifest)
     except _UNREADABLE as error:
         raise Damaged(f"The backup {path} is damaged: its manifest: {error}.") from error
     strange = set(archive.namelist()) ^ {MANIFEST, *(one.name for one in manifest.members)}
-    strange |= {one.name for one in manifest.members if not one.name.startswith((TABLES, FILES))}
     if strange:
         raise Damaged(f"The backup {path} is damaged: {min(strange)!r} is missing or too much.")
     return manifest
+
+
+def _demand_sane(manifest: Manifest) -> None:
+    """A manifest whose digest is right may still be of somebody else's making.
+
+    Raises:
+        ValueError: it says what none of ours says.
+    """
+    told = (manifest.release, manifest.schema, manifest.database, manifest.account, manifest.key)
+    if not all(text.isprintable() for text in (*told, *manifest.left_out)):
+        raise ValueError("a text in it cannot be printed")
+    if not 0 <= manifest.made <= _LAST_MOMENT:
+        raise ValueError("its time is none")
+    names = [one.name for one in manifest.members]
+    if len(names) != len(set(names)):
+        raise ValueError("it names something twice")
+    for one in manifest.members:
+        if not (_is_table(one) or _is_file(one)):
+            raise ValueError(f"no backup has {one.name[:80]!r} with these numbers")
+
+
+def _is_table(one: Member) -> bool:
+    fits = _TABLE.fullmatch(one.name) is not None and one.columns != ()
+    return fits and one.bytes >= 0 and one.rows >= 0
+
+
+def _is_file(one: Member) -> bool:
+    """Where it may be written, others know."""
+    small = one.name.startswith(FILES) and 0 <= one.bytes <= LARGEST_FILE
+    return small and one.columns == () and one.rows == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +137,7 @@ class Reader:
         """
         digest, size, count = hashlib.sha256(), 0, 0
         with self._opened(member) as source:
-            while line := self._read(source, member):
+            while line := self._read(source, member, member.bytes + 1 - size):
                 digest.update(line)
                 size, count = size + len(line), count + 1
                 if size > member.bytes:
@@ -124,16 +168,16 @@ class Reader:
         except _UNREADABLE as error:
             raise self._damaged(f"{member.name} is missing or cannot be read") from error
 
-    def _read(self, source: IO[bytes], member: Member) -> bytes:
+    def _read(self, source: IO[bytes], member: Member, most: int) -> bytes:
         try:
-            return source.readline(_LONGEST_LINE)
+            return source.readline(min(most, _LONGEST_LINE))
         except _UNREADABLE as error:
             raise self._damaged(f"{member.name} cannot be read") from error
 
     def _row(self, line: bytes, member: Member) -> list[Any]:
         try:
             row: Any = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._damaged(f"{member.name} holds a line that is no row") from error
         values = cast("list[Any]", row) if isinstance(row, list) else []
         if len(values) != len(member.columns):

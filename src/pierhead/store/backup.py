@@ -1,8 +1,9 @@
 """All rows of a database as lines of JSON, and back: the same form for SQLite and PostgreSQL.
 
 One form, so that a backup of one can be restored into the other, and so that a schema is made by its
-own migrations and never by a copy of somebody's DDL. Tables are taken from the database itself: it may
-have the schema of an older release.
+own migrations and never by a copy of somebody's DDL. Tables are looked up in the database, with the
+columns that they have there: it may have the schema of an older release. Only names that the program
+knows are taken, for a server's database may hold tables of others.
 """
 
 import base64
@@ -129,6 +130,10 @@ def _plain(value: Any) -> Any:
 def _value(value: Any) -> Any:
     if isinstance(value, dict):
         return base64.b64decode(cast("dict[str, str]", value)[_BYTES])
+    if isinstance(
+        value, list
+    ):  # PostgreSQL's driver would make an array of it, and the server a text
+        raise TypeError("a list is no value")
     return value
 
 
@@ -155,6 +160,7 @@ def fill(
 
     Raises:
         Unavailable: the table has no such columns.
+        KeyError, TypeError, ValueError, OverflowError, sqlalchemy.exc.DatabaseError: the rows are not ours.
     """
     strange = sorted(set(names) - set(columns(table)))
     if strange:

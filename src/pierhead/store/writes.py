@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,8 +92,9 @@ class Writes:
     def _explained(self, why: str) -> str:
         if self.file is None or "full" not in why:
             return why
-        free = shutil.disk_usage(self.file.parent).free
-        needed = f"{human_bytes(free)} free, {human_bytes(NEEDED)} needed"
+        needed = f"{human_bytes(NEEDED)} needed"
+        with suppress(OSError):  # the disk itself is gone: the write was refused all the same
+            needed = f"{human_bytes(shutil.disk_usage(self.file.parent).free)} free, {needed}"
         return f"{why} ({self.file}: {needed})"
 
 
@@ -110,13 +111,14 @@ class Log:
     _inode: int | None = field(default=None)
 
     def lost(self) -> bool:
-        """Is it another file than it was, or none?"""
+        """Is it another file than it was, or none? It stays lost until it was written back."""
         try:
             now = self.file.with_name(f"{self.file.name}-wal").stat().st_ino
         except OSError:
             return self._inode is not None
-        known, self._inode = self._inode, now
-        return known is not None and known != now
+        if self._inode is None:
+            self._inode = now
+        return self._inode != now
 
     def write_back(self, writer: Engine) -> None:
         """Put what is in the lost log into the database; the connection is of no use after that.

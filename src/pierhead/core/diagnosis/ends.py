@@ -11,6 +11,7 @@ from pierhead.core.causes import Cause, Facts
 from pierhead.core.diagnosis.engine_patterns import Pattern
 from pierhead.core.diagnosis.explaining import worded
 from pierhead.core.diagnosis.patterns import PATTERNS
+from pierhead.core.diagnosis.phrases import cut, in_small
 from pierhead.core.diagnosis.speaking import spoken
 from pierhead.core.replicas import Exit
 
@@ -40,14 +41,16 @@ _NOT_EXECUTED, _NOT_FOUND = 126, 127
 #: What the keeper writes when a command does not start.
 _KEEPER = re.compile(r"\[pierhead\] cannot run (?P<command>\S+): (?P<problem>.+)")
 _SHELL = re.compile(
-    r"^(?:\S*sh): (?:line )?\d*:? ?(?P<command>\S+?): (?:not found|command not found)"
+    r"^(?:\S*sh): (?:line )?\d{0,6}:? ?(?P<command>\S+?): (?:not found|command not found)"
 )
 _TOO_LONG = "Argument list too long"
 _LINE = 200  #: characters of a line that are shown
+_LINES = 50  #: that are read
 
 
 def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
-    """Why a replica's process ended, as far as the facts tell."""
+    """Why a replica's process ended, as far as the facts tell; of long or many lines parts are read."""
+    last_lines = tuple(map(cut, last_lines[-_LINES:]))
     if end.oom:
         return worded("OutOfMemory", {"oom": "1", **end.facts})
     if end.lost:
@@ -56,13 +59,12 @@ def crash(end: Exit, last_lines: tuple[str, ...]) -> Cause:
         return Cause(end.reason, end.message, end.facts)
     number = _signal_of(end)
     ended = _ended(end)
-    if number not in _FROM_OUTSIDE:
-        found = _written(last_lines)
-        if found is not None:
-            return worded(found[0], {**found[1], **ended})
+    found, error = _read(last_lines)
+    if found is not None and number not in _FROM_OUTSIDE:
+        return worded(found[0], {**found[1], **ended})
     reason = _by_number(end, number, last_lines)
-    if reason == "Crashed" and (raised := _raised(last_lines)):
-        return worded("ProgramError", {**raised, **ended})
+    if reason == "Crashed" and error:
+        return worded("ProgramError", {"log_line": error, **ended})
     return worded(reason, {**ended, **_last(last_lines), **_not_run(end, last_lines)})
 
 
@@ -75,13 +77,22 @@ def _by_number(end: Exit, number: int, lines: tuple[str, ...]) -> str:
     return SIGNALS.get(number) or CODES.get(code, "Crashed")
 
 
-@lru_cache(512)  # a replica that crashed is looked at many times before its next run
-def _written(lines: tuple[str, ...]) -> tuple[str, Facts] | None:
-    """The first pattern that is found in what it wrote itself: exit codes say better what the keeper does."""
+@lru_cache(2048)  # a replica that crashed is looked at many times before its next run
+def _read(lines: tuple[str, ...]) -> tuple[tuple[str, Facts] | None, str]:
+    """The first pattern that is found in what it wrote itself, and the exception that it died of.
+
+    What the keeper writes is left out: exit codes say it better.
+    """
     own = tuple(line for line in lines if not line.startswith("[pierhead] cannot run"))
-    for text in spoken(own).groups:
+    words = spoken(own)
+    return _written(words.groups), words.error[:_LINE]
+
+
+def _written(groups: tuple[str, ...]) -> tuple[str, Facts] | None:
+    for text in groups:
+        small = in_small(text)
         for pattern in PATTERNS:
-            found = next(filter(None, (words.search(text) for words in pattern.words)), None)
+            found = next(filter(None, (words.search(text, small) for words in pattern.words)), None)
             if found is not None:
                 line = _line_of(text, found.start())
                 named = {name: value for name, value in found.groupdict().items() if value}
@@ -89,14 +100,9 @@ def _written(lines: tuple[str, ...]) -> tuple[str, Facts] | None:
     return None
 
 
-def _raised(lines: tuple[str, ...]) -> Facts:
-    """The exception that it died of, if it says one."""
-    error = spoken(lines).error
-    return {"log_line": error[:_LINE]} if error else {}
-
-
 def _named(pattern: Pattern, line: str) -> Facts:
-    every = (words.search(line) for words in pattern.words)
+    small = in_small(line)
+    every = (words.search(line, small) for words in pattern.words)
     groups = (found.groupdict() for found in every if found is not None)
     return {name: value for each in groups for name, value in each.items() if value}
 

@@ -1,19 +1,20 @@
 """Words of engines that do not load a model, or find no memory or device for it; see patterns."""
 
-import re
 from typing import NamedTuple
+
+from pierhead.core.diagnosis.phrases import Phrase, phrase
 
 
 class Pattern(NamedTuple):
     """A reason, and the words that tell it, any of them."""
 
     reason: str
-    words: tuple[re.Pattern[str], ...]
+    words: tuple[Phrase, ...]
 
 
 def pattern(reason: str, *words: str) -> Pattern:
     """A reason told by any of these words."""
-    return Pattern(reason, tuple(re.compile(each, re.IGNORECASE | re.MULTILINE) for each in words))
+    return Pattern(reason, tuple(map(phrase, words)))
 
 
 ENGINES: tuple[Pattern, ...] = (
@@ -22,12 +23,12 @@ ENGINES: tuple[Pattern, ...] = (
         "ArchitectureUnsupported",
         r"unknown model architecture(?:: '(?P<architecture>[^']*)')?",
         r"unsupported model architecture",
-        r"Model architectures? \['?(?P<architecture>\w+)[\w', ]*\] (?:are|is) not supported",
+        r"Model architectures? \['?(?P<architecture>\w+)(?!\w)[\w', ]*\] (?:are|is) not supported",
         r"Model architectures? [\w', ]+ (?:are|is) not supported",
         r"model type [`'\"](?P<architecture>[\w.-]+)[`'\"] but \w+ does not recognize",
         r"does not recognize this architecture",
         r"unrecognized model in ",
-        r"\b(?P<architecture>\w+For\w+) has no \w+ implementation",
+        r"\b(?P<architecture>\w{1,100}For\w{1,100}) has no \w+ implementation",
     ),
     pattern(
         "RemoteCodeRefused",
@@ -70,14 +71,14 @@ ENGINES: tuple[Pattern, ...] = (
         r"not a valid model identifier",
         r"invalid repository id or local directory",
         r"cannot find any model weights",
-        r"no file named .*(?:safetensors|pytorch_model)",
+        r"no file named .{0,200}(?:safetensors|pytorch_model)",
         r"failed to open gguf file",
     ),
     pattern(
         "ModelFileBroken",
         r"invalid magic",
         r"failed to read magic",
-        r"tensor .* data is not within",
+        r"tensor .{0,200} data is not within",
         r"not a valid gguf",
         r"gguf_init",
         r"SafetensorError",

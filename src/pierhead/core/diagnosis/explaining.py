@@ -1,6 +1,7 @@
 """From a cause to what people read: the error, what may have led to it, and what to do about it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pierhead.core.causes import Cause, Facts
 from pierhead.core.diagnosis.evidence import evidence
@@ -64,4 +65,9 @@ def sentence(cause: Cause, language: Language) -> str:
 
 def worded(reason: str, facts: Facts) -> Cause:
     """A cause whose message is what the table says of it."""
-    return Cause(reason, sentence(Cause(reason, "", facts), Language.EN), facts)
+    return Cause(reason, _said(reason, tuple(facts.items())), facts)
+
+
+@lru_cache(2048)  # what ended a run is told again whenever its service is looked at
+def _said(reason: str, facts: tuple[tuple[str, str], ...]) -> str:
+    return sentence(Cause(reason, "", dict(facts)), Language.EN)

@@ -7,6 +7,10 @@ words in the line that tells it become facts. What points at one cause goes befo
 from pierhead.core.diagnosis.engine_patterns import ENGINES, Pattern, pattern
 
 _PATH = r"['\"]?(?P<path>/[^'\"\s:]+)"
+_LIBRARY = r"(?<![^\s:'\"])(?P<library>[^\s:'\"]{1,255}\.so[.\d]{0,32})"
+_WORKER = (
+    r"(?:worker|shard|process|child)\b.{0,60}(?:was sent|killed by|shutdown with|signaled).{0,30}"
+)
 
 PATTERNS: tuple[Pattern, ...] = (
     pattern(
@@ -32,8 +36,9 @@ PATTERNS: tuple[Pattern, ...] = (
     pattern(
         "LibraryMissing",
         r"error (?:while )?loading shared librar(?:ies:|y) (?P<library>[^\s:]+)",
-        r"(?P<library>[\w.+-]+\.so[.\d]*): cannot open shared object file",
-        r"(?P<library>[^\s:'\"]+\.so[.\d]*): (?:file too short|invalid ELF header)",
+        r"(?<![\w.+-])(?P<library>[\w.+-]{1,200}\.so[.\d]{0,32}): cannot open shared object file",
+        _LIBRARY + r": file too short",
+        _LIBRARY + r": invalid ELF header",
         r"unable to find backend library '(?P<library>[^']+)'",
         r"cannot open shared object file",
     ),
@@ -83,7 +88,8 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     pattern(
         "Killed",
-        r"(?:worker|shard|process|child)\b.{0,60}(?:was sent|killed by|shutdown with|signaled).{0,30}(?:SIGKILL|signal:? 9)\b",
+        _WORKER + r"SIGKILL\b",
+        _WORKER + r"signal:? 9\b",
     ),
     # ---- weights and memory, in general words
     pattern("ModelLoadFailed", r"failed to load model", r"error loading model"),
@@ -111,7 +117,8 @@ PATTERNS: tuple[Pattern, ...] = (
         "PartMissing",
         r"cannot find (?:module|package) '(?P<module>[^'/.][^']*)'",
         r"could not find or load main class (?P<module>\S+)",
-        r"(?:ClassNotFoundException|NoClassDefFoundError): (?P<module>\S+)",
+        r"ClassNotFoundException: (?P<module>\S+)",
+        r"NoClassDefFoundError: (?P<module>\S+)",
         r"could not import module \"(?P<module>[^\"]+)\"",
         r"attribute \"(?P<module>[^\"]+)\" not found in module",
         r"failed to find attribute '(?P<module>[^']+)' in",
@@ -135,7 +142,8 @@ PATTERNS: tuple[Pattern, ...] = (
         r"(?:<frozen os>|/os\.py)\", line \d+, in __getitem__\n(?: .*\n){0,3}KeyError: '(?P<variable>\w+)'",
         r"environment variable[s:]? [`'\"$]?(?P<variable>[A-Z]\w+)[`'\"]? (?:is|was|must|not|has)\b",
         r"(?:missing|required|undefined|unset) environment variable:? [`'\"$]?(?P<variable>[A-Z]\w+)",
-        r"\b(?P<variable>[A-Z][A-Z0-9_]{2,}): (?:unbound variable|parameter not set)",
+        r"\b(?P<variable>[A-Z][A-Z0-9_]{2,200}): unbound variable",
+        r"\b(?P<variable>[A-Z][A-Z0-9_]{2,200}): parameter not set",
     ),
     pattern(
         "NeedsTerminal",
@@ -168,7 +176,7 @@ PATTERNS: tuple[Pattern, ...] = (
         r"unable to access jarfile (?P<path>\S+)",
         r"not a directory: '(?P<path>[^']+)'",
         r"kind: NotFound, message: \"No such file",
-        r"^(?!\S*sh: ).*?(?P<path>[\w.~-]*/[\w./@+-]+)['\"]?:? \(?No such file or directory",
+        r"^(?!\S*sh: ).*?(?<![\w./~@+-])(?P<path>[\w.~@+-]{0,100}/[\w./@+-]{1,255})['\"]?:? \(?No such file or directory",
         r"can't open file '(?P<path>[^']+)'",
         r"cannot open '?(?P<path>[^\s':]+)'?: No such file",
     ),

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pierhead.core.causes import Cause
+from pierhead.core.diagnosis.phrases import cut
+
+_READ = 800  #: characters of a problem that are read
 
 _DISK = (
     "DiskFull",
-    r"(?P<path>\S+) has (?P<free>[\d.]+ \w+) free, (?P<needed>[\d.]+ \w+) are needed"
+    r"(?<!\S)(?P<path>\S{1,255}) has (?P<free>[\d.]+ \w+) free, (?P<needed>[\d.]+ \w+) are needed"
     r"|no space left|disk is full|ENOSPC",
 )
 _UNREACHABLE = (
@@ -126,7 +129,7 @@ def refined(cause: Cause) -> Cause:
     """The cause under the finest word that its facts allow."""
     facts = cause.facts
     untold = "" if facts else cause.message
-    text = facts.get("problem") or facts.get("log_line") or untold
+    text = cut(facts.get("problem") or facts.get("log_line") or untold, _READ)
     for reason, words in _RULES.get(cause.reason, ()):
         found = words.search(text)
         if found is not None:

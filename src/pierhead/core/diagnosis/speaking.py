@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pierhead.core.diagnosis.phrases import in_small, phrase
+
 _EARLY = r"^.{0,60}?"  #: where a log line has its level
 _NEWS = re.compile(
     _EARLY + r"(?:\b(?:INFO|DEBUG|TRACE|NOTICE)\b|level=(?:info|debug)\b"
@@ -22,14 +24,30 @@ _GRAVE = re.compile(
     _EARLY + r"(?:\b(?:ERROR|FATAL|CRITICAL|SEVERE)\b|level=(?:error|fatal)"
     r"|\"level\": ?\"(?:error|fatal)\")|^[EF]\d{4} |^(?:[\w./-]+: )?(?:[Ff]atal|[Ee]rror)(?: error)?:"
 )
-_OVERCOME = re.compile(
-    r"\bcontinuing\b|\bgo(?:es|ing)? on\b|carrying on|\bignor(?:ed|ing)\b|fall(?:ing|s)? back"
-    r"|\bskipp(?:ed|ing)\b|\bhandled\b|\brecovered\b|\bretrying\b|will (?:be )?retr|\btip:"
-    r"|\bif you (?:see|get|run)\b|\bin case (?:of|you)\b|non-?fatal|not fatal",
-    re.IGNORECASE,
+_OVERCOME = tuple(
+    map(
+        phrase,
+        (
+            r"\bcontinuing\b",
+            r"\bgo(?:es|ing)? on\b",
+            r"carrying on",
+            r"\bignor(?:ed|ing)\b",
+            r"fall(?:ing|s)? back",
+            r"\bskipp(?:ed|ing)\b",
+            r"\bhandled\b",
+            r"\brecovered\b",
+            r"\bretrying\b",
+            r"will (?:be )?retr",
+            r"\btip:",
+            r"\bif you (?:see|get|run)\b",
+            r"\bin case (?:of|you)\b",
+            r"non-?fatal",
+            r"not fatal",
+        ),
+    )
 )
 _RAISED = re.compile(
-    r"(?<![\w.'\"`(/])(?P<type>(?:[A-Za-z_]\w*[.$])*(?:[A-Z]\w*)?(?:Error|Exception|Interrupt))(?=:|\s*$)"
+    r"(?<![\w.$'\"`(/])(?P<type>(?:[A-Za-z_]\w*[.$])*(?:[A-Z]\w*)?(?:Error|Exception|Interrupt))(?=:|\s*$)"
     r"|^(?:[a-z_]\w*\.)+[A-Z]\w*(?=: )|^panic: |\bpanicked at\b|^terminate called after"
 )
 _SOURCE = re.compile(r"(?:\braise|\bexcept|\bcatch|\bthrow)\b[^:]*$|^\s{2,}|\]\s{3,}|^\S+\) +File ")
@@ -52,9 +70,10 @@ class Words:
 
 
 def spoken(lines: Sequence[str]) -> Words:
-    """The lines that tell why a program ended."""
-    loud = _loud(lines)
-    at = next((n for n in range(len(loud) - 1, -1, -1) if _raised(loud[n])), None)
+    """The lines that tell why a program ended; its cost follows their length."""
+    marked = _loud(lines)
+    loud = [line for line, _ in marked]
+    at = next((n for n in range(len(loud) - 1, -1, -1) if marked[n][1]), None)
     if at is None:
         return Words(("\n".join(loud),), "")
     first = at
@@ -66,15 +85,22 @@ def spoken(lines: Sequence[str]) -> Words:
     return Words(tuple("\n".join(group) for group in groups), loud[at].strip())
 
 
-def _loud(lines: Sequence[str]) -> list[str]:
-    told = [line for line in lines if _raised(line) or not _quiet(line)]
-    if any(_GRAVE.search(line) or _raised(line) for line in told):
-        return [line for line in told if _raised(line) or not _WARNING.search(line)]
+def _loud(lines: Sequence[str]) -> list[tuple[str, bool]]:
+    """The lines that are listened to, and is each that of an exception?"""
+    told = [(line, _raised(line)) for line in lines]
+    told = [(line, raised) for line, raised in told if raised or not _quiet(line)]
+    if any(raised or _GRAVE.search(line) for line, raised in told):
+        return [(line, raised) for line, raised in told if raised or not _WARNING.search(line)]
     return told
 
 
+def _overcome(line: str) -> bool:
+    small = in_small(line)
+    return any(words.search(line, small) for words in _OVERCOME)
+
+
 def _quiet(line: str) -> bool:
-    if _OVERCOME.search(line):
+    if _overcome(line):
         return True
     return _NEWS.search(line) is not None and not _GRAVE.search(line)
 
@@ -84,9 +110,8 @@ def _raised(line: str) -> bool:
     found = _RAISED.search(line)
     if found is None or _SOURCE.search(line[: found.start()]):
         return False
-    return not (
-        _NEWS.search(line) or _WARNING.search(line) or _OVERCOME.search(line[: found.start()])
-    )
+    before = line[: found.start()]
+    return not (_NEWS.search(line) or _WARNING.search(line) or _overcome(before))
 
 
 def _wraps(lines: Sequence[str], at: int) -> bool:

@@ -97,4 +97,4 @@ def _own(text: str, units: tuple[tuple[str, str], ...]) -> str:
 
 def shown(value: str) -> str:
     """A fact as part of a sentence: one line, not long, no secrets that can be recognised."""
-    return one_line(masked_text(value.strip()), _LONGEST).rstrip(".。")
+    return one_line(masked_text(value.strip()[: 2 * _LONGEST]), _LONGEST).rstrip(".。")

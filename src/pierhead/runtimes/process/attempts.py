@@ -24,6 +24,7 @@ from pierhead.runtimes.process.records import (
     path_part,
     remove_if_empty,
 )
+from pierhead.runtimes.process.remains import killed, last_lines, ready_at, told
 
 PAST = ".past"
 REPLICAS = 5  #: replaced ones of which runs are kept, by service
@@ -37,23 +38,20 @@ def of(
 ) -> Iterator[Attempt]:
     """The runs, first to last, each with its last `lines` lines."""
     for run in runs:
-        facts = run.facts()
+        facts = told(run.facts)
         if facts is None:
             continue
-        end, killed, ready = run.exit(), run.marked("killed"), run.marked("ready")
-        written = [
-            masked(line.text, hidden)
-            for line in logfiles.tail(run.path, replica, max(lines, _EVIDENCE))
-        ]
-        cause = crash(end, tuple(written[-_EVIDENCE:])) if end is not None else None
+        end = told(run.exit)
+        written = [masked(text, hidden) for text in last_lines(run, replica, max(lines, _EVIDENCE))]
+        cause = killed(run) or (crash(end, tuple(written[-_EVIDENCE:])) if end else None)
         yield Attempt(
             replica=replica,
             number=facts.number,
             started=facts.started,
-            ready_at=ready["at"] if ready else None,
+            ready_at=ready_at(run),
             end=end,
-            reason=str(killed["reason"]) if killed else cause.reason if cause else "",
-            message=str(killed["message"]) if killed else cause.message if cause else "",
+            reason=cause.reason if cause else "",
+            message=cause.message if cause else "",
             lines=tuple(written[len(written) - lines :] if lines < len(written) else written),
         )
 
@@ -80,7 +78,10 @@ def keep(root: Path, service: str, folder: ReplicaFolder, hidden: tuple[str, ...
 def past(root: Path, service: str, lines: int) -> Iterator[Attempt]:
     """Runs of replicas that were replaced."""
     for place in _replicas(root / PAST / service):
-        names = [entry.name for entry in place.iterdir() if entry.name.isdigit()]
+        try:
+            names = [entry.name for entry in place.iterdir() if entry.name.isdecimal()]
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it made room for a later one a moment ago, or is none
         runs = [RunFolder(place / name) for name in sorted(names, key=int)]
         yield from of(runs, place.name, (), lines)
 

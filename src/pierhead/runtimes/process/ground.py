@@ -41,6 +41,7 @@ class Settings:
     closed: tuple[str, ...] = ()  #: folders of the platform's own, in which no replica sees files
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     accelerators: Callable[[], hardware.Found] = hardware.look  #: what GPUs there are; blocks
+    open_files: int = 0  #: engines' soft RLIMIT_NOFILE; 0 = as this process has it
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class Spec:
         self.oom_file: str = found["oom_file"]
         self.data_bytes: int = found["data_bytes"]
         self.nice: int = found["nice"]
+        self.open_files: int = found["open_files"]  # soft limit; 0 = as it is
         self.lease: int = found["lease"]  # descriptor that holds the port
         self.binds: list[list[str]] = found["binds"]  # [source, target] that the engine alone sees
         self.own_users: bool = found["own_users"]  # does that take a user namespace?
@@ -411,6 +412,10 @@ def _take_limits(spec: Spec) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (spec.data_bytes, spec.data_bytes))
     if spec.nice:
         os.nice(spec.nice)
+    if spec.open_files:
+        # The hub raised its own: who closes all descriptors up to the limit would take long over it.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spec.open_files, hard))
 
 
 def _show_files(spec: Spec) -> None:

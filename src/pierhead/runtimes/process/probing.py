@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,6 +17,8 @@ from pierhead.runtimes.process.mounting import beside
 
 #: A completion of one token is far below this.
 _BODY_LIMIT = 1024 * 1024
+#: Becomes a command with as many open files as its replica has: the hub raised its own limit.
+_LIMITED = 'ulimit -Sn "$0"; exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Subject:
     env: Callable[[], Mapping[str, str]]  #: the replica's, for `exec`
     cwd: str
     beside: Identity | None = None  #: whose view of the file system `exec` needs; None = ours
+    open_files: int = 0  #: the replica's soft RLIMIT_NOFILE, for `exec`; 0 = ours
 
 
 def once_ready(probe: Probe) -> Probe:
@@ -166,10 +170,13 @@ async def _exec(probe: Probe, subject: Subject) -> str:
     command, cwd = probe.command, subject.cwd
     if subject.beside is not None:
         command, cwd = beside(subject.beside, cwd, command), "/"
+    env = dict(subject.env())
+    if subject.open_files and shutil.which(command[0], path=env.get("PATH")):
+        command = ("/bin/sh", "-c", _LIMITED, str(subject.open_files), *command)
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
-            env=dict(subject.env()),
+            env=env,
             cwd=cwd,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,

@@ -17,14 +17,17 @@ A removed replica is first renamed to `.gone-<id>`, so that a half-removed one i
 No fsync: what these files speak of does not survive a power cut either.
 """
 
+import errno
 import fcntl
 import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -126,12 +129,14 @@ class RunFolder:
         if not found:
             return None
         keeper, engine = found["keeper"], found["engine"]
-        return KeeperFacts((keeper[0], keeper[1]), (engine[0], engine[1]), found["boot"])
+        return KeeperFacts(
+            (int(keeper[0]), int(keeper[1])), (int(engine[0]), int(engine[1])), str(found["boot"])
+        )
 
     def exit(self) -> Exit | None:
         """How it ended, if it did."""
         found = read(self.path / "exit.json")
-        return Exit(**_known(Exit, found)) if found else None
+        return _exit(found) if found else None
 
     def write_exit(self, end: Exit) -> None:
         """Record an end that the keeper could not."""
@@ -185,11 +190,16 @@ class ReplicaFolder:
     def runs(self) -> list[RunFolder]:
         """Runs that are kept, first to last; one that was never wholly written is none."""
         try:
-            names = [entry.name for entry in (self.path / "runs").iterdir() if entry.name.isdigit()]
+            names = [run.name for run in (self.path / "runs").iterdir() if run.name.isdecimal()]
         except FileNotFoundError:
             return []
         found = [RunFolder(self.path / "runs" / name) for name in sorted(names, key=int)]
         return [run for run in found if (run.path / "run.json").exists()]
+
+    def last_run(self, *, previous: bool = False) -> RunFolder | None:
+        """The last run's folder, or that of the run before it."""
+        runs = self.runs()
+        return next(iter(runs[-2:-1] if previous else runs[-1:]), None)
 
     def new_run(self, facts: RunFacts) -> RunFolder:
         """Write down that a run begins; runs that are neither first nor among the last go."""
@@ -248,7 +258,8 @@ def replica_folders(root: Path) -> Iterator[ReplicaFolder]:
         _open_up(service)
         for entry in sorted(service.iterdir()):
             if entry.name.startswith(_GONE):
-                erase(entry)
+                with suppress(OSError):  # somebody else's, or a bad disk: it is a rest all the same
+                    erase(entry)
             elif entry.is_dir():
                 _open_up(entry)
                 yield ReplicaFolder(entry)
@@ -301,12 +312,28 @@ def write(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None when it is not there or was torn by a power cut."""
+    """A JSON object; None when it is not there or was torn by a power cut.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
     try:
-        found: Any = json.loads(path.read_text())
+        found: Any = json.loads(_text(path))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+
+
+def _text(path: Path) -> str:
+    # Whoever puts a pipe in its place must not have us wait for what is written into it.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
+        with os.fdopen(fd, closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(fd)
 
 
 def _plain(intent: Intent) -> dict[str, Any]:
@@ -357,8 +384,23 @@ def _environment(facts: dict[str, Any] | None) -> Environment | None:
     return Environment(**known)
 
 
+def _exit(facts: dict[str, Any]) -> Exit:
+    known = _known(Exit, facts)
+    _numbers(known, "at", *(name for name in ("code", "signal") if known.get(name) is not None))
+    words: dict[str, Any] = known.get("facts", {})
+    known["facts"] = {str(name): str(word) for name, word in words.items()}
+    return Exit(**known)
+
+
+def _numbers(facts: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if not isinstance(facts[name], int | float) or not isfinite(facts[name]):
+            raise TypeError(f"{name} is no number")
+
+
 def _run_facts(facts: dict[str, Any]) -> RunFacts:
     known = _known(RunFacts, facts)
+    _numbers(known, "number", "started", "port", "grace", "failures")
     known["readiness"] = _probe(facts["readiness"])
     known["liveness"] = _probe(facts["liveness"]) if facts["liveness"] else None
     for name in ("cgroups", "ports", "command", "devices"):

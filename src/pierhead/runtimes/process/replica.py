@@ -9,22 +9,19 @@ cannot wait; nothing is synced, so only a disk that takes no writes at all holds
 import asyncio
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pierhead.core import backoff, devices, diagnosis, plan
 from pierhead.core.devices import Devices
 from pierhead.core.diagnosis import Cause
 from pierhead.core.errors import PierheadError, Unavailable
-from pierhead.core.launch import Launch, Placement
 from pierhead.core.replicas import LEAVING, STEPS, Exit, ReplicaState, ReplicaStatus, step
-from pierhead.core.secrecy import masked, masked_command, secrets
+from pierhead.core.secrecy import masked, secrets
 from pierhead.core.workloads import Workload
 from pierhead.failpoint import failpoint
-from pierhead.runtimes.process import attempts, logfiles, ports
+from pierhead.runtimes.process import attempts, ports, remains
 from pierhead.runtimes.process.ground import Grant, Ground
 from pierhead.runtimes.process.identity import Identity, environment, stat
-from pierhead.runtimes.process.mounting import on_host
 from pierhead.runtimes.process.probing import Subject
 from pierhead.runtimes.process.records import (
     Intent,
@@ -33,8 +30,10 @@ from pierhead.runtimes.process.records import (
     RunFolder,
     erase,
 )
+from pierhead.runtimes.process.remains import Left
 from pierhead.runtimes.process.run import Run
-from pierhead.runtimes.process.spawn import engine_environment, spawn
+from pierhead.runtimes.process.spawn import spawn
+from pierhead.runtimes.process.start import Start
 from pierhead.runtimes.process.tree import Tree
 from pierhead.runtimes.process.vigil import Findings, Vigil
 
@@ -66,6 +65,7 @@ class Replica:
         self._last_exit: Exit | None = None
         self._last_lines: tuple[str, ...] = ()
         self._hidden = secrets({**intent.workload.files.env, **intent.workload.template.env})
+        self._start = Start(ground, folder, intent.id, self._hidden)
         self._alarms: set[asyncio.Task[None]] = set()
 
     # ---- what others see ------------------------------------------------------------------
@@ -138,8 +138,7 @@ class Replica:
 
     def run_folder(self, *, previous: bool = False) -> RunFolder | None:
         """The last run's folder, or that of the run before it."""
-        runs = self._folder.runs()
-        return next(iter(runs[-2:-1] if previous else runs[-1:]), None)
+        return self._folder.last_run(previous=previous)
 
     def runs(self) -> list[RunFolder]:
         """Its runs that are kept, first to last."""
@@ -191,93 +190,25 @@ class Replica:
         ground, settings = self._ground, self._ground.settings
         lease = ports.lease(settings.ports, settings.host, settings.port_locks, ground.entropy)
         try:
-            placement = Placement(
-                service=workload.name,
-                replica=self.intent.id,
-                host=settings.host,
-                port=lease.port,
-                key=ground.engine_key(self.intent.id),
-                threads=grant.threads,
-                folder=str(self._folder.path),
-                devices=grant.names,
-                device_share=grant.share,
-            )
+            placement = self._start.placement(workload, grant, lease.port)
             launch = ground.mounts.launched(ground.launch, workload, placement)
             visible = devices.environment(grant.names)
             launch = replace(launch, env={**launch.env, **visible})  # a template's own do not count
             facts = replace(
-                self._new_facts(workload, placement, launch),
+                self._start.facts(workload, placement, launch, self._failures),
                 devices=grant.devices.ids,
                 device_memory=grant.devices.memory,
             )
-            folder = await ground.disk.do(self._record, workload, facts)
+            folder = await ground.disk.do(self._start.record, workload, facts)
             if self._closed:
                 raise Unavailable("The process runtime", "the platform is shutting down")
-            spec = self._spec(workload, launch, facts)
+            spec = self._start.spec(workload, launch, facts)
             pid = spawn(settings.owner, self.intent.id, folder, lease.fd, spec)
             failpoint("process.run.after_spawn")
         finally:
             lease.close()
         born = stat(pid)
         self._begin(folder, facts, Identity(pid, born.ticks if born else 0, settings.boot))
-
-    def _record(self, workload: Workload, facts: RunFacts) -> RunFolder:
-        failpoint("process.start.after_intent")
-        self._folder.show(workload.template.links)
-        self._ground.limits.prepare(self.intent.id, workload.template.resources)
-        folder = self._folder.new_run(facts)
-        failpoint("process.run.after_record")
-        return folder
-
-    def _new_facts(self, workload: Workload, placement: Placement, launch: Launch) -> RunFacts:
-        bounds = self._ground.limits.bounds(self.intent.id, workload.template.resources)
-        last = self.run_folder()
-        return RunFacts(
-            number=last.number + 1 if last else 1,
-            started=self._ground.clock(),
-            host=placement.host,
-            port=placement.port,
-            readiness=launch.readiness,
-            liveness=launch.liveness,
-            api=launch.api,
-            keyed=launch.keyed,
-            cwd=self._cwd(workload, launch),
-            grace=workload.template.stop_grace,
-            limits=bounds.text,
-            cgroups=bounds.cgroups,
-            failures=self._failures,
-            ports=workload.template.ports,
-            deadline=launch.deadline,
-            watched=bounds.data_bytes,
-            command=masked_command(launch.argv, self._hidden),
-            engine=workload.template.engine,
-            model=launch.model,
-            shown=bool(launch.binds),
-        )
-
-    def _cwd(self, workload: Workload, launch: Launch) -> str:
-        """Where it runs; a template's folder that is not there is made up for by an empty one."""
-        optional = launch.cwd == workload.template.workdir
-        there = Path(on_host(launch.cwd, launch.binds))
-        own = not launch.cwd or (optional and not there.is_dir())
-        return str(self._folder.path / "work") if own else launch.cwd
-
-    def _spec(self, workload: Workload, launch: Launch, facts: RunFacts) -> dict[str, Any]:
-        bounds = self._ground.limits.bounds(self.intent.id, workload.template.resources)
-        return {
-            "argv": launch.argv,
-            "env": engine_environment(launch.env, launch.path_first),
-            "cwd": facts.cwd,
-            "grace": facts.grace,
-            "log_bytes": self._ground.settings.log_bytes,
-            "cgroups": bounds.cgroups,
-            "oom_file": bounds.oom_file,
-            "data_bytes": bounds.data_bytes,
-            "nice": bounds.nice,
-            "binds": [(bind.source, bind.target) for bind in launch.binds],
-            "own_users": self._ground.mounts.means == "user",
-            "closed": self._ground.mounts.closed,
-        }
 
     async def drain(self) -> None:
         """Out of traffic; it may end what it has until its patience ends."""
@@ -364,8 +295,9 @@ class Replica:
         if self._run is None or not self._run.live:
             return
         if self.state not in LEAVING:
-            self._run.folder.mark("pause", at=self._ground.clock())
-            failpoint("process.pause.after_mark")
+            with suppress(OSError):  # disk full: it ends all the same, and counts as a crash then
+                self._run.folder.mark("pause", at=self._ground.clock())
+                failpoint("process.pause.after_mark")
         self._ask_no_more()
         self._run.end(self._ground.clock() + grace)
 
@@ -380,44 +312,43 @@ class Replica:
 
     # ---- taking up what an earlier hub left -----------------------------------------------
 
-    def take_up(self, keeper: Identity | None) -> None:
+    def take_up(self, left: Left, keeper: Identity | None) -> None:
         """Go on where an earlier hub was: with the run that lives, or with its end."""
-        drained, stopped = self._folder.marked("drain"), self._folder.marked("stop")
-        self._leave_by = drained["leave_by"] if drained else None
-        folder = self.run_folder()
-        facts = folder.facts() if folder else None
+        self._leave_by = left.leave_by
+        folder, facts = left.run, left.facts
         self._failures = facts.failures if facts else 0
-        if drained or stopped:
+        if left.leaving:
+            stopped = left.kill_at is not None
             self.state = ReplicaState.STOPPING if stopped else ReplicaState.DRAINING
         if folder is not None and facts is not None and keeper is not None:
             self._continue(folder, facts, keeper)
-        elif folder is not None and facts is not None and _has_run(folder):
+        elif folder is not None and facts is not None and remains.has_run(folder):
             self._after_end(folder, facts)
-        elif drained or stopped:
+        elif left.leaving:
             self._move(ReplicaState.STOPPED)
-        if self.state is ReplicaState.STOPPING and self._run and stopped:
-            self._kill_at = stopped["kill_at"]
-            self._run.end(stopped["kill_at"])
+        if self.state is ReplicaState.STOPPING and self._run and left.kill_at is not None:
+            self._kill_at = left.kill_at
+            self._run.end(left.kill_at)
         elif self.state is ReplicaState.DRAINING and self._leave_by is not None:
             self._hint_at(self._leave_by)
 
     def _continue(self, folder: RunFolder, facts: RunFacts, keeper: Identity) -> None:
-        ready = folder.marked("ready")
-        self._ready_at = ready["at"] if ready else None
+        self._ready_at = remains.ready_at(folder)
         if self.state is ReplicaState.PENDING:
+            ready = self._ready_at is not None
             self.state = ReplicaState.READY if ready else ReplicaState.STARTING
         self._begin(folder, facts, keeper)
 
     def _after_end(self, folder: RunFolder, facts: RunFacts) -> None:
         """The run ended while no hub looked; which state it had does not matter any more."""
-        ready = folder.marked("ready")
-        self._ready_at = ready["at"] if ready else None
+        self._ready_at = remains.ready_at(folder)
         if self.state is ReplicaState.PENDING:
             self.state = ReplicaState.STARTING
-        keeper = folder.keeper()
+        keeper = remains.told(folder.keeper)
         boot = self._ground.settings.boot
-        if folder.exit() is None and keeper is not None and keeper.boot != boot:
-            folder.mark("pause", at=self._ground.clock())  # a reboot is not the replica's fault
+        if remains.told(folder.exit) is None and keeper is not None and keeper.boot != boot:
+            with suppress(OSError):  # disk full: it counts as a crash then
+                folder.mark("pause", at=self._ground.clock())  # a reboot is no fault of its own
         self._run = Run(folder, facts, self._ground.clock, boot, self._ended)
         self._run.bury()
 
@@ -455,6 +386,7 @@ class Replica:
             env=lambda: environment(engine.pid) if engine else {},
             cwd=facts.cwd,
             beside=engine if facts.shown else None,
+            open_files=self._ground.settings.open_files,
         )
 
     async def _became_ready(self) -> None:
@@ -484,6 +416,7 @@ class Replica:
             told = {"reason": cause.reason, "message": cause.message, "facts": dict(cause.facts)}
             self._run.folder.mark("killed", **told)
         if self.state is ReplicaState.READY:
+            self._unready_at = self._ground.clock()
             self._change(ReplicaState.UNREADY, cause.reason, cause.message)
         self._run.end(self._ground.clock() + self._run.facts.grace)
 
@@ -494,16 +427,11 @@ class Replica:
             return
         if self._run.facts.devices:
             self._ground.released()
-        end = self._run.folder.exit() or Exit(at=self._ground.clock(), lost=True)
-        killed = self._run.folder.marked("killed")
-        if killed is not None and not end.oom:
-            facts = killed.get("facts", {})
-            end = replace(end, reason=killed["reason"], message=killed["message"], facts=facts)
-        self._last_exit = end
+        end = self._last_exit = remains.end(self._run.folder, self._ground.clock())
         if self.state in LEAVING:
             self._move(ReplicaState.STOPPED)
             return
-        if self._run.folder.marked("pause") is not None:
+        if remains.paused(self._run.folder):
             self._failures, self._retry_at = 0, end.at
             self._say("Paused", "It ended with the platform or the machine and runs again.")
         else:
@@ -516,8 +444,8 @@ class Replica:
         self._failures = backoff.failures_after(run.facts.failures, ready_for)
         seed = f"{self.intent.id}/{run.facts.number}"
         self._retry_at = end.at + backoff.delay(self._failures, seed)
-        written = logfiles.tail(run.folder.path, self.intent.id, _EVIDENCE)
-        lines = [masked(line.text, self._hidden) for line in written]
+        written = remains.last_lines(run.folder, self.intent.id, _EVIDENCE)
+        lines = [masked(text, self._hidden) for text in written]
         self._last_lines = tuple(lines[-_SHOWN:])
         cause = diagnosis.crash(end, tuple(lines))
         self._say(cause.reason, cause.message)
@@ -555,7 +483,3 @@ def _mark_ready(run: RunFolder, at: float) -> None:
     with suppress(OSError):  # disk full: it serves all the same; a new hub probes it anew
         run.mark("ready", at=at)
         failpoint("process.ready.after_mark")
-
-
-def _has_run(folder: RunFolder) -> bool:
-    return folder.keeper() is not None or folder.exit() is not None

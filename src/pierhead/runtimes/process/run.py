@@ -12,6 +12,7 @@ from pierhead.core.ids import Clock
 from pierhead.core.replicas import Exit
 from pierhead.runtimes.process.identity import Handle, Identity, members, stat
 from pierhead.runtimes.process.records import KeeperFacts, RunFacts, RunFolder
+from pierhead.runtimes.process.remains import told
 from pierhead.runtimes.process.watch import Watch
 
 _STUBBORN = 3.0  #: seconds a keeper gets to end after its engine was killed
@@ -51,7 +52,7 @@ class Run:
         self.live = True
         self._watch = None
         self.engine = None
-        if self.folder.exit() is not None:
+        if told(self.folder.exit) is not None:
             self._over()
         else:
             self._start(self._end_lost())
@@ -77,7 +78,7 @@ class Run:
     async def _meet_engine(self) -> None:
         """Learn the engine's pid as soon as the keeper has written it down."""
         pause = 0.005
-        while (found := self.folder.keeper()) is None:
+        while (found := told(self.folder.keeper)) is None:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
         if self._watch is not None:
@@ -94,11 +95,19 @@ class Run:
 
     async def _end_lost(self) -> None:
         """Nobody saw the end: make sure that nothing of the run lives before it runs again."""
-        while _kill_leftovers(self.folder.keeper() or self._told, self.facts, self._boot):  # noqa: ASYNC110 - no event tells
+        while self._something_lives():  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.02)
         with suppress(OSError):  # disk full: the next hub finds the same and decides the same
-            self.folder.write_exit(Exit(at=self._clock(), lost=True))
+            if told(self.folder.exit) is None:  # it may be read again by now
+                self.folder.write_exit(Exit(at=self._clock(), lost=True))
         self._over()
+
+    def _something_lives(self) -> bool:
+        kept = told(self.folder.keeper) or self._told
+        try:
+            return _kill_leftovers(kept, self.facts, self._boot)
+        except OSError:  # no descriptor is left to look into /proc: one will be
+            return True
 
     def _over(self) -> None:
         self.live = False

@@ -4,12 +4,14 @@ import asyncio
 import platform
 import signal
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 import psutil
+import structlog
 
 from pierhead.core import plan
 from pierhead.core.errors import NotFound, Occupied, PierheadError, Unavailable
@@ -20,7 +22,7 @@ from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus, RuntimeInf
 from pierhead.core.workloads import Workload
 from pierhead.runtimes.base import Attempt, LogLine
 from pierhead.runtimes.hints import Hints
-from pierhead.runtimes.process import attempts, hardware, logfiles
+from pierhead.runtimes.process import attempts, hardware, logfiles, remains
 from pierhead.runtimes.process.allotment import Allotment
 from pierhead.runtimes.process.ground import Grant, Ground, Settings
 from pierhead.runtimes.process.identity import Handle, Identity
@@ -36,6 +38,8 @@ from pierhead.runtimes.process.records import (
 )
 from pierhead.runtimes.process.replica import Replica
 from pierhead.runtimes.process.spawn import living_keepers
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("pierhead.runtime")
 
 #: Seconds a keeper may need beyond the grace of its engine before `stop_all` gives up on it.
 _PATIENCE = 5.0
@@ -76,6 +80,7 @@ class ProcessRuntime:
         self._turns = WeakValueDictionary[str, asyncio.Lock]()
         self._listeners: set[Hints] = set()
         self._ending = False
+        self._alone: dict[str, list[Identity]] = {}  #: keepers of replicas that could not be read
 
     async def probe(self) -> RuntimeInfo:
         """What this host has."""
@@ -110,25 +115,39 @@ class ProcessRuntime:
         keepers = living_keepers(ground.settings.owner, ground.root, ground.settings.boot)
         known: set[str] = set()
         for folder in list(replica_folders(ground.root)):
-            service = folder.path.parent.name
-            intent = folder.intent()
-            if intent is None or intent.workload.service != service:
-                continue  # its creation was cut off: what runs for it is an orphan
-            replica = Replica(ground, folder, intent)
-            found = keepers.pop((service, folder.id), None)
-            # A dying keeper loses its name a moment before its lock: hence the patience.
-            if found is None and not await _until(lambda folder=folder: not folder.kept(), _DYING):
-                raise Unavailable(
-                    f"The replica {folder.id}", "a process that cannot be seen from here keeps it"
-                )
-            self._services.setdefault(service, {})[folder.id] = replica
-            known.add(folder.id)
-            replica.take_up(found)
+            place = (folder.path.parent.name, folder.id)
+            if await self._take_up(folder, keepers.get(place)):
+                known.add(folder.id)
+                keepers.pop(place, None)
         await self._end_orphans(list(keepers.values()))
         for folder in list(replica_folders(ground.root)):
             if folder.id not in known:
-                folder.discard()
+                with suppress(OSError):  # a rest that cannot be removed is none of a replica's
+                    folder.discard()
         await asyncio.to_thread(ground.limits.sweep, frozenset(known))
+
+    async def _take_up(self, folder: ReplicaFolder, keeper: Identity | None) -> bool:
+        """False = its creation was cut off: what runs for it is an orphan."""
+        service = folder.path.parent.name
+        try:
+            intent = remains.intent(folder)
+            if intent is None or intent.workload.service != service:
+                return False
+            left = remains.left(folder)
+            held = keeper is None and await _stays_kept(folder)
+        except Unavailable as problem:
+            # Neither driven nor ended before its service is removed: what it was is not known.
+            log.warning("a replica is left as it is", replica=folder.id, why=problem.why)
+            if keeper is not None:
+                self._alone.setdefault(service, []).append(keeper)
+            return True
+        if held:
+            why = "a process that cannot be seen from here keeps it"
+            raise Unavailable(f"The replica {folder.id}", why)
+        replica = Replica(self._ground, folder, intent)
+        self._services.setdefault(service, {})[folder.id] = replica
+        replica.take_up(left, keeper)
+        return True
 
     async def _end_orphans(self, keepers: list[Identity]) -> None:
         """Keepers of this folder whose replica is no more: nobody would ever end them."""
@@ -280,6 +299,7 @@ class ProcessRuntime:
                 if replica.state is ReplicaState.STOPPED and await replica.forget():
                     del group[replica.intent.id]
             if not group:
+                await self._end_orphans(self._alone.pop(service, []))
                 await self._ground.disk.do(self._erase, service)
         except OSError as error:
             raise Unavailable("A replica's folder", str(error)) from error
@@ -383,6 +403,11 @@ class ProcessRuntime:
             listener.close()
         await self._ground.prober.close()
         await self._ground.disk.close()
+
+
+async def _stays_kept(folder: ReplicaFolder) -> bool:
+    """Does somebody unseen hold it? A dying keeper loses its name a moment before its lock."""
+    return not await _until(lambda: not remains.kept(folder), _DYING)
 
 
 async def _until(done: Callable[[], bool], seconds: float) -> bool:

@@ -30,7 +30,7 @@ test-unit: install ## run the unit tests only (seconds)
 	@.venv/bin/pytest -q -n 2 tests/unit $(ARGS)
 
 test-fault: test-deps ## play every fault, a line for each at the end (ARGS=--record-faults writes the docs' table)
-	@env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=tests .venv/bin/pytest -q -n 2 --dist loadfile -p fault_record \
+	@env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=tests .venv/bin/pytest -q -n 3 --dist loadfile -p fault_record \
 		$$(.venv/bin/python tests/fault_list.py) $(ARGS)
 
 check: install ## lint, types, layers, generated pages, change fragments, dependencies (lock, licences)

@@ -2,11 +2,13 @@
 
     pytest -p fault_record tests                     a line for each fault at the end
     pytest -p fault_record --record-faults tests     and written to tests/fault/results.json
+    pytest -p fault_record --deep tests              every kill and cut, hundreds of schedules
 
 What stands behind a line (kills, schedules, cuts) is what a test gave to `record_property`.
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +21,15 @@ from fault_list import FAULTS, defences
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "fault" / "results.json"
+#: What `--deep` plays, by the variable that a file of tests reads; one that is set already stays.
+DEEP = {
+    "PIERHEAD_KILLS_DEEP": "1",
+    "PIERHEAD_DEEP_FAULTS": "1",
+    "PIERHEAD_EVERY_CUT": "1",
+    "PIERHEAD_INTERLEAVINGS": "200",
+    "PIERHEAD_DOWNLOAD_SCHEDULES": "500",
+    "PIERHEAD_TEST_SCHEDULES": "1000",
+}
 
 
 @dataclass
@@ -105,10 +116,14 @@ def _node(nodeid: str) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The flag that writes results down."""
+    """The flags that play more, and that write results down."""
     parser.addoption("--record-faults", action="store_true", help="write tests/fault/results.json")
+    parser.addoption("--deep", action="store_true", help="every kill and cut (an hour and more)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Nothing is recorded where this plugin was not asked for."""
+    if config.getoption("--deep"):
+        for name, value in DEEP.items():
+            os.environ.setdefault(name, value)
     config.pluginmanager.register(Recorder(), "fault-recorder")

@@ -26,9 +26,9 @@ from pierhead.bootstrap.supervisor import only_one
 from pierhead.bootstrap.watching import HEAD
 from pierhead.core.errors import PierheadError, Unavailable
 from pierhead.failpoint import failpoint
+from pierhead.lasting import sync_folder
 from pierhead.operations.secret_box import SecretBox
 from pierhead.settings import Settings
-from pierhead.sources.cache import sync_folder
 from pierhead.store import db, facts, schema
 from pierhead.store.archive import Manifest, cannot_write
 from pierhead.store.archive_reader import Reader, opened

@@ -9,7 +9,7 @@ import os
 import secrets
 from pathlib import Path
 
-from pierhead.sources.cache import sync_folder
+from pierhead.lasting import sync_folder
 
 
 def internal_key(data_dir: Path) -> str:

@@ -9,6 +9,7 @@ from pierhead.core import routes
 from pierhead.core.routes import Route, RouteTable, RouteToken, Target
 from pierhead.gateway.sealing import Seal, is_sealed
 from pierhead.gateway.tokens import Credential, Lock, Plain, lock
+from pierhead.lasting import sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +150,4 @@ def write_table(path: Path, table: RouteTable, seal: Seal) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pierhead.core.errors import Unavailable
 from pierhead.core.resources import GIB, human_bytes
+from pierhead.lasting import sync_folder
 
 READY = "READY"
 _LEFT = GIB // 4  #: bytes that a disk is to have left
@@ -74,12 +75,3 @@ def need_room(folder: Path, wanted: int) -> None:
             "The disk",
             f"{folder} has {human_bytes(free)} free, {human_bytes(wanted + _LEFT)} are needed",
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` last."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

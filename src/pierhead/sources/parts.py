@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from pierhead.core.manifest import Entry
 from pierhead.failpoint import failpoint
+from pierhead.lasting import sync_folder
 from pierhead.sources import cache, sums
 from pierhead.sources.crc64 import combined, crc64
 
@@ -228,7 +229,7 @@ class PartFile:
         self._path.replace(target)
         failpoint("download.after_rename")
         target.chmod(0o444)
-        cache.sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def discard(self) -> None:
         """Throw it away, with its checkpoint."""

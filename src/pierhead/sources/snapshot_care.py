@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pierhead.core.manifest import Entry, Manifest
-from pierhead.sources import cache, parts
+from pierhead.lasting import sync_folder
+from pierhead.sources import parts
 from pierhead.sources.crc64 import crc64
 from pierhead.sources.progress import Ended, Phase, Progress, Stopped, Tell
 from pierhead.sources.snapshot import Snapshot, below
@@ -103,7 +104,7 @@ def close_up(folder: Path) -> None:
             Path(path, name).chmod(0o444)
         for name in folders:
             Path(path, name).chmod(0o555)
-        cache.sync_folder(Path(path))
+        sync_folder(Path(path))
     folder.chmod(0o555)
 
 

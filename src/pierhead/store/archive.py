@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 
 from pierhead.core.errors import Invalid, PierheadError, Unavailable
 from pierhead.core.resources import human_bytes
+from pierhead.lasting import sync_folder
 
 FORM = 1  #: of the archive; one that is read differently counts up
 MANIFEST = "manifest.json"
@@ -171,15 +172,6 @@ def _private(path: Path) -> IO[bytes]:
     path.unlink(missing_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o600), "w+b")
-
-
-def sync_folder(folder: Path) -> None:
-    """Let a power cut find the folder's names as they are now."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # ---- the manifest -----------------------------------------------------------------------------

@@ -96,18 +96,21 @@ class Recorder:
             yield f"{fault.id}  {word:<10} {seconds:6.1f} s  {', '.join([*figures, *filter(None, [why])])}"
 
     def document(self) -> dict[str, object]:
-        """What is written down: by test, in the order of their places."""
+        """What is written down, by test: what was played now, and of the rest what was known before."""
+        before = json.loads(RESULTS.read_text())["tests"] if RESULTS.exists() else {}
+        now = {
+            node: {
+                **dict(sorted(outcome.outcomes.items())),
+                "seconds": round(outcome.seconds, 1),
+                **({"counts": dict(outcome.counts)} if outcome.counts else {}),
+                **({"why": outcome.skipped} if outcome.skipped else {}),
+            }
+            for node, outcome in self.seen.items()
+        }
+        known = {node: one for node, one in before.items() if node in self.known}
         return {
             "date": datetime.now(UTC).date().isoformat(),
-            "tests": {
-                node: {
-                    **dict(sorted(outcome.outcomes.items())),
-                    "seconds": round(outcome.seconds, 1),
-                    **({"counts": dict(outcome.counts)} if outcome.counts else {}),
-                    **({"why": outcome.skipped} if outcome.skipped else {}),
-                }
-                for node, outcome in sorted(self.seen.items())
-            },
+            "tests": dict(sorted((known | now).items())),
         }
 
 

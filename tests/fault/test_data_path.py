@@ -98,9 +98,18 @@ class Load:
     seconds: list[float] = field(default_factory=list[float])
 
     async def run(self, seconds: float, met: Callable[[], bool] = lambda: False) -> None:
-        """For so long, or until it is `met`."""
+        """For so long, or until it is `met`; then every answer stands in the gateway's log."""
         end = time.monotonic() + seconds
+        before, answered = count(self.bench), self._answered
         await asyncio.gather(*(self._client(end, met) for _ in range(WORKERS)))
+        lines = before + self._answered - answered
+        while count(self.bench) < lines:  # a line is written when its answer is out
+            assert time.monotonic() < end + 30, f"{count(self.bench)} of {lines} lines"
+            await asyncio.sleep(0.01)
+
+    @property
+    def _answered(self) -> int:
+        return self.statuses.total() - self.statuses[0]
 
     async def _client(self, end: float, met: Callable[[], bool]) -> None:
         url = f"{self.bench.gateway.url}/api/predict/foo/work"

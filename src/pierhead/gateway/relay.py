@@ -143,7 +143,9 @@ class Relay:
         """
         try:
             if attempt.wakes:
-                await self._upstream.knock(target)  # it must not cost a request that it still hangs
+                # That it still hangs must not cost the request: most of its time is left for another.
+                limit = call.route.timeout or self._settings.head_seconds
+                await self._upstream.knock(target, min(KNOCK, limit / 4))
             response = await self._upstream.ask(target, call)
         except NoAnswer as failure:
             self._note(call, attempt, attempt.failed(failure.kind, self._of(call)))

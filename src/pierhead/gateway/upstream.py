@@ -125,14 +125,14 @@ class Upstream:
         # It closed an idle connection just as we used it: no fault, and nothing was done yet.
         return await self._send(self._fresh, target, call, connection)
 
-    async def knock(self, target: Target) -> None:
+    async def knock(self, target: Target, patience: float = KNOCK) -> None:
         """Returns when a replica answers anything at all to a request that asks for nothing.
 
         Raises:
-            NoAnswer: it does not, or not soon.
+            NoAnswer: it does not, or not within so many seconds.
         """
         url = URL(f"http://{_address(target)}/")
-        limit = aiohttp.ClientTimeout(total=KNOCK)
+        limit = aiohttp.ClientTimeout(total=patience)
         try:
             async with self._fresh.options(url, timeout=limit, allow_redirects=False):
                 return

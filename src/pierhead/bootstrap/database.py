@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from pierhead import __version__, telemetry
-from pierhead.bootstrap.backup import before_migration
-from pierhead.bootstrap.restore import finish
+from pierhead.bootstrap.restore_plan import STAGING
 from pierhead.bootstrap.secret_files import storage_key
 from pierhead.bootstrap.soundness import (
     demand_empty_is_new,
@@ -46,14 +45,15 @@ def migrate(settings: Settings) -> bool:
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _driver(settings.database)
-    restored = finish(settings)
-    if restored is not None:
-        log.warning("a restore that was cut off was finished", backup=restored.file)
+    if (settings.data_dir / STAGING).exists():
+        _finish_restore(settings)
     demand_empty_is_new(settings)
     demand_whole(settings)
     present = _present(settings)
     demand_there(settings, present)
     if present not in (None, schema.HEAD) and schema.known(present):
+        from pierhead.bootstrap.backup import before_migration  # of no use to most starts
+
         kept = before_migration(settings, str(present))
         log.info("the database is migrated", schema=present, to=schema.HEAD, backup=str(kept))
     changed = schema.migrate(settings.database)
@@ -61,6 +61,14 @@ def migrate(settings: Settings) -> bool:
     _note_release(settings)
     _seal(settings)
     return changed
+
+
+def _finish_restore(settings: Settings) -> None:
+    from pierhead.bootstrap.restore import finish
+
+    restored = finish(settings)
+    if restored is not None:
+        log.warning("a restore that was cut off was finished", backup=restored.file)
 
 
 def _present(settings: Settings) -> str | None:

@@ -13,14 +13,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, select, text
 
-from pierhead.bootstrap import backup as backups
 from pierhead.bootstrap.credentials import key_id
 from pierhead.core.errors import PierheadError
 from pierhead.reconciler.stock import UNKNOWN
 from pierhead.runtimes.process.records import INTENT, ReplicaFolder
 from pierhead.settings import Settings, masked_url
-from pierhead.store import backup, db, events, keys, schema, services
-from pierhead.store.archive_reader import opened
+from pierhead.store import db, events, keys, schema, services
 
 #: Below the data folder, from a restore until a start finds nothing that it does not know: by it, what
 #: the database does not know was given up on purpose.
@@ -153,6 +151,9 @@ def look_through(settings: Settings) -> Sound:
         NotSound: it is damaged, or not the one that belongs here.
         Unavailable: it does not answer.
     """
+    from pierhead.bootstrap import backup as backups  # of no use to a start, and of some weight
+    from pierhead.store import backup
+
     demand_empty_is_new(settings)
     backups.absent(settings)
     demand_whole(settings, float("inf"))
@@ -175,6 +176,8 @@ def look_through(settings: Settings) -> Sound:
 
 def found_at_starts(settings: Settings) -> list[str]:
     """What starts of the last days found that the database did not know, newest first; [] if it is not there."""
+    from pierhead.store import backup
+
     file = db.sqlite_file(settings.database)
     if file is not None and not _has_pages(file):
         return []
@@ -226,18 +229,24 @@ def _replicas(folder: Path) -> Iterator[Path]:
 
 def _restore(settings: Settings) -> str:
     """What to type: with the newest backup that the platform made by itself, if there is one."""
-    folder = settings.data_dir / backups.FOLDER
+    from pierhead.bootstrap.backup import FOLDER
+
+    folder = settings.data_dir / FOLDER
     newest = next((path for path in _newest_first(folder) if _opens(path)), None)
     name = str(newest) if newest is not None else "FILE"
     return f"restore a backup (pierhead restore {name} --into {settings.data_dir} --force)"
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    found = folder.glob(f"*{backups.SUFFIX}")
+    from pierhead.bootstrap.backup import SUFFIX
+
+    found = folder.glob(f"*{SUFFIX}")
     return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def _opens(path: Path) -> bool:
+    from pierhead.store.archive_reader import opened
+
     try:
         with opened(path):
             return True

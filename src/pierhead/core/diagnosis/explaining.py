@@ -1,13 +1,13 @@
 """From a cause to what people read: the error, what may have led to it, and what to do about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from pierhead.core.causes import Cause, Facts
 from pierhead.core.diagnosis.evidence import evidence
 from pierhead.core.diagnosis.refining import refined
-from pierhead.core.diagnosis.texts import ENTRIES
-from pierhead.core.diagnosis.wording import amounts, told
+from pierhead.core.diagnosis.wording import Entry, amounts, told
 from pierhead.core.languages import Language
 
 UNKNOWN = "Unknown"  #: the entry of reasons that have none
@@ -25,13 +25,21 @@ class Diagnosis:
     evidence: tuple[str, ...] = ()
 
 
+def _entries() -> Mapping[str, Entry]:
+    """The texts, in memory from the first diagnosis on: a platform where all is well needs none."""
+    from pierhead.core.diagnosis.texts import ENTRIES
+
+    return ENTRIES
+
+
 def explained(cause: Cause, language: Language = Language.EN) -> Diagnosis:
     """What the table says of a cause, with its facts."""
     fine = refined(cause)
-    entry = ENTRIES.get(fine.reason)
+    entries = _entries()
+    entry = entries.get(fine.reason)
     facts: Facts = fine.facts or {"problem": fine.message}
     if entry is None:
-        entry, facts = ENTRIES[UNKNOWN], {**facts, "word": fine.reason, "message": fine.message}
+        entry, facts = entries[UNKNOWN], {**facts, "word": fine.reason, "message": fine.message}
     text, facts = entry.text(language), amounts(facts, language)
     return Diagnosis(
         fine.reason,

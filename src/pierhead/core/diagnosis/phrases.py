@@ -6,6 +6,7 @@ which every match of it has.
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 LONGEST = 400  #: characters of a line that are read
 _BEFORE, _AFTER = 1, 4  #: lines around it that a phrase over several lines may reach
@@ -17,13 +18,18 @@ _PARTS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Phrase:
-    """A pattern, and what has to be there for it."""
+    """A pattern, and what has to be there for it; compiled when it is needed first."""
 
-    words: re.Pattern[str]
+    source: str
     sure: str  #: a text in small letters that every match holds; "" when there is none
     wide: bool  #: it goes over several lines
+
+    @cached_property
+    def words(self) -> re.Pattern[str]:
+        """The pattern: heeds no case."""
+        return re.compile(self.source, re.IGNORECASE | re.MULTILINE)
 
     def search(self, text: str, small: str) -> re.Match[str] | None:
         """Its first match in lines; `small` = `in_small(text)`."""
@@ -50,7 +56,7 @@ class Phrase:
 def phrase(words: str) -> Phrase:
     """From a regular expression that heeds no case."""
     sure, wide = _sure(words)
-    return Phrase(re.compile(words, re.IGNORECASE | re.MULTILINE), sure, wide)
+    return Phrase(words, sure, wide)
 
 
 def in_small(text: str) -> str:

@@ -7,6 +7,7 @@ more: `StorageDenied` of a key that has expired is `CredentialsExpired`.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
 from pierhead.core.causes import Cause
 from pierhead.core.diagnosis.phrases import cut
@@ -119,10 +120,15 @@ _FINER: Mapping[str, tuple[tuple[str, str], ...]] = {
     "CommandNotExecutable": (("WrongProgramFormat", r"exec format error"),),
     "LibraryMissing": (("CudaMissing", r"libcuda|libcudart|libnvidia|libcublas"),),
 }  # fmt: skip
-_RULES = {
-    reason: tuple((finer, re.compile(words, re.IGNORECASE | re.DOTALL)) for finer, words in rules)
-    for reason, rules in _FINER.items()
-}
+
+
+@cache
+def _rules(reason: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Those of a reason; compiled when it is met first, as most never are."""
+    return tuple(
+        (finer, re.compile(words, re.IGNORECASE | re.DOTALL))
+        for finer, words in _FINER.get(reason, ())
+    )
 
 
 def refined(cause: Cause) -> Cause:
@@ -130,7 +136,7 @@ def refined(cause: Cause) -> Cause:
     facts = cause.facts
     untold = "" if facts else cause.message
     text = cut(facts.get("problem") or facts.get("log_line") or untold, _READ)
-    for reason, words in _RULES.get(cause.reason, ()):
+    for reason, words in _rules(cause.reason):
         found = words.search(text)
         if found is not None:
             more = {name: value for name, value in found.groupdict().items() if value}

@@ -27,12 +27,15 @@ SOURCE = Source("192.0.2.7", "test", "R")
 
 
 class Away:
-    """A database that does not answer while it is told so."""
+    """A database that does not answer while it is told so, or that meets something nobody foresaw."""
 
     def __init__(self, db: Database) -> None:
         self.db, self.away = db, False
+        self.unforeseen: list[Exception] = []
 
     async def write(self, *args: Any, **kwargs: Any) -> Any:
+        if self.unforeseen:
+            raise self.unforeseen.pop()
         if self.away:
             raise Unavailable("The database", "it is away")
         return await self.db.write(*args, **kwargs)
@@ -137,6 +140,21 @@ def test_entries_wait_for_a_database_that_is_away(play: Play) -> None:
         world.db.away = False
         await audit.flush()
         assert len(await world.entries()) == 10
+        await audit.close()
+
+    play(act)
+
+
+def test_law_nothing_unforeseen_ends_the_trail(play: Play) -> None:
+    async def act(world: World) -> None:
+        audit = world.audit()
+        await audit.start()
+        world.db.unforeseen = [RuntimeError("of all things")]
+        audit.act(deed(1), ROOT, SOURCE)
+        async with asyncio.timeout(20):
+            while not await world.entries():  # the writer goes on by itself
+                await asyncio.sleep(0.02)
+        assert world.db.unforeseen == []
         await audit.close()
 
     play(act)

@@ -206,8 +206,10 @@ class Audit:
             self._sweep()
             try:
                 await self.flush()
-            except Unavailable as error:
-                if not failing:
+            except Exception as error:  # whatever it is, the trail goes on when it is over
+                if not isinstance(error, Unavailable):
+                    log.exception("audit entries cannot be written", entries=len(self._waiting))
+                elif not failing:
                     log.warning("audit entries wait", entries=len(self._waiting), error=str(error))
                 failing = True
                 if self._end.is_set():

@@ -227,8 +227,11 @@ class Audit:
     async def _prune(self) -> None:
         while True:
             if self.options.days > 0:
-                with suppress(Unavailable):  # the next round removes what this one left
+                try:
                     await self.prune(self.clock() - self.options.days * DAY)
+                except Exception as error:  # the next round removes what this one left
+                    if not isinstance(error, Unavailable):
+                        log.exception("old audit entries cannot be removed")
             await asyncio.sleep(_PRUNE)
 
     async def prune(self, before: float) -> int:

@@ -296,7 +296,7 @@ def test_an_engine_and_its_probe_open_as_many_files_as_before(tmp_path: Path) ->
 
     async def scene(made: ProcessRuntime) -> None:
         await settle(made, workload(1, code=code, readiness=probe), ready(1))
-        while not (lines := await made.logs(SERVICE)):  # its probe may be quicker than its word
+        while not (lines := await made.logs(SERVICE)):  # noqa: ASYNC110 - its probe may be quicker
             await asyncio.sleep(0.02)
         assert [line.text for line in lines] == [f"(321, {hard})"]
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -227,9 +228,13 @@ def _died(hub: Hub, cut: Cut, before: Mapping[str, Process]) -> bool:
     if cut.nth == 1:
         hub.died()
         return True
-    until(
-        lambda: hub.ended or cut.operation.ended(hub, before), f"{cut}: neither dead nor done", LONG
-    )
+
+    def dead_or_done() -> bool:
+        with suppress(NoAnswer):  # it dies while it is asked
+            return hub.ended or cut.operation.ended(hub, before)
+        return False
+
+    until(dead_or_done, f"{cut}: neither dead nor done", LONG)
     if not hub.ended:
         hub.arm("")
         time.sleep(0.05)  # it may have read the old word a moment ago

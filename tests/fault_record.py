@@ -121,7 +121,7 @@ def _node(nodeid: str) -> str:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The flags that play more, and that write results down."""
     parser.addoption("--record-faults", action="store_true", help="write tests/fault/results.json")
-    parser.addoption("--deep", action="store_true", help="every kill and cut (an hour and more)")
+    parser.addoption("--deep", action="store_true", help="every kill and cut; takes long")
 
 
 def pytest_configure(config: pytest.Config) -> None:

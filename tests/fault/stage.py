@@ -176,6 +176,18 @@ class Stage:
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """`pierhead ...` on the folder, as a process, to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "pierhead", *arguments, f"--data-dir={self.folder}"],
+            env={**os.environ, "PYTHONPATH": ""},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     # ---- the control plane ----------------------------------------------------------------
 
     @cached_property

@@ -1,17 +1,11 @@
 """What a service's runs left behind is there for people after the hub, the replica and the restart."""
 
-import subprocess
-import sys
-
 from stage import Stage, document, until
 
 
 def verb(stage: Stage, *arguments: str) -> str:
     """What `pierhead ...` prints."""
-    command = [sys.executable, "-m", "pierhead", *arguments, f"--data-dir={stage.folder}"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
-    )
+    done = stage.run(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -9,8 +9,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -43,17 +41,6 @@ class Past:
     def log(self) -> int:
         """Bytes of the log."""
         return (self.folder / "pierhead.db-wal").stat().st_size
-
-
-def _run(stage: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "pierhead", *arguments, f"--data-dir={stage.folder}"],
-        env={**os.environ, "PYTHONPATH": SOURCE},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def _written_back(file: Path) -> None:
@@ -175,7 +162,7 @@ def _end(stage: Stage) -> None:
 
 
 def _doctor(stage: Stage) -> list[dict[str, str]]:
-    return json.loads(_run(stage, "doctor", "--json").stdout)
+    return json.loads(stage.run("doctor", "--json").stdout)
 
 
 def _services(found: list[Process]) -> list[str]:
@@ -259,20 +246,20 @@ def test_files_that_do_not_belong_together_are_told_in_one_sentence(
     """Law: damage is told with what to do, nothing is changed, and a backup makes it good (F03)."""
     backup = tmp_path / "good.backup"
     _put(stage, past, lambda _file: None)
-    made = _run(stage, "backup", str(backup))
+    made = stage.run("backup", str(backup))
     assert made.returncode == 0, made.stderr
     for harm, word in HARM:
         _put(stage, past, lambda file, harm=harm: harm(file, past))
         before = _touched(stage)
         verbs = [("hub", f"--listen={stage.listen}")]
         for verb in (*verbs, ("verify",)) if harm in LOOKED_AT else verbs:
-            done = _run(stage, *verb)
+            done = stage.run(*verb)
             assert done.returncode == 1, (word, done.stderr)
             (line,) = done.stderr.splitlines()
             for told in (word, "pierhead restore", str(stage.folder / "pierhead.db")):
                 assert told in line, line
         assert _touched(stage) == before
-    done = _run(stage, "restore", str(backup), "--force")
+    done = stage.run("restore", str(backup), "--force")
     assert done.returncode == 0, done.stderr
     (stage.folder / "pierhead.db-wal").touch()
     _converges(stage, past, tmp_path / "look")

@@ -3,9 +3,7 @@
 The hub starts, converges to what the database says, tells what it did, and leaves nothing behind.
 """
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -23,18 +21,6 @@ def hub(stage: Stage) -> "subprocess.Popen[bytes]":
 def killed(process: "subprocess.Popen[bytes]") -> None:
     process.kill()
     process.wait()
-
-
-def run(stage: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A verb of the program, on the stage's folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "pierhead", *arguments, f"--data-dir={stage.folder}"],
-        env={**os.environ, "PYTHONPATH": SOURCE},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def versions(stage: Stage, name: str) -> set[str]:
@@ -64,7 +50,7 @@ def test_a_restored_older_state_is_what_runs_and_is_told(stage: Stage) -> None:
     stage.running("steady")
     stage.running("moved")
     file = stage.folder.parent / "a.backup"
-    made = run(stage, "backup", str(file))
+    made = stage.run("backup", str(file))
     assert made.returncode == 0, made.stderr
     stage.create("later")
     stage.running("later")
@@ -94,11 +80,11 @@ def test_a_restored_older_state_is_what_runs_and_is_told(stage: Stage) -> None:
 def _put_back(stage: Stage, process: "subprocess.Popen[bytes]", file: Path) -> None:
     """Restore over the platform, which is refused while it runs, and without being told to."""
     for flags, why in ((["--force"], "already runs"), ([], "--force")):
-        refused = run(stage, "restore", str(file), *flags)
+        refused = stage.run("restore", str(file), *flags)
         assert refused.returncode == 1
         assert why in refused.stderr
         killed(process)
-    done = run(stage, "restore", str(file), "--force")
+    done = stage.run("restore", str(file), "--force")
     assert done.returncode == 0, done.stderr
 
 

@@ -130,7 +130,7 @@ class Dispatcher:
         """
         try:
             task, plan = await self._start(ask)
-        except Exception as error:
+        except Exception as error:  # any class: it is told to the trail, and raised again
             self._tell(ask, None, error)
             raise
         return await self._outcome(task, plan) if isinstance(task, asyncio.Task) else task

@@ -1,6 +1,6 @@
 # Every target is a line or two; what is longer lives in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help install test-deps demo up test test-unit test-fault check audit fix bench docs clean
+.PHONY: help install test-deps demo up test test-unit test-fault check test-cluster audit fix bench docs clean
 
 help: ## show this list
 	@echo "Pierhead: self-hosted model serving that speaks PAI-EAS and ZStack AIOS on the wire"
@@ -11,7 +11,7 @@ help: ## show this list
 	@echo
 	@echo "Pass options with ARGS, e.g.  make demo ARGS=--keep   make test ARGS='-k planner'"
 
-install: ## make .venv with everything (quick when nothing changed)
+install: ## make .venv with everything, the console and the compiled gateway (quick when nothing changed)
 	@PYTHON="$(PYTHON)" sh scripts/install.sh
 
 demo: ## start the platform, serve a small model through the official SDK, ask it, stop
@@ -33,6 +33,9 @@ test-fault: test-deps ## play every fault, a line for each at the end (ARGS=--re
 	@env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=tests .venv/bin/pytest -q -n 3 --dist loadfile -p fault_record \
 		$$(.venv/bin/python tests/fault_list.py) $(ARGS)
 
+test-cluster: install ## test against a real Kubernetes control plane (first: .venv/bin/python scripts/cluster build)
+	@.venv/bin/pytest -q -o faulthandler_timeout=300 tests/cluster $(ARGS)
+
 check: install ## lint, types, layers, generated pages, change fragments, dependencies (lock, licences)
 	@sh scripts/check.sh
 
@@ -51,5 +54,5 @@ docs: install ## build the documentation into site/ (English and Chinese)
 	@sh scripts/docs.sh
 
 clean: ## remove what can be made again (keeps .venv and data folders)
-	@rm -rf site build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis .cache bench/out
+	@rm -rf site build dist web/dist src/pierhead/web/static src/pierhead/_compiled .pytest_cache .ruff_cache .import_linter_cache .hypothesis .cache bench/out
 	@find src tests scripts bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

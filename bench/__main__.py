@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import (
+    affinity,
     commands,
     control,
     data_plane,
@@ -39,6 +40,7 @@ MEASURES: Mapping[str, Callable[[Path], list[Figure]]] = {
     "readiness": readiness.measure,
     "recovery": recovery.measure,
     "gateway": data_plane.measure,
+    "affinity": affinity.measure,
     "sizing": sizing.measure,
     "weights": weights.measure,
     "install": installed.measure,

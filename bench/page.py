@@ -16,6 +16,7 @@ TITLES = {
     "readiness": "From create to Running",
     "recovery": "Recovery with 50 services",
     "gateway": "Gateway",
+    "affinity": "Like prompts to the same replica",
     "sizing": "Memory before the download",
     "weights": "Fetching weights",
     "install": "Install size",

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     *("MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC", "PSF-2.0", "0BSD"),
     *("Zlib", "CC0-1.0", "Unlicense", "MPL-2.0"),
-    *("MIT License", "BSD License", "Apache Software License", "ISC License (ISCL)"),
+    *("MIT License", "BSD License", "Apache Software License", "Apache", "ISC License (ISCL)"),
     *("Python Software Foundation License", "Mozilla Public License 2.0 (MPL 2.0)"),
 }
 #: Package -> why its licence is all right though it is none of these, or is not told.

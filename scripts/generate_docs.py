@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import diagnosis_pages
 import fault_pages
 import ram_pages
+import sample_pages
 import zstack_pages
 from markdown_text import code, table
 
@@ -213,7 +214,7 @@ def _kind(hint: Any) -> str:
 def metrics() -> str:
     """Every figure on /metrics of both processes."""
     from pierhead.gateway.balance import Failure
-    from pierhead.gateway.metrics import Metrics
+    from pierhead.gateway.exposition import Metrics
     from pierhead.telemetry import HubFigures, new_registry
 
     hub = HubFigures(new_registry())
@@ -344,7 +345,9 @@ WRITERS: dict[str, Callable[[], str]] = {
 
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
-    return {PAGES / name: f"{NOTE}\n\n{writer().rstrip()}\n" for name, writer in WRITERS.items()}
+    writers = {PAGES / name: writer for name, writer in WRITERS.items()}
+    writers[PAGES.parent / "how-to" / "use-samples.md"] = sample_pages.page
+    return {path: f"{NOTE}\n\n{writer().rstrip()}\n" for path, writer in writers.items()}
 
 
 def main(arguments: list[str]) -> int:

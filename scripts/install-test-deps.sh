@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need beside .venv: a PostgreSQL server's programs, an NFS server and libnfs's tools,
-# ZStack's MCP server, Node with the npm clients.
+# ZStack's MCP server, llama-benchy, kubectl, a browser, Node with the npm clients.
 # What cannot be installed is named here; the tests that need it then fail with the same sentence.
 set -eu
 cd "$(dirname "$0")/.."
@@ -25,6 +25,31 @@ own_environment() {
 }
 
 own_environment mcp tests/e2e/mcp/requirements.txt "ZStack's MCP server"
+# A kubectl that is there may do; which one the tests take is told in tests/kustomize.py.
+command -v kubectl >/dev/null 2>&1 && kubectl kustomize deploy/kubernetes/overlays/single >/dev/null 2>&1 ||
+    own_environment kubectl tests/contract/kubectl/requirements.txt "kubectl" || true
+own_environment benchy tests/e2e/benchy/requirements.txt "llama-benchy"
+# Beside the other tools, as tests import it; what `make install` makes does without.
+browser_tools() {
+    wanted=$(.venv/bin/uv export --frozen --quiet --only-group browser | sha256sum)
+    if [ "$(cat .venv/.browser 2>/dev/null || true)" = "$wanted" ] &&
+        .venv/bin/python -c 'import playwright' 2>/dev/null; then
+        return 0
+    fi
+    echo "  installing what drives a browser"
+    list=$(mktemp)
+    .venv/bin/uv export --frozen --quiet --only-group browser >"$list"
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r "$list"
+    rm -f "$list"
+    echo "$wanted" >.venv/.browser
+}
+browser_tools
+
+if ! command -v chromium >/dev/null 2>&1 || ! fc-list 2>/dev/null | grep -q "Noto Sans CJK"; then
+    # Without the fonts Chinese is boxes.
+    sh scripts/apt-install.sh "the tests in a browser" chromium fonts-noto-cjk || true
+fi
+
 # It comes as source only; where it cannot be built its test is skipped, and says so.
 own_environment oss2 tests/contract/oss2_client/requirements.txt "the vendor's older OSS SDK" || true
 

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Makes .venv with the project and its tools, from a machine that has Python >= 3.11 and little else.
-# Quick when nothing changed: a stamp in .venv remembers what it was made from.
+# Quick when nothing changed: a stamp in .venv remembers what it was made from, one beside the
+# console's pages what those were built from, and a note beside the compiled gateway what that was.
+# PIERHEAD_SKIP_WEB=1 leaves the console unbuilt, PIERHEAD_COMPILE=0 the gateway uncompiled.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,11 +13,17 @@ digest() {
     { cat pyproject.toml uv.lock scripts/install.sh && pwd; } | sha256sum | cut -d' ' -f1
 }
 
+finish() {
+    .venv/bin/python scripts/build_console.py
+    .venv/bin/python scripts/compile_gateway.py
+}
+
 stamp=.venv/.installed
 wanted=$(digest)
 if [ -x .venv/bin/pierhead ] && [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; then
     echo "pierhead: .venv is up to date"
-    exit 0
+    finish
+    exit
 fi
 
 find_python() {
@@ -42,6 +50,8 @@ make_venv() {
 sync() {
     unset VIRTUAL_ENV || true
     export UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv
+    # The console has a step of its own, which may fail where there is no network.
+    export PIERHEAD_SKIP_WEB=1
     # uv does not read pip's settings; whoever named an index for pip means it for this too.
     index=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-${PIP_INDEX_URL:-}}}
     if [ -z "$index" ]; then
@@ -66,7 +76,8 @@ if [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$UV_VERSION" ];
     echo "  installing uv $UV_VERSION"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
 fi
-echo "  installing the locked packages (about 750 MB on disk with the tools and the embedded engine)"
-sync
+echo "  installing the locked packages (about 790 MB on disk with the tools and the embedded engine)"
+(sync)
 echo "$wanted" >"$stamp"
+finish
 echo "pierhead: installed in $(($(date +%s) - began)) s; next: make demo"

@@ -12,7 +12,8 @@ from pierhead.operations.secret_box import SecretBox
 ACCOUNT = "1234567890123456"
 ROOT = Principal(account=ACCOUNT, id=ACCOUNT)
 #: Seals secrets with a key that everybody may know.
-BOX = SecretBox(b"a key for tests, 32 bytes long..")
+BOX_KEY = b"a key for tests, 32 bytes long.."
+BOX = SecretBox(BOX_KEY)
 #: A moment in 2026, exact as a float.
 T0 = 1_790_000_000.0
 

@@ -2,6 +2,7 @@
 
 with PostgresServer() as server:
     url = server.database()  # postgresql+psycopg://... of a fresh, empty database
+    other = server.database(like=url)  # a copy of it
 """
 
 import itertools
@@ -15,6 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psycopg
 
 NEEDED = (
     "This test needs PostgreSQL's server programs (initdb, postgres); "
@@ -74,6 +79,7 @@ class PostgresServer:
         # Not pytest's own folders: these are closed to other users, and the server may run as one.
         self._folder = Path(tempfile.mkdtemp(prefix="pierhead-pg-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._session: psycopg.Connection | None = None
         self._serial = itertools.count(1)
         self.port = 0
 
@@ -106,10 +112,13 @@ class PostgresServer:
         """SQLAlchemy's address of one database."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
-    def database(self) -> str:
-        """Address of a fresh, empty database."""
+    def database(self, like: str = "") -> str:
+        """Address of a fresh database: empty, or a copy of one that nobody is connected to."""
         name = f"test_{next(self._serial)}"
-        self.execute(f'CREATE DATABASE "{name}"')
+        model = like.rpartition("/")[2] or "template1"
+        # Nothing has to be on disk here, so to copy files is cheapest; before 15 it was the only way.
+        way = "STRATEGY FILE_COPY" if self._version() >= 150000 else ""
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{model}" {way}')
         return self.url(name)
 
     def drop(self, url: str) -> None:
@@ -118,12 +127,30 @@ class PostgresServer:
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def execute(self, statement: str) -> None:
-        """Run one statement in the `postgres` database, outside a transaction."""
+        """Run one statement in the `postgres` database, outside a transaction.
+
+        All of them on one session, which is made anew when it broke: each costs the server a process.
+        """
         import psycopg
 
+        if self._session is not None:
+            try:
+                self._session.execute(statement.encode())
+            except psycopg.OperationalError:
+                self._session.close()
+                if not self._session.broken:
+                    raise
+            else:
+                return
         address = f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres"
-        with psycopg.connect(address, autocommit=True, connect_timeout=10) as connection:
-            connection.execute(statement.encode())
+        self._session = psycopg.connect(address, autocommit=True, connect_timeout=10)
+        self._session.execute(statement.encode())
+
+    def _version(self) -> int:
+        if self._session is None:
+            self.execute("SELECT 1")
+        assert self._session is not None
+        return self._session.info.server_version
 
     def log(self) -> str:
         """What the server wrote."""
@@ -132,6 +159,9 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End the server and remove its folder; safe to call again."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGINT)  # "fast": ends sessions, then itself

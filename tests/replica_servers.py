@@ -128,12 +128,14 @@ async def gone(runtime: Runtime, service: str = SERVICE, seconds: float = 15.0) 
         await asyncio.sleep(0.01)
 
 
-def ready(count: int, rollout: str = "1.0") -> Callable[[list[ReplicaStatus]], bool]:
-    """Exactly so many replicas, all ready, all of that rollout."""
+def ready(
+    count: int, rollout: str = "1.0", *, pids: bool = True
+) -> Callable[[list[ReplicaStatus]], bool]:
+    """Exactly so many replicas, all ready, all of that rollout; with `pids` each tells its process."""
 
     def done(found: list[ReplicaStatus]) -> bool:
         fit = [r for r in found if r.state is ReplicaState.READY and r.rollout == rollout]
-        return len(fit) == len(found) == count and all(r.pid for r in fit)
+        return len(fit) == len(found) == count and all(r.pid or not pids for r in fit)
 
     return done
 

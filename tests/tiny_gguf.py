@@ -48,14 +48,19 @@ SHAPES = {
 }
 
 
-def write_tiny_gguf(path: Path, spec: str) -> None:
-    """Write the miniature of a spec such as `llama_7b_fp16` to `path`; the same bytes every time."""
+def write_tiny_gguf(path: Path, spec: str, *, embeds: bool = False) -> None:
+    """Write the miniature of a spec such as `llama_7b_fp16` to `path`; the same bytes every time.
+
+    With `embeds` it says, as an embedding model does, that the vectors of a text are averaged.
+    """
     family, _, precision = spec.rpartition("_")
     tensor_type, file_type = FILE_TYPES[precision]
     shape = SHAPES[family]
     writer = gguf.GGUFWriter(path, shape.architecture)
     vocabulary = _vocabulary(writer)
     _settings(writer, spec, shape, vocabulary)
+    if embeds:
+        writer.add_pooling_type(gguf.PoolingType.MEAN)
     writer.add_file_type(file_type)
     _Tensors(writer, tensor_type).of(shape, vocabulary)
     writer.write_header_to_file()

@@ -1,4 +1,4 @@
-"""The HTTP server of both processes: uvicorn, with limits on what a client may send before it is heard.
+"""The HTTP server of the hub: uvicorn, with limits on what a client may send before it is heard.
 
 uvicorn bounds neither a request's head nor the time for it, so both are bounded here, as is the number
 of connections from one address. What is refused here never reaches an app: it gets one line of text.

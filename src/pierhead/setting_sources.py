@@ -8,7 +8,17 @@ from typing import Any
 from pierhead.core.errors import Refused
 
 #: Settings that are tables by nature.
-_TABLES = frozenset({"weights", "engines.choice"})
+_TABLES = frozenset(
+    {
+        "weights",
+        "engines.choice",
+        "kubernetes.engine_images",
+        "kubernetes.fetch_variables",
+        "kubernetes.gpu_labels",
+        "kubernetes.gpu_resources",
+        "kubernetes.node_labels",
+    }
+)
 
 
 class BadSetting(Refused):

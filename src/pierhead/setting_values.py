@@ -12,6 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 _ENGINES = ("llama_cpp", "vllm", "transformers")
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
+#: libpq takes passwords as parameters of a URL, too.
+_SECRET_PARAMETER = re.compile(r"(?i)([?&][^=&#]*(?:password|secret|token)[^=&#]*=)[^&#]*")
+
 
 class Explained(NamedTuple):
     """One row of `pierhead settings`."""
@@ -160,7 +163,7 @@ def shown(value: object) -> str:
     """A value as `pierhead settings` prints it; a password in a URL is masked."""
     if isinstance(value, Mapping):
         pairs = typing.cast("Mapping[str, str]", value)
-        return ",".join(f"{name}={path}" for name, path in pairs.items())
+        return ",".join(f"{name}={masked_url(path)}" for name, path in pairs.items())
     if isinstance(value, tuple):
         return ",".join(map(masked_url, typing.cast("tuple[str, ...]", value)))
     if isinstance(value, bool):
@@ -171,9 +174,12 @@ def shown(value: object) -> str:
 
 
 def masked_url(text: str) -> str:
-    """A URL without the password in it; other text as it is."""
-    parts = urlsplit(text) if "://" in text else None
-    if parts is None or parts.password is None:
+    """A URL without the passwords in it, be it among its parameters; other text as it is."""
+    if "://" not in text:
+        return text
+    text = _SECRET_PARAMETER.sub(r"\1***", text)
+    parts = urlsplit(text)
+    if parts.password is None:
         return text
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
@@ -190,6 +196,16 @@ def _check_address(value: str) -> str:
 def _check_url(value: str) -> str:
     legal = not value or re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value)
     return "" if legal else f"must be an http:// or https:// URL, not [{value}]"
+
+
+def _check_urls(value: str) -> str:
+    """As `_check_url`, of several with commas, which speak all plain HTTP or all TLS."""
+    urls = [url.strip() for url in value.split(",")]
+    if len(urls) == 1:
+        return _check_url(value)
+    if len({url.partition(":")[0] for url in urls}) > 1:
+        return f"must hold URLs that begin all with https:// or all with http://, not [{value}]"
+    return next(filter(None, (_check_url(url or " ") for url in urls)), "")
 
 
 def _check_region(value: str) -> str:
@@ -250,17 +266,94 @@ def _check_engines(value: Mapping[str, str]) -> str:
     return f"must name one of {', '.join(_ENGINES)} for each, not [{odd[0]}]" if odd else ""
 
 
+def _check_zone(value: str) -> str:
+    if not value:
+        return ""
+    from zoneinfo import ZoneInfo  # as with weights: most processes have no such setting
+
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        return f"must be an IANA name such as Asia/Shanghai, not [{value[:80]}]"
+    return ""
+
+
+def _check_folders(value: tuple[str, ...]) -> str:
+    odd = [path for path in value if not re.fullmatch(r"(/[^/\s:\0]+)+/?", path)]
+    return f"must hold absolute paths of folders, not [{odd[0][:200]}]" if odd else ""
+
+
+def _check_folder(value: str) -> str:
+    return _check_folders((value,)) if value else ""
+
+
+def _check_namespace(value: str) -> str:
+    legal = not value or re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value)
+    return "" if legal else f"must be the name of a namespace, not [{value[:80]}]"
+
+
+def _check_object(value: str) -> str:
+    legal = not value or re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", value)
+    return "" if legal else f"must be the name of an object of the cluster, not [{value[:80]}]"
+
+
+def _check_image(value: str) -> str:
+    legal = not value or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}", value)
+    return "" if legal else f"must be the name of an image, not [{value[:200]}]"
+
+
+def _check_images(value: Mapping[str, str]) -> str:
+    odd = [name for name in value if name not in (*_ENGINES, "custom")]
+    if odd:
+        return f"must name images of {', '.join(_ENGINES)} or custom, not of [{odd[0][:80]}]"
+    return next((wrong for image in value.values() if (wrong := _check_image(image))), "")
+
+
+def _check_variables(value: Mapping[str, str]) -> str:
+    odd = [name for name in value if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]
+    return f"must name environment variables, not [{odd[0][:80]}]" if odd else ""
+
+
+def _check_gpu_labels(value: Mapping[str, str]) -> str:
+    for text in value.values():
+        label, equals, wanted = text.partition("=")
+        if not equals or _check_labels({label: wanted}):
+            return f"must be label=value for each, not [{text[:160]}]"
+    return ""
+
+
+def _check_labels(value: Mapping[str, str]) -> str:
+    name = r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+    text = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+    for label, wanted in value.items():
+        if not re.fullmatch(name, label) or not re.fullmatch(text, wanted):
+            return f"must be labels of nodes, not [{label[:80]}={wanted[:80]}]"
+    return ""
+
+
+def _check_resources(value: Mapping[str, str]) -> str:
+    name = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+    odd = [each for each in value.values() if not re.fullmatch(name, each)]
+    return f"must name resources such as nvidia.com/gpu, not [{odd[0][:80]}]" if odd else ""
+
+
 def _at_least(least: float) -> typing.Callable[[float], str]:
     return lambda value: "" if value >= least else f"must be at least {least:g}, not {value:g}"
+
+
+def _within(first: int, last: int) -> typing.Callable[[int], str]:
+    legal = range(first, last + 1)
+    return lambda value: "" if value in legal else f"must be {first} to {last}, not {value}"
 
 
 #: Attribute of `Settings` -> what is wrong with a value; "" = nothing.
 CHECKS: dict[str, typing.Callable[[Any], str]] = {
     "listen": _check_address,
     "gateway_listen": _check_address,
+    "gateway_workers": _within(1, 64),
     "region": _check_region,
     "advertise": _check_url,
-    "hub_url": _check_url,
+    "hub_url": _check_urls,
     "port_range": _check_ports,
     "body_limit": _at_least(1024),
     "engines_choice": _check_engines,
@@ -281,9 +374,39 @@ CHECKS: dict[str, typing.Callable[[Any], str]] = {
     "audit_days": _at_least(0),
     "nonce_minutes": _at_least(30),  # the clock window is 15 minutes either way
     "resync_seconds": _at_least(1),
+    "series_hours": _within(0, 744),
+    "scaling_seconds": _at_least(0.2),
+    "time_zone": _check_zone,
     "event_days": _at_least(0),
     "threads": _at_least(0),
     "request_timeout": _at_least(1),
+    "queue_seconds": _at_least(0),
+    "gateway_body_limit": _at_least(1024),
+    "gateway_body_seconds": _at_least(1),
+    "gateway_write_seconds": _at_least(1),
+    "gateway_keep_alive_seconds": _at_least(1),
+    "gateway_connect_seconds": _at_least(0.1),
+    "gateway_picks": _within(1, 10),
+    "gateway_access_log": _at_least(0),
+    "hold_limit": _at_least(1),
+    "hold_bytes": _at_least(1),
+    "hold_seconds": _at_least(1),
+    "hold_heartbeat_seconds": _at_least(0.5),
     "drain_seconds": _at_least(0),
     "stop_seconds": _at_least(1),
+    "kubernetes_namespace": _check_namespace,
+    "kubernetes_image": _check_image,
+    "kubernetes_cache_path": _check_folder,
+    "kubernetes_host_folders": _check_folders,
+    "kubernetes_gpu_resources": _check_resources,
+    "kubernetes_engine_images": _check_images,
+    "kubernetes_fetch_variables": _check_variables,
+    "kubernetes_gpu_labels": _check_gpu_labels,
+    "kubernetes_prometheus": _check_url,
+    "kubernetes_run_as_user": _within(0, 2**31 - 1),
+    "kubernetes_runtime_class": _check_object,
+    "kubernetes_priority_class": _check_object,
+    "kubernetes_service_account": _check_object,
+    "kubernetes_node_labels": _check_labels,
+    "kubernetes_toleration_seconds": _within(0, 86400),
 }

@@ -4,11 +4,14 @@
 `structlog.contextvars` (request_id, service); figures live in a registry of their own per process.
 """
 
+import json
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
+from pierhead.core.ids import Clock
 from pierhead.core.redaction import MASK, SECRET_NAME, masked_text, one_line
 from pierhead.optional import hidden
 
@@ -32,7 +35,15 @@ with hidden("rich", "snappy"):
 
 #: Keys whose values are of several lines by nature.
 _LINES = frozenset({"exception", "stack"})
-_LOUD = ("uvicorn.access", "aiohttp.access", "asyncio", "alembic", "sqlalchemy.engine")
+_encoded = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_LOUD = (
+    "uvicorn.access",
+    "aiohttp.access",
+    "asyncio",
+    "alembic",
+    "sqlalchemy.engine",
+    "httpx2",
+)
 
 
 def _masked(key: str, value: object) -> object:
@@ -85,7 +96,7 @@ def configure(process: str, level: str, form: str, stream: TextIO | None = None)
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
+    handler = logging.StreamHandler(out) if console else _Lines(out, process)
     handler.setFormatter(_formatter(process, shared, out, console=console))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -134,6 +145,37 @@ def _quieten(level: str) -> None:
         logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
     if level == "debug":  # statements; below that it shows rows, which hold secrets
         logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes JSON lines of one process."""
+
+    def __init__(self, stream: TextIO, process: str) -> None:
+        super().__init__(stream)
+        self._process = process
+
+    def writer(self, name: str, clock: Clock) -> Callable[[str, dict[str, object]], None]:
+        """See `quick_lines`."""
+        about = {"logger": name, "level": "info"}
+
+        def write(event: str, fields: dict[str, object]) -> None:
+            at = datetime.fromtimestamp(clock(), UTC).replace(tzinfo=None).isoformat() + "Z"
+            whole = {**fields, "event": event, **about, "at": at, "process": self._process}
+            self.stream.write(_encoded(whole) + "\n")  # in one piece: threads write lines, too
+            self.stream.flush()
+
+        return write
+
+
+def quick_lines(name: str, clock: Clock) -> Callable[[str, dict[str, object]], None] | None:
+    """What writes a line under `info` by its event and fields, at a twentieth of what a logger takes.
+
+    The line is a logger's, but its fields are not looked through for secrets, which are not to be
+    among them. None: lines of that kind are not wanted, or are no JSON; then a logger is to be asked.
+    """
+    lines = [each for each in logging.getLogger().handlers if isinstance(each, _Lines)]
+    wanted = logging.getLogger(name).isEnabledFor(logging.INFO)
+    return lines[0].writer(name, clock) if lines and wanted else None
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

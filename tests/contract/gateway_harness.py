@@ -58,7 +58,8 @@ class Request:
         return dict(self.headers).get(name)
 
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader = asyncio.StreamReader
+Writer = asyncio.StreamWriter
 Play = Callable[[Request, Reader, Writer], Awaitable[bool]]  # false: hang up
 
 
@@ -177,6 +178,8 @@ class Hub(Server):
         self.table: RouteTable | None = None
         self.reports: list[tuple[float, dict[str, Any]]] = []
         self.spent: dict[str, int] = {}  #: told to gateways: what others used
+        self.slow = 0.0  #: seconds before it tells its table
+        self._ends = asyncio.Event()
         self._changed = asyncio.Event()
 
     def publish(self, *routes: Route, draining: frozenset[str] = frozenset()) -> int:
@@ -187,6 +190,7 @@ class Hub(Server):
         return revision
 
     async def close(self) -> None:
+        self._ends.set()
         self._changed.set()  # a long poll would sit out its time
         await super().close()
 
@@ -218,6 +222,9 @@ class Hub(Server):
         return True
 
     async def _routes(self, request: Request, writer: Writer) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.slow):
+                await self._ends.wait()
         query = dict(x.split("=") for x in request.target.partition("?")[2].split("&"))
         if self.table and self.table.revision == int(query["revision"]):
             try:

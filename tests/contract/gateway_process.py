@@ -1,7 +1,10 @@
-"""A real gateway in a process of its own, as `pierhead gateway` runs it: settings in, JSON log lines out."""
+"""A real gateway in a process of its own, as `pierhead gateway` runs it: settings in, JSON log lines out.
 
-import asyncio
+With PIERHEAD_TEST_COMPILED=1 it is the compiled one, and nothing else will do.
+"""
+
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -9,8 +12,12 @@ from random import Random
 
 import structlog
 
-from pierhead.gateway.main import serve
-from pierhead.gateway.settings import GatewaySettings
+from pierhead import compiled
+
+FOUND = compiled.use() if os.environ.get("PIERHEAD_TEST_COMPILED") == "1" else None
+
+from pierhead.gateway.main import run  # noqa: E402 (what it imports is settled above)
+from pierhead.gateway.settings import GatewaySettings  # noqa: E402
 
 
 def main() -> None:
@@ -23,9 +30,11 @@ def main() -> None:
         ],
         logger_factory=structlog.WriteLoggerFactory(sys.stdout),
     )
+    assert FOUND is None or FOUND.library, FOUND
     given = json.loads(sys.argv[1])
     given["data_dir"] = Path(given["data_dir"])
-    asyncio.run(serve(GatewaySettings(**given), time.time, Random(7)))
+    rng = Random(given.pop("seed", 7))
+    run(GatewaySettings(**given, compiled=str(FOUND or "no")), time.time, rng)
 
 
 if __name__ == "__main__":

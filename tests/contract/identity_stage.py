@@ -5,11 +5,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from admin_hash import put_known_admin
 from sqlalchemy import Connection
 
 from builders import ACCOUNT, BOX, FakeClock, FakeEntropy
 from pierhead.core.specs import BUILT_IN
-from pierhead.operations.accounts import Hashing, put_admin
+from pierhead.operations.accounts import Hashing
 from pierhead.operations.platform import Platform
 from pierhead.runtimes.fake import FakeRuntime
 from pierhead.store.db import Database
@@ -45,7 +46,7 @@ class Stage:
 
     async def with_admin(self) -> "Stage":
         """The same, once the credentials' password was taken over."""
-        await put_admin(self.platform, self.hashing, "admin", PASSWORD)
+        await put_known_admin(self.platform, PASSWORD)
         return self
 
     def again(self) -> "Stage":

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import uvicorn
+from admin_hash import put_known_admin
+from front_door import an_inside
 from starlette.responses import PlainTextResponse
 
 from builders import ACCOUNT, BOX, ROOT
@@ -29,7 +31,7 @@ from pierhead.dialects.signing import sign
 from pierhead.dialects.signing.callers import Callers
 from pierhead.dialects.watch import Watch
 from pierhead.operations import identity
-from pierhead.operations.accounts import Hashing, put_admin
+from pierhead.operations.accounts import Hashing
 from pierhead.operations.authority import Authority
 from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.permission import Permission
@@ -37,7 +39,7 @@ from pierhead.operations.platform import Platform
 from pierhead.runtimes.fake import FakeRuntime
 from pierhead.store import keys
 from pierhead.store.db import Database
-from pierhead.web.app import FrontDoor, Inside
+from pierhead.web.app import FrontDoor
 from ram_clients import Json, Keys, NewSdk, OldSdk
 
 KEY = AccessKey("LTAI5tRootOfTheTests0001", "RootSecretOfTheTests", ROOT)
@@ -101,7 +103,7 @@ class World:
 
     async def _prepare(self) -> None:
         await self.db.write(keys.put_filed, BOX, KEY, time.time())
-        await put_admin(self.platform, self.hashing, "admin", "the password of the tests")
+        await put_known_admin(self.platform, "the password of the tests")
 
     @property
     def address(self) -> str:
@@ -155,14 +157,7 @@ class World:
             name: self._or_failing(handler)
             for name, handler in handlers.table(permission, self.hashing).items()
         }
-        inside = Inside(
-            routes=cast(Any, None),
-            heard=lambda _report: None,
-            health=lambda: {"status": "ok"},
-            metrics=cast(Any, None),
-            openapi={},
-            internal_key="internal",
-        )
+        inside = an_inside()
         ram = RamApp(doors, table, BodyLimits(BODY_LIMIT, seconds=2.0))
         return FrontDoor(inside, PlainTextResponse("eas"), PlainTextResponse("zstack"), ram)
 

@@ -227,10 +227,10 @@ Play = Callable[[World], Coroutine[Any, Any, None]]
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def registry_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
+    """A database of each kind; SQLite's is empty."""
     if request.param == "sqlite":
         return db.sqlite_url(tmp_path / "pierhead.db")
-    url: str = request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("postgres_made_url")
     return url
 
 

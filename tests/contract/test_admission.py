@@ -679,7 +679,7 @@ def test_a_pass_over_a_service_without_a_quota_asks_the_database_nothing_more(db
                 service, _seen = await its.look(name)
                 asked.clear()
                 await its.one_pass(service.id)
-                assert asked == ["load"], name
+                assert asked == ["_load"], name
         finally:
             del its.db.read
 

@@ -75,7 +75,7 @@ class World:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return ""
-    return request.getfixturevalue("postgres_url")
+    return request.getfixturevalue("postgres_made_url")
 
 
 @pytest.fixture

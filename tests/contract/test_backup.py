@@ -362,7 +362,8 @@ def test_a_backup_of_an_older_schema_is_restored_and_migrated(world: World, kind
     restores.restore(new, path)
     assert schema.version(new.database) == schema.HEAD
     after = everything(new)
-    assert after["versions"] == before["versions"]
+    was = [json.loads(row) for row in before["versions"]]  # columns that are new come last
+    assert [json.loads(row)[: len(was[0])] for row in after["versions"]] == was
     assert len(after["services"]) == len(before["services"])
 
 

@@ -235,6 +235,7 @@ def test_every_column_that_may_hold_a_secret_is_thought_of() -> None:
         "logins.digest",
         "bearer_tokens.digest",
         "token_usage.token",  # a token's name
+        "leases.token",  # a number: which hub holds the lease
         "endpoint_tokens.monthly_tokens",  # a limit
         "seen.hold",
     }

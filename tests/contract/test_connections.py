@@ -59,7 +59,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     url = (
         db.sqlite_url(tmp_path / "pierhead.db")
         if request.param == "sqlite"
-        else request.getfixturevalue("postgres_url")
+        else request.getfixturevalue("postgres_made_url")
     )
     schema.migrate(url)
     made = db.connect(url, writing=True, box=BOX)

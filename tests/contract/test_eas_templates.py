@@ -15,7 +15,7 @@ from pierhead.core.mounts import FolderSource, OssSource
 from pierhead.core.principals import Principal
 from pierhead.core.registry import ArchitectureImage, DeleteMode, Extras
 from pierhead.core.resources import GIB, MIB
-from pierhead.core.services import Change, Service
+from pierhead.core.services import Change, Intake, Service
 from pierhead.dialects.eas.app import Call
 from pierhead.dialects.eas.catalog import load
 from pierhead.dialects.eas.handlers import Handlers
@@ -317,6 +317,28 @@ def test_a_document_update_of_the_other_doors_service_keeps_its_snapshot(play: R
         rolled = await deployments.update(world.platform, ROOT, made.id, change)
         assert rolled.current.template.env == {"C": "4"}
         assert rolled.current.template.flags == ("--x", "1")
+
+    play(scene)
+
+
+def test_what_a_document_says_of_requests_is_shown_and_outlives_the_next_merge(play: Run) -> None:
+    """Also of a deployment of the other door, whose document is made up anew at each look."""
+    rpc = {"keepalive": 9000, "max_queue_size": 5, "rate_limit": 20}
+
+    async def scene(world: World) -> None:
+        made = await deployed(world, Extras(system_tags=("ai::replicas::1",)))
+        image = f"pierhead/{(await world.template(name='mine')).uuid}"
+        document = {"metadata": {"name": "doc"}, "containers": [{"image": image}]}
+        await call(world, "CreateService", body=document)
+        for name in (made.name, "doc"):
+            await call(world, "UpdateService", name, body={"metadata": {"rpc": rpc}})
+            await call(world, "UpdateService", name, body={"metadata": {"memory": 4096}})
+            current = (await stored(world, name)).current
+            assert (await config(world, name))["metadata"]["rpc"] == rpc
+            assert (current.request_timeout, current.intake) == (9.0, Intake(queue=5, rate=20))
+            await call(world, "UpdateService", name, body={"metadata": {"rpc": None}})
+            assert "rpc" not in (await config(world, name))["metadata"]
+            assert (await stored(world, name)).current.intake == Intake()
 
     play(scene)
 

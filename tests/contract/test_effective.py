@@ -274,6 +274,7 @@ def test_constraints_come_from_images_capability_and_vendors() -> None:
     assert found.template.constraints == Constraints(("AARCH64", "X86_64"), "8.0", specs)
     assert found.template.images == {"AARCH64": "vllm:1"}
     assert reasons(found) == ["ImageNotUsed"]
+    assert reasons(taken(images=images, facts={"images": True})) == [], "it runs in it"
     own = taken(DeployWish(image="mine:2"), images=images).template
     assert (own.images, own.constraints.architectures) == ({"": "mine:2"}, ())
 

@@ -203,7 +203,9 @@ class Book:
     def ask(self, token: RouteToken | None, tokens: int = 0, body: bytes = b"") -> None:
         """One request that takes so many tokens."""
         asked = Asked("POST", b"/v1/completions", body)
-        entry = self.ledger.enter(Route("id-foo", "foo"), token, asked)
+        entry = self.ledger.enter(
+            Route("id-foo", "foo", tokens=(token,) if token else ()), token, asked
+        )
         entry.count = Answer(Counted(tokens))
         entry.end()
         entry.end()
@@ -289,11 +291,11 @@ def test_two_secrets_of_one_token_share_its_limits() -> None:
         with pytest.raises(OverLimit):
             book.ask(token)
     book.ask(RouteToken("x", "other", limits=limits))
-    book.ledger.retain([])
+    book.ledger.forget([("id-foo", "t")])
     with pytest.raises(OverLimit):
         book.ask(new)
     book.pass_by(60.2)
-    book.ledger.retain([])
+    book.ledger.forget([])
     book.ask(new)
 
 
@@ -301,7 +303,7 @@ def test_an_engine_that_adds_much_to_prompts_is_learned() -> None:
     """Otherwise each request at once could exceed the limit, and not one alone."""
     body = b'{"max_tokens":1}'
     few = Book()
-    few.ask(RouteToken("s", "t"), 3, body)
+    few.ask(RouteToken("other", "o", limits=Limits(tpm=1000)), 3, body)
     route, asked = Route("id-foo", "foo"), Asked("POST", b"/v1/completions", body)
     for _ in range(5):
         few.ledger.enter(route, RouteToken("s", "t", limits=Limits(tpm=5 * 17)), asked)

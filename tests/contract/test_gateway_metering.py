@@ -7,12 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pierhead.gateway import metering
 from pierhead.gateway.asking import Asked
-from pierhead.gateway.metering import Count, Counted, counting
+from pierhead.gateway.headers import told_by
+from pierhead.gateway.metering import Count, Counted
 
 CHAT = b"/v1/chat/completions"
 STREAM = [(b"Content-Type", b"text/event-stream; charset=utf-8")]
 JSON = [(b"content-type", b"application/json")]
+
+
+def counting(asked: Asked, status: int, raw: list[tuple[bytes, bytes]], *, told: bool) -> Count:
+    """What counts an answer with these headers."""
+    found = told_by(raw)
+    return metering.counting(asked, status, found.kind, coded=found.coded, told=told)
 
 
 def asked(path: bytes = CHAT, **fields: Any) -> Asked:

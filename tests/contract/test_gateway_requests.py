@@ -154,14 +154,6 @@ def test_order_of_refusals_and_their_bodies(tmp_path: Path) -> None:
             queue = {**AUTH, "X_EAS_QueueService_Redis_Uid": "1"}
             status, body, _ = await send(b, "GET", "/api/predict/foo", **queue)
             assert (status, error_of(body)["code"]) == (501, "queue_service")
-            websocket = {**AUTH, "Upgrade": "websocket", "Sec_WebSocket_Key": "eA=="}
-            request = (
-                b"GET /api/predict/foo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-                + b"".join(f"{k.replace('_', '-')}: {v}\r\n".encode() for k, v in websocket.items())
-            )
-            status, body, headers = parse(await raw(b.gateway.port, request + b"\r\n"))
-            assert (status, error_of(body)["code"]) == (501, "websocket")
-            assert headers["connection"] == "close"
             status, body, _ = await send(b, "POST", "/api/predict/foo", b"x" * 1001, **AUTH)
             assert (status, error_of(body)["code"]) == (413, "body_too_large")
             chunked = (

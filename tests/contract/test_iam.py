@@ -544,7 +544,9 @@ def test_a_login_profile_is_made_once_and_of_a_legal_password(url: str) -> None:
             with pytest.raises(Invalid, match="Password") as told:
                 await users.create_login_profile(platform, ROOT, hashing, "alice", wrong)
             assert wrong not in told.value.message
+        assert not await users.has_login_profile(platform, ROOT, "alice")
         made = await users.create_login_profile(platform, ROOT, hashing, "alice", PASSWORD)
+        assert await users.has_login_profile(platform, ROOT, "alice")
         assert made == await users.get_login_profile(platform, ROOT, "alice")
         assert (made.user, made.created) == ("alice", T0)
         with pytest.raises(Duplicate):

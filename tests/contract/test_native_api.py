@@ -98,7 +98,7 @@ def deny(*actions: str, on: str | list[str] = "*") -> Json:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database of its own: SQLite, where a test says nothing else."""
     if getattr(request, "param", "") == "postgresql":
-        return request.getfixturevalue("postgres_url")
+        return request.getfixturevalue("postgres_made_url")
     return db.sqlite_url(tmp_path / "pierhead.db")
 
 

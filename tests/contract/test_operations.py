@@ -26,7 +26,7 @@ from pierhead.core.events import Event, Notice
 from pierhead.core.permits import Deed, Target
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.core.replicas import ReplicaStatus, RuntimeInfo
-from pierhead.core.services import Change, Hold, Seen, Service, Wanted
+from pierhead.core.services import Change, Hold, Intake, Seen, Service, Wanted
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.status import Status, verdict
 from pierhead.core.workloads import Workload
@@ -36,7 +36,7 @@ from pierhead.operations.nonces import Nonces
 from pierhead.operations.permission import Permission
 from pierhead.operations.platform import Platform
 from pierhead.operations.services import Decision, Draft
-from pierhead.runtimes.base import LogLine
+from pierhead.runtimes.base import LogLine, LogQuery
 from pierhead.store import db, keys, schema
 from pierhead.store import events as event_rows
 from pierhead.store import seen as seen_rows
@@ -64,6 +64,9 @@ class LogsOnly:
     ) -> list[LogLine]:
         self.asked.append((service, replica, previous))
         return [LogLine(at=T0, replica=replica or "r-1", text="hello")]
+
+    async def log_page(self, service: str, query: LogQuery) -> tuple[list[LogLine], int]:
+        raise AssertionError("not asked for")
 
     async def probe(self) -> RuntimeInfo:
         raise AssertionError("not asked for")
@@ -159,6 +162,7 @@ def test_a_created_service_is_whole_and_the_reconciler_is_woken(
             replicas=3,
             submitted={"ServiceName": "svc_one"},
             request_timeout=7.5,
+            intake=Intake(queue=3, rate=9),
             workspace="w1",
             quota="q1",
             group="team",
@@ -174,7 +178,11 @@ def test_a_created_service_is_whole_and_the_reconciler_is_woken(
             wanted=Wanted.RUNNING,
             change=Change.CREATE,
             replicas=3,
-            current=a_version(submitted={"ServiceName": "svc_one"}, request_timeout=7.5),
+            current=a_version(
+                submitted={"ServiceName": "svc_one"},
+                request_timeout=7.5,
+                intake=Intake(queue=3, rate=9),
+            ),
             latest=1,
             epoch=0,
             revision=1,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from permission_world import (
     Scene,
     allow,
     deny,
-    play_house,
     policy,
     shipped,
 )
@@ -29,8 +27,8 @@ from pierhead.core.registry import DeleteMode
 from pierhead.operations import deployments, services
 from pierhead.operations.services import Draft
 from pierhead.operations.simulate import Question, simulate
-from pierhead.store import db, grants
 from pierhead.store import events as event_rows
+from pierhead.store import grants
 from pierhead.store import services as service_rows
 
 SERVICES = "/api/v2/services"
@@ -42,11 +40,6 @@ GROUP = "ModelServiceInstanceGroupVO"
 QUERY_GROUPS = "QueryModelServiceInstanceGroup"
 APP = {"AppType": "LLM", "ServiceSpec": "smollm2_135m_q4", "Replicas": 1, "AppVersion": "v1"}
 DOCUMENT: dict[str, Any] = {"containers": [{"script": "sleep 1", "port": 8000}]}
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[[Scene], None]:
-    return lambda scene: play_house(db.sqlite_url(tmp_path / "pierhead.db"), tmp_path, scene)
 
 
 def document(name: str, **metadata: Any) -> dict[str, Any]:

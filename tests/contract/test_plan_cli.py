@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import psutil
 import pytest
 from registry_world import World
 
+from commands import pierhead
 from pierhead.core.registry import RegisteredTemplate
 from pierhead.core.resources import GIB
 from pierhead.store.db import sqlite_url
@@ -35,10 +34,7 @@ def plan(data_dir: Path, document: object, *flags: str) -> Said:
     text = document if isinstance(document, str) else json.dumps(document)
     kept = ("PATH", "HOME", "PYTHONPATH", "LANG")
     environment: Mapping[str, str] = {key: os.environ[key] for key in kept if key in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-m", "pierhead", "plan", "-", "--data-dir", str(data_dir), *flags],
-        input=text, capture_output=True, text=True, timeout=60, check=False, env=environment,
-    )  # fmt: skip
+    done = pierhead("plan", "-", "--data-dir", str(data_dir), *flags, given=text, env=environment)
     return Said(done.returncode, done.stdout, done.stderr)
 
 

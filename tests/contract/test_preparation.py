@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from reconciler_world import GATEWAY, World, fresh_database, tell
 
 import virtual_time
 from builders import ROOT, a_template
+from pierhead.bootstrap.kubernetes import lacking
 from pierhead.core.connections import Connection
 from pierhead.core.events import Notice
+from pierhead.core.launch import Launch, Placement
 from pierhead.core.mounts import OssSource
 from pierhead.core.replicas import Exit, Node, RuntimeInfo
 from pierhead.core.resources import GIB, Resources
@@ -19,8 +22,12 @@ from pierhead.core.services import Hold, Registration, Service
 from pierhead.core.status import Status
 from pierhead.core.templates import Constraints, Environment, Link
 from pierhead.core.workloads import Workload
+from pierhead.engines.custom import Custom
 from pierhead.operations import services
 from pierhead.operations.services import Draft
+from pierhead.reconciler.preparation import Preparation
+from pierhead.runtimes.kubernetes.cluster import Cluster
+from pierhead.sources.far_environments import NoEnvironments
 from pierhead.store import connections, tags
 from pierhead.store import services as rows
 from pierhead.store.db import Database
@@ -60,6 +67,54 @@ def has_nodes(its: World, *nodes: Node) -> None:
         return RuntimeInfo("fake", nodes, "")
 
     its.runtime.probe = probe  # type: ignore[method-assign]
+
+
+# ---- a runtime with images -----------------------------------------------------------------------
+
+
+def on_a_cluster(its: World) -> Preparation:
+    def ask(workload: Workload, placement: Placement) -> Launch:
+        return Custom().launch(workload.template, workload.files, placement)
+
+    parts = replace(
+        its.parts,
+        runtime_name="kubernetes",
+        environments=NoEnvironments(),
+        lacking=partial(lacking, Cluster(), ask),
+    )
+    return Preparation(parts)
+
+
+def test_what_an_image_brings_is_not_looked_for_here(db: Database) -> None:
+    async def story(its: World) -> None:
+        asked: dict[str, Any] = {"environment": PYTHON, "workdir": "/app/nowhere"}
+        service = await its.create("own", **asked, images={"": "registry.example/own:1"})
+        made = on_a_cluster(its)
+        found = await made.prepare(service, service.current, fresh=True)
+        assert not isinstance(found, Hold), found
+        reasons = [notice.reason for notice in found.notices]
+        assert "InstallPathMissing" not in reasons
+        assert "WorkingFolder" in reasons, "what a pod does not have is told"
+        bare = await its.create("bare", **asked)
+        held = await made.prepare(bare, bare.current, fresh=True)
+        assert isinstance(held, Hold)
+        assert (held.reason, held.permanent) == ("EnvironmentFailed", True)
+        assert "image" in held.message
+
+    tell(db, story)
+
+
+def test_who_asks_for_another_runtime_than_there_is_is_held_and_told(db: Database) -> None:
+    async def story(its: World) -> None:
+        service = await its.create("svc")
+        asked = replace(service, registration=replace(service.registration, runtime="process"))
+        held = await on_a_cluster(its).prepare(asked, asked.current, fresh=True)
+        assert isinstance(held, Hold)
+        assert "ai::runtime::process" in held.message
+        here = await Preparation(its.parts).prepare(asked, asked.current, fresh=True)
+        assert not isinstance(here, Hold)
+
+    tell(db, story)
 
 
 # ---- a command, a machine ------------------------------------------------------------------------

@@ -274,6 +274,9 @@ ELSEWHERE = {
     "InvalidParameter.RoleSessionName",
     "InvalidParameter.DurationSeconds",
     "LimitExceeded.Service.Token",
+    "EntityNotExist.StorageConnection",
+    "EntityAlreadyExists.StorageConnection",
+    "DeleteConflict.StorageConnection.Service",
 }
 
 
@@ -295,7 +298,10 @@ def of_parameters() -> dict[str, tuple[str, dict[str, str]]]:
             elif item.extension:  # of a script whose variable is not set
                 found[f"{name}.Empty"] = (operation.id, {**legal, item.name: ""})
             if item.maximum is not None and item.type not in errors.NUMBERS:
-                found[f"{name}.Length"] = (operation.id, {**legal, item.name: "x" * 7000})
+                found[f"{name}.Length"] = (
+                    operation.id,
+                    {**legal, item.name: "x" * (item.maximum + 1)},
+                )
             wrong = {"name": ".InvalidChars", "text": ".InvalidChars", "phone": ".Format"}
             wrong |= {"email": ".Format", "version": ".Format"}
             wrong |= {"boolean": "", "integer": "", "choice": "", "bound": "", "whole": ""}

@@ -51,11 +51,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     wanted = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     url: str = (
-        request.getfixturevalue("postgres_url")
+        request.getfixturevalue("postgres_made_url")
         if wanted.get("kind") == "postgresql"
         else db.sqlite_url(tmp_path / "pierhead.db")
     )
-    assert schema.migrate(url)
+    schema.migrate(url)
     with serving(World(url)) as found:
         yield found
 

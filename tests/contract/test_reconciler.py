@@ -22,6 +22,7 @@ from pierhead.core.status import Status
 from pierhead.core.templates import Rolling
 from pierhead.core.workloads import Workload
 from pierhead.reconciler.loop import Reconciler
+from pierhead.runtimes.fake import FakeRuntime
 from pierhead.store.db import Database
 
 
@@ -414,10 +415,24 @@ def test_an_engine_that_will_not_run_it_is_a_failure_with_its_words(db: Database
 # ---- removal ------------------------------------------------------------------------------
 
 
+def kept_back(runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Nothing is removed before it is set: else a service is gone before anybody saw that it goes."""
+    looked, remove = asyncio.Event(), runtime.remove
+
+    async def after_the_look(service: str, grace: float) -> bool:
+        await looked.wait()
+        return await remove(service, grace)
+
+    monkeypatch.setattr(runtime, "remove", after_the_look)
+    return looked
+
+
 @pytest.mark.parametrize(
     "state", ["fetching", "starting", "crash-looping", "running", "stopping", "stopped", "refused"]
 )
-def test_delete_from_every_state_leaves_nothing(db: Database, state: str) -> None:
+def test_delete_from_every_state_leaves_nothing(
+    db: Database, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Law: "gone" is told only when nothing of it remains, from every state (F11)."""
 
     async def story(its: World) -> None:
@@ -437,8 +452,10 @@ def test_delete_from_every_state_leaves_nothing(db: Database, state: str) -> Non
             await its.stop("svc")
             await asyncio.sleep(5)
             faults.stuck_stopping = False
+        looked = kept_back(its.runtime, monkeypatch)
         await its.delete("svc")
         assert (await its.verdict("svc")).status is Status.DELETING
+        looked.set()
         while await its.exists("svc"):
             assert now() < 15
             await asyncio.sleep(0.01)

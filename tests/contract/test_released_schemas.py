@@ -24,7 +24,7 @@ from pierhead.core import lifecycle
 from pierhead.core.replicas import ReplicaState
 from pierhead.core.services import Wanted
 from pierhead.settings import Settings
-from pierhead.store import db, schema, services, tables
+from pierhead.store import db, scalers, schema, services, tables
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "schemas"
 REVISIONS = sorted(path.stem for path in FIXTURES.glob("*.sql"))
@@ -77,6 +77,12 @@ def test_it_is_migrated_and_everything_in_it_can_be_used(tmp_path: Path, revisio
     for id_, number, _content in contents:
         assert run(settings, services.version, id_, number) is not None
     run(settings, read_everything)
+    if revision >= "0009":
+        autos, crons = run(settings, scalers.everything)
+        assert [(one.service, one.scaler.low, one.scaler.high) for one in autos] == [
+            (service.id, 2, 4)
+        ]
+        assert [one.scaler.jobs[0].target for one in crons] == [2]
     changed = lifecycle.upgrade(service, replace(service.current, number=0), service.updated + 1)
     run(settings, services.change, changed)
     run(settings, services.remove, found["paused"][0].id, found["paused"][0].revision)

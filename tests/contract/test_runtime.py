@@ -1,4 +1,5 @@
-"""What every runtime must do, asked of the process runtime with real servers and of the double."""
+"""What every runtime must do, asked of the process runtime with real servers, of the double, and of the
+Kubernetes runtime with a server double whose pods are simulated (real ones: tests/cluster)."""
 # ruff: noqa: ASYNC110, ASYNC240 - one scene at a time: a short wait for a file harms nobody
 
 import asyncio
@@ -7,11 +8,14 @@ import secrets
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from kube_double import Behaviour, KubeDouble
+from kube_stage import on_cluster
 from pierhead.core.errors import NotFound, Unavailable
 from pierhead.core.replicas import Exit, ReplicaState, ReplicaStatus
 from pierhead.core.templates import Rolling
@@ -35,7 +39,7 @@ from replica_servers import (
 )
 
 S = ReplicaState
-KINDS = ("process", "fake")
+KINDS = ("process", "fake", "kubernetes")
 
 
 @dataclass(slots=True)
@@ -44,6 +48,11 @@ class Stage:
 
     runtime: Runtime
     folder: Path
+    server: KubeDouble | None = None  #: of a Kubernetes runtime
+
+    def ready(self, count: int, rollout: str = "1.0") -> Callable[[list[ReplicaStatus]], bool]:
+        """Exactly so many, all ready; a pod's process is its node's business, so it has no pid."""
+        return ready(count, rollout, pids=self.server is None)
 
     def version(self, kind: str, replicas: int, rollout: str = "1.0") -> Workload:
         """A workload whose replicas are `good`, `crashing` or `mute`."""
@@ -52,16 +61,27 @@ class Stage:
                 self.runtime.faults.crash_at_start[rollout] = Exit(time.time(), code=3)
             elif kind == "mute":
                 self.runtime.faults.never_ready.add(rollout)
+        if self.server is not None:
+            told = {"crashing": Behaviour(crash=3), "mute": Behaviour(never_ready=True)}
+            self.server.behaviours[rollout] = told.get(kind, Behaviour())
         code = {"good": SERVER, "crashing": CRASHES, "mute": NEVER_READY}[kind]
         return workload(replicas, code=code, rollout=rollout)
 
     def nothing_left(self) -> bool:
-        """No replica, no process, no file."""
+        """No replica, no process, no file, no object."""
+        objects = self.server.objects if self.server is not None else {}
         return (
             self.runtime.observe() == []
             and not related(self.folder)
             and not list(self.folder.iterdir())
+            and {key[0] for key in objects} <= {"nodes"}
         )
+
+    def nothing_runs(self) -> bool:
+        """The same of a stopped service: a cluster keeps its objects, which hold nothing of any node."""
+        if self.server is None:
+            return self.nothing_left()
+        return self.runtime.observe() == [] and not self.server.all("pods")
 
 
 Scene = Callable[[Stage], Awaitable[None]]
@@ -71,17 +91,24 @@ def play(kind: str, folder: Path, scene: Scene, *, closes: bool = False) -> None
     """Run a scene on a fresh runtime; whatever it leaves is removed, unless it `closes` the runtime."""
 
     async def run() -> None:
-        made: Runtime = runtime(folder) if kind == "process" else FakeRuntime(time.time)
-        await made.adopt()
-        try:
-            await scene(Stage(made, folder))
-            if not closes:
-                await gone(made)
-            assert Stage(made, folder).nothing_left()
-        finally:
-            for service in {status.service for status in made.observe()}:
-                await gone(made, service)
-            await made.close()
+        async with AsyncExitStack() as opened:
+            server: KubeDouble | None = None
+            if kind == "kubernetes":
+                server = await opened.enter_async_context(KubeDouble())
+                made: Runtime = on_cluster(server, folder)
+            else:
+                made = runtime(folder) if kind == "process" else FakeRuntime(time.time)
+            stage = Stage(made, folder, server)
+            await made.adopt()
+            try:
+                await scene(stage)
+                if not closes:
+                    await gone(made)
+                assert stage.nothing_left()
+            finally:
+                for service in {status.service for status in made.observe()}:
+                    await gone(made, service)
+                await made.close()
 
     try:
         asyncio.run(asyncio.wait_for(run(), 60))
@@ -97,12 +124,12 @@ def ids(found: list[ReplicaStatus]) -> set[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_start_three_then_scale_to_one_keeps_the_oldest(kind: str, tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        three = await settle(stage.runtime, stage.version("good", 3), ready(3))
+        three = await settle(stage.runtime, stage.version("good", 3), stage.ready(3))
         assert len({status.address for status in three}) == 3
         assert all(status.runs == 1 and status.failures == 0 for status in three)
         oldest = min(three, key=lambda status: status.created)
         one = replace(stage.version("good", 1), drained=frozenset(ids(three)))
-        (left,) = await settle(stage.runtime, one, ready(1))
+        (left,) = await settle(stage.runtime, one, stage.ready(1))
         assert (left.id, left.pid, left.started) == (oldest.id, oldest.pid, oldest.started)
 
     play(kind, tmp_path, scene)
@@ -112,7 +139,7 @@ def test_start_three_then_scale_to_one_keeps_the_oldest(kind: str, tmp_path: Pat
 @pytest.mark.parametrize("rolling", [Rolling(1, 0), Rolling(0, 1)])
 def test_rolling_update_serves_all_the_time(kind: str, rolling: Rolling, tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        old = await settle(stage.runtime, stage.version("good", 2), ready(2))
+        old = await settle(stage.runtime, stage.version("good", 2), stage.ready(2))
         after = replace(stage.version("good", 2, "2.0"), rolling=rolling)
         after = replace(after, drained=frozenset(ids(old)))
         least = 2
@@ -120,7 +147,7 @@ def test_rolling_update_serves_all_the_time(kind: str, rolling: Rolling, tmp_pat
         def done(found: list[ReplicaStatus]) -> bool:
             nonlocal least
             least = min(least, sum(status.state is S.READY for status in found))
-            return ready(2, "2.0")(found)
+            return stage.ready(2, "2.0")(found)
 
         new = await settle(stage.runtime, after, done)
         assert ids(new).isdisjoint(ids(old))
@@ -132,7 +159,7 @@ def test_rolling_update_serves_all_the_time(kind: str, rolling: Rolling, tmp_pat
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_failed_roll_leaves_the_old_version_serving(kind: str, tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        old = await settle(stage.runtime, stage.version("good", 2), ready(2))
+        old = await settle(stage.runtime, stage.version("good", 2), stage.ready(2))
         bad = stage.version("crashing", 2, "2.0")
 
         def twice(found: list[ReplicaStatus]) -> bool:
@@ -141,7 +168,7 @@ def test_a_failed_roll_leaves_the_old_version_serving(kind: str, tmp_path: Path)
         found = await settle(stage.runtime, bad, twice)
         serving = [status for status in found if status.state is S.READY]
         assert {(s.id, s.pid) for s in serving} == {(s.id, s.pid) for s in old}
-        back = await settle(stage.runtime, stage.version("good", 2), ready(2))
+        back = await settle(stage.runtime, stage.version("good", 2), stage.ready(2))
         assert ids(back) == ids(old)
 
     play(kind, tmp_path, scene)
@@ -150,9 +177,9 @@ def test_a_failed_roll_leaves_the_old_version_serving(kind: str, tmp_path: Path)
 @pytest.mark.parametrize("kind", KINDS)
 def test_restart_replaces_every_replica(kind: str, tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        before = await settle(stage.runtime, stage.version("good", 2), ready(2))
+        before = await settle(stage.runtime, stage.version("good", 2), stage.ready(2))
         again = replace(stage.version("good", 2, "1.1"), drained=frozenset(ids(before)))
-        after = await settle(stage.runtime, again, ready(2, "1.1"))
+        after = await settle(stage.runtime, again, stage.ready(2, "1.1"))
         assert ids(after).isdisjoint(ids(before))
 
     play(kind, tmp_path, scene)
@@ -161,11 +188,11 @@ def test_restart_replaces_every_replica(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_stop_and_start_again(kind: str, tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        running = await settle(stage.runtime, stage.version("good", 2), ready(2))
+        running = await settle(stage.runtime, stage.version("good", 2), stage.ready(2))
         none = replace(stage.version("good", 0), drained=frozenset(ids(running)))
         await settle(stage.runtime, none, lambda found: found == [])
-        assert stage.nothing_left()
-        await settle(stage.runtime, stage.version("good", 1), ready(1))
+        assert stage.nothing_runs()
+        await settle(stage.runtime, stage.version("good", 1), stage.ready(1))
 
     play(kind, tmp_path, scene)
 
@@ -173,8 +200,10 @@ def test_stop_and_start_again(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_draining_replica_lives_until_it_is_let_go(kind: str, tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        (one,) = await settle(stage.runtime, stage.version("good", 1), ready(1))
+        (one,) = await settle(stage.runtime, stage.version("good", 1), stage.ready(1))
         none = stage.version("good", 0)
+        if stage.server is not None:  # a cluster is told, and does it a moment later
+            await settle(stage.runtime, none, lambda found: found[0].state is S.DRAINING)
         for _ in range(5):
             await stage.runtime.apply(none)
             (status,) = stage.runtime.observe(SERVICE)
@@ -224,6 +253,8 @@ def test_remove_from_any_state(kind: str, version: str, tmp_path: Path) -> None:
 def test_never_ready_is_never_called_ready(kind: str, tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         await stage.runtime.apply(stage.version("mute", 1))
+        if stage.server is not None:  # a cluster is told, and does it a moment later
+            await until(lambda: [s.state for s in stage.runtime.observe()] == [S.STARTING])
         give_up = time.monotonic() + 0.7
         while time.monotonic() < give_up:
             assert stage.runtime.observe()[0].state is S.STARTING
@@ -250,11 +281,13 @@ def test_every_change_is_hinted_and_close_ends_the_listening(kind: str, tmp_path
     play(kind, tmp_path, scene, closes=True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["process", "fake"]
+)  # a cluster's pods do not end with the platform
 def test_after_stop_all_nothing_is_started(kind: str, tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         assert isinstance(stage.runtime, ProcessRuntime | FakeRuntime)
-        await settle(stage.runtime, stage.version("good", 2), ready(2))
+        await settle(stage.runtime, stage.version("good", 2), stage.ready(2))
         await stage.runtime.stop_all(5.0)
         assert not related(stage.folder)
         with pytest.raises(Unavailable):

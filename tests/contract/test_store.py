@@ -32,7 +32,19 @@ from pierhead.core.mounts import FolderSource, NasSource, OssSource, PackageSour
 from pierhead.core.principals import AccessKey, BearerToken, Principal
 from pierhead.core.replicas import Exit, ReplicaState, ReplicaStatus
 from pierhead.core.resources import Resources
-from pierhead.core.services import Change, Hold, Registration, Seen, Service, Version, Wanted
+from pierhead.core.services import (
+    Change,
+    Hold,
+    Intake,
+    Lock,
+    Registration,
+    Relaying,
+    Seen,
+    Service,
+    Version,
+    Wanted,
+)
+from pierhead.core.shares import Share
 from pierhead.core.templates import Constraints, Environment, Link, Probe, Rolling, Template
 from pierhead.store import codec, db, events, facts, keys, schema, services, tables
 from pierhead.store import seen as seen_rows
@@ -53,13 +65,6 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return db.sqlite_url(tmp_path / "pierhead.db")
     url: str = request.getfixturevalue("postgres_url")
     return url
-
-
-@pytest.fixture
-def url(empty: str) -> str:
-    """The address of a database with the schema of this release."""
-    assert schema.migrate(empty)
-    return empty
 
 
 @pytest.fixture
@@ -106,7 +111,7 @@ FULL_TEMPLATE = Template(
     slots=2,
     command=("run", WORDS, ""),
     env={"A": WORDS, "": "empty"},
-    resources=Resources(0.5, 2**40, 1, 2**31, cpu_request=0.25, memory_request=2**30),
+    resources=Resources(0.5, 2**40, 1, 2**31, cpu_request=0.25, memory_request=2**30, shm=2**26),
     mount_path="/mnt/模型",
     script='exec run "$@"',
     flags=("--f", WORDS),
@@ -130,6 +135,8 @@ FULL_VERSION = Version(
     source=FolderSource("/x"),
     rolling=Rolling(max_surge="25%", max_unavailable=2),
     request_timeout=0.1,
+    intake=Intake(queue=3, rate=5, workers=7),
+    relaying=Relaying(affinity="", repeats=False),
     submitted={"名": [1, 2.5, None, True, {"nested": WORDS}], "big": 2**70, "e": ""},
 )
 FULL_SERVICE = Service(
@@ -165,6 +172,8 @@ FULL_SERVICE = Service(
         open=True,
         datasets=("4" * 32,),
         needs=("5" * 32, "6" * 32),
+        share=Share(7, standalone=True),
+        lock=Lock.DANGEROUS,
     ),
 )
 FULL_REPLICA = ReplicaStatus(
@@ -187,6 +196,7 @@ FULL_REPLICA = ReplicaStatus(
     last_exit=Exit(at=T0, code=1, signal=9, oom=True, lost=True, facts={"a": WORDS}),
     deadline=2300.5,
     unready_at=2200.25,
+    key_of="5e" * 16,
     last_lines=("", WORDS),
     limits="cgroup",
     keyed=True,
@@ -204,6 +214,7 @@ FULL_SEEN = Seen(
         *("Reason", WORDS, True, True, True, "x"),
         facts={"a": WORDS},
         bytes=2**40,
+        done=2**39,
         since=T0 + 0.8,
         asked=((T0 + 0.9, 3),),
     ),

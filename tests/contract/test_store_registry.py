@@ -1,5 +1,6 @@
 """What is registered, on every database: it comes back whole, and queries mean what `rows_of` says."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -505,9 +506,20 @@ def test_others_see_the_tags_of_what_they_see(tx: Connection) -> None:
 
 letters = st.text("aAbBäÄß%_\\ ,1.'🙂", max_size=3)
 maybe_letters = st.none() | letters
+# Made once: to make a strategy anew for every draw takes most of the time.
 few = st.integers(0, 3)
+few_or_none = st.none() | few
+up_to_5 = st.integers(0, 5)
+up_to_2 = st.integers(0, 2)
+either = st.booleans()
 moments = st.sampled_from([T0, T0 + 0.25, T0 + 0.75, T0 + 1, T0 + 2.5])
 architectures = st.sampled_from(["X86_64", "x86_64", "AARCH64", "a"])
+architecture_or_none = st.none() | architectures
+two_architectures = st.lists(architectures, max_size=2)
+model_versions = st.sampled_from([None, "1.0.0", "1", "10.0.0"])
+template_versions = st.sampled_from([None, "1.9.0", "1.10.0"])
+model_kinds = st.sampled_from(["System", "Custom"])
+patterns = st.sampled_from([None, uuid(6), uuid(7)])
 
 
 @dataclass(frozen=True)
@@ -547,7 +559,7 @@ def worlds(draw: st.DrawFn) -> World:
             draw(few),
             draw(moments),
             T0,
-            connected=draw(st.booleans()),
+            connected=draw(either),
             capacity=Capacity(models=draw(few)),
         )
         for n in range(draw(few))
@@ -563,21 +575,21 @@ def worlds(draw: st.DrawFn) -> World:
             draw(moments),
             draw(moments),
             description=draw(maybe_letters),
-            size=draw(st.none() | few),
-            version=draw(st.sampled_from([None, "1.0.0", "1", "10.0.0"])),
-            kind=draw(st.sampled_from(["System", "Custom"])),
+            size=draw(few_or_none),
+            version=draw(model_versions),
+            kind=draw(model_kinds),
             model_id="id",
         )
-        for n in range(draw(st.integers(0, 5)))
+        for n in range(draw(up_to_5))
     ]
-    some_templates = [_a_template(draw, n, draw(center)) for n in range(draw(st.integers(0, 5)))]
+    some_templates = [_a_template(draw, n, draw(center)) for n in range(draw(up_to_5))]
     pairs = [(model.uuid, template.uuid) for model in some_models for template in some_templates]
     bound = draw(st.lists(st.sampled_from(pairs), unique=True, max_size=5)) if pairs else []
     return World(
         some_centers,
         some_models,
         some_templates,
-        [Binding(uuid(96 + n), *pair, draw(st.booleans())) for n, pair in enumerate(bound)],
+        [Binding(uuid(96 + n), *pair, draw(either)) for n, pair in enumerate(bound)],
         _some_tags(draw, [one.uuid for one in (*some_centers, *some_models, *some_templates)]),
     )
 
@@ -596,32 +608,31 @@ def _a_template(draw: st.DrawFn, number: int, center: str) -> RegisteredTemplate
         draw(moments),
         draw(moments),
         description=draw(maybe_letters),
-        system=draw(st.booleans()),
+        system=draw(either),
         readme=draw(maybe_letters),
         images=tuple(
             ArchitectureImage(
                 uuid(256 + 16 * number + at),
-                draw(st.none() | architectures),
+                draw(architecture_or_none),
                 draw(maybe_letters),
                 None,
                 draw(moments),
                 T0,
             )
-            for at in range(draw(st.integers(0, 2)))
+            for at in range(draw(up_to_2))
         ),
-        cpu_architectures=tuple(draw(st.lists(architectures, max_size=2))),
+        cpu_architectures=tuple(draw(two_architectures)),
         size=draw(few),
-        version=draw(st.sampled_from([None, "1.9.0", "1.10.0"])),
+        version=draw(template_versions),
     )
 
 
 def _some_tags(draw: st.DrawFn, resources: list[str]) -> list[Tag]:
     if not resources:
         return []
-    triples = st.tuples(st.sampled_from(resources), st.booleans(), letters)
-    pattern = st.sampled_from([None, uuid(6), uuid(7)])
+    triples = st.tuples(st.sampled_from(resources), either, letters)
     return [
-        Tag(uuid(128 + n), on, ResourceType.MODEL, tag, system, T0, T0, pattern=draw(pattern))
+        Tag(uuid(128 + n), on, ResourceType.MODEL, tag, system, T0, T0, pattern=draw(patterns))
         for n, (on, system, tag) in enumerate(draw(st.lists(triples, unique=True, max_size=6)))
     ]
 
@@ -707,28 +718,40 @@ TELLING = [
 ]
 
 
-@st.composite
-def queries(draw: st.DrawFn, noun: Noun) -> Query:
+operators = st.sampled_from(Op)
+limits = st.sampled_from([1000, 1000, 1000, 2, 0])
+starts = st.sampled_from([0, 0, 1])
+counts = st.sampled_from([False, False, False, True])
+
+
+def queries(noun: Noun) -> st.SearchStrategy[Query]:
     names = st.sampled_from(sorted(noun.kinds))
     # Those with the most to say: text, times, numbers and what is nested come as often as all others.
     telling = st.sampled_from([name for name in TELLING if name in noun.kinds] + [*TAG_FIELDS])
-
-    def condition() -> Condition:
-        field = draw(telling | telling | names | st.sampled_from(["nope", "nope.name"]))
-        value = draw(texts_by_kind[noun.kinds.get(field, Kind.TEXT)])
-        return Condition(field, draw(st.sampled_from(Op)), value)
-
+    fields = telling | telling | names | st.sampled_from(["nope", "nope.name"])
     natural = st.sampled_from(sorted(noun.fields))
-    return Query(
-        conditions=tuple(condition() for _ in range(draw(st.integers(0, 2)))),
-        limit=draw(st.sampled_from([1000, 1000, 1000, 2, 0])),
-        start=draw(st.sampled_from([0, 0, 1])),
-        count=draw(st.sampled_from([False, False, False, True])),
-        reply_with_count=draw(st.booleans()),
-        sort=draw(st.just("") | natural | names),
-        descending=draw(st.booleans()),
-        group_by=draw(st.just("") | st.just("") | natural),
-    )
+    sorts = st.just("") | natural | names
+    groups = st.just("") | st.just("") | natural
+
+    @st.composite
+    def one(draw: st.DrawFn) -> Query:
+        def condition() -> Condition:
+            field = draw(fields)
+            value = draw(texts_by_kind[noun.kinds.get(field, Kind.TEXT)])
+            return Condition(field, draw(operators), value)
+
+        return Query(
+            conditions=tuple(condition() for _ in range(draw(up_to_2))),
+            limit=draw(limits),
+            start=draw(starts),
+            count=draw(counts),
+            reply_with_count=draw(either),
+            sort=draw(sorts),
+            descending=draw(either),
+            group_by=draw(groups),
+        )
+
+    return one()
 
 
 Outcome = tuple[list[str], int | None] | str
@@ -742,19 +765,23 @@ def outcome(work: Callable[[], Any], uuid_of: Callable[[Any], str]) -> Outcome:
     return [uuid_of(row) for row in found.rows], found.total
 
 
+#: Of each noun in each database, with eight questions each.
+WORLDS = int(os.environ.get("PIERHEAD_TEST_SCHEDULES", "120"))
 NOUNS: list[tuple[ModuleType, Callable[[World], list[dict[str, Any]]]]] = [
     (templates, template_rows),
     (models, model_rows),
     (centers, center_rows),
     (tags, tag_rows),
 ]
+ASKED = {store.__name__: queries(store.NOUN) for store, _ in NOUNS}
+SOME_WORLD = worlds()
 
 
 @pytest.mark.parametrize(
     ("store", "as_rows"), NOUNS, ids=["templates", "models", "centers", "tags"]
 )
 @settings(
-    max_examples=120,
+    max_examples=WORLDS,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -765,8 +792,8 @@ def test_every_query_finds_what_the_naive_one_finds(
     as_rows: Callable[[World], list[dict[str, Any]]],
     data: st.DataObject,
 ) -> None:
-    world = data.draw(worlds())
-    asked = [data.draw(queries(store.NOUN)) for _ in range(8)]
+    world = data.draw(SOME_WORLD)
+    asked = [data.draw(ASKED[store.__name__]) for _ in range(8)]
     rows = as_rows(world)
     with database.connect() as tx:
         begun = tx.begin()

@@ -6,11 +6,9 @@ allowed everywhere at the ZStack door, shows what ownership alone keeps apart in
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
-from permission_world import FULL, House, Json, Said, Scene, play_house, shipped
+from permission_world import FULL, House, Json, Said, Scene, shipped
 from test_eas_app import needed_body, needed_query
 
 from builders import T0
@@ -19,7 +17,6 @@ from pierhead.core.services import Service
 from pierhead.dialects.eas.catalog import load as eas_catalog
 from pierhead.dialects.zstack.catalog import Api
 from pierhead.dialects.zstack.catalog import load as zstack_catalog
-from pierhead.store import db
 from pierhead.store import events as event_rows
 
 GROUP = "ModelServiceInstanceGroupVO"
@@ -27,11 +24,6 @@ QUERY_GROUPS = "QueryModelServiceInstanceGroup"
 #: What stands in everything of the other tenant, and may never be read.
 MARK = "zebra"
 TENANTS = (("anna", "wa"), ("ben", "wb"))
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[[Scene], None]:
-    return lambda scene: play_house(db.sqlite_url(tmp_path / "pierhead.db"), tmp_path, scene)
 
 
 async def two_tenants(house: House) -> Service:

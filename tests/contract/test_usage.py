@@ -4,9 +4,10 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from front_door import an_inside
 from identity_stage import Stage
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -21,7 +22,7 @@ from pierhead.operations.usage import GONE, NOTED, Ledger
 from pierhead.store import db, schema
 from pierhead.store import usage as rows
 from pierhead.telemetry import HubFigures
-from pierhead.web.app import FrontDoor, Inside
+from pierhead.web.app import FrontDoor
 
 NOW = "2026-09"  # the month of the tests' clock
 DAY = 86400.0
@@ -33,7 +34,7 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scene], No
     url: str = (
         db.sqlite_url(tmp_path / "pierhead.db")
         if request.param == "sqlite"
-        else request.getfixturevalue("postgres_url")
+        else request.getfixturevalue("postgres_made_url")
     )
 
     def run(scene: Scene) -> None:
@@ -215,15 +216,7 @@ def the_door(
     async def metrics(names: bool) -> tuple[bytes, str]:
         return (b"named" if names else b"nameless"), "text/plain"
 
-    inside = Inside(
-        routes=cast(Any, None),
-        heard=heard,
-        health=dict,
-        metrics=metrics,
-        openapi={},
-        internal_key="internal",
-        metrics_token="figures",
-    )
+    inside = an_inside(heard=heard, metrics=metrics, metrics_token="figures")
     nobody = Starlette()
     return TestClient(FrontDoor(inside, nobody, nobody, nobody))
 

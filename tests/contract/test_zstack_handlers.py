@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from admin_hash import put_known_admin
 from sqlalchemy import Connection
 
 from builders import ACCOUNT, BOX, ROOT, T0, FakeClock, FakeEntropy, a_replica
@@ -25,7 +26,7 @@ from pierhead.dialects.zstack.catalog import load
 from pierhead.dialects.zstack.handlers import recovered, table
 from pierhead.dialects.zstack.handlers.identity import Identity
 from pierhead.dialects.zstack.reading import Given
-from pierhead.operations import accounts, first_start
+from pierhead.operations import first_start
 from pierhead.operations.accounts import ADMIN_UUID, Hashing
 from pierhead.operations.first_start import Home
 from pierhead.operations.logins import Logins
@@ -75,7 +76,7 @@ class Stage:
 
     async def start(self, folder: Path) -> None:
         await first_start.ensure(self.platform, Home(str(folder), 8080))
-        await accounts.put_admin(self.platform, self.hashing, "admin", PASSWORD)
+        await put_known_admin(self.platform, PASSWORD)
 
     async def ask(
         self, name: str, params: Answer | None = None, *, who: Principal = ROOT, **query: Any

@@ -188,6 +188,8 @@ class NodeSdk:
                 "protocol": "HTTP",
             }
         )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "{}\n", "it has not started"
 
     def __call__(
         self,

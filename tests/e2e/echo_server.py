@@ -26,6 +26,7 @@ class Echo(BaseHTTPRequestHandler):
             "path": self.path,
             "body": body.decode(errors="replace"),
             "authorization": self.headers.get("Authorization"),
+            "request_id": self.headers.get("X-Request-Id"),
             "env": dict(os.environ),
             "argv": sys.argv,
             "pid": os.getpid(),

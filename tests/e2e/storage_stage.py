@@ -1,13 +1,13 @@
 """Storage connections of a platform under test, as its users make them, and what was fetched over them."""
 
-import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from running_platform import PIERHEAD, Platform
+from running_platform import Platform
 
+from commands import pierhead
 from oss_double import OssDouble
 
 KEY, SECRET = "LTAI5tExampleOfATest", "a-secret-that-nobody-may-see"
@@ -16,14 +16,7 @@ BUCKET = "examplebucket"
 
 def storage(platform: Platform, *words: str) -> str:
     """`pierhead storage ...`; what it says."""
-    done = subprocess.run(
-        (*PIERHEAD, "storage", *words, "--data-dir", str(platform.folder)),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = pierhead("storage", *words, "--data-dir", str(platform.folder))
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,11 @@ import requests
 from clients import Json, PythonSdk, Refused
 from documents import document
 from lifecycle import Service
-from running_platform import PIERHEAD, Platform, until
+from running_platform import Platform, until
 from signed_http import Reply, Request, send, signed
 from zstack_client import GROUPS, ZStack
 
+from commands import pierhead
 from ram_clients import Keys, NewSdk
 
 FULL = {"PolicyName": "AdministratorAccess", "PolicyType": "System"}
@@ -119,10 +119,8 @@ def connect_bucket(platform: Platform, bucket: str, workspace: str) -> None:
     where = ("--bucket", bucket, "--endpoint", "http://127.0.0.1:9", "--allow-private")
     words = ("storage", "add", "oss", f"for-{workspace}", *where, "--region", "r")
     words += ("--workspace", workspace, "--data-dir", str(platform.folder))
-    done = subprocess.run(
-        (*PIERHEAD, *words), stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    done = pierhead(*words)
+    assert done.returncode == 0, done.stderr
 
 
 def eas_of(platform: Platform, keys: Keys) -> PythonSdk:

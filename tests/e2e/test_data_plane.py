@@ -9,9 +9,11 @@ import openai
 import pytest
 import requests
 from clients import Json, PredictClient, PredictException, PythonSdk, StringRequest
+from console_browser import Browser, browser
 from documents import app, document
 from lifecycle import Service, capital
 from running_platform import Platform, until
+from tenants import account_ram
 
 #: In DIRECT mode the client leaves `http://` out; the library below it takes that, with this warning.
 pytestmark = pytest.mark.filterwarnings("ignore:URLs without a scheme:FutureWarning")
@@ -217,3 +219,38 @@ def test_the_first_request_after_running_is_answered(platform: Platform, eas: Py
         service.until("Running")
         answer: Json = _caller(platform, service)().json()
         assert answer["env"]["SERVICE_NAME"] == service.name
+
+
+def test_the_console_speaks_to_a_service(platform: Platform, echo: Service, llm: Service) -> None:
+    chat = "/console/api/chat"
+    with browser(platform) as page:
+        asked = {**QUESTION, "stream": True}
+        answer = page.post(f"{chat}/plane_llm/v1/chat/completions", json=asked, stream=True)
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        events = [line.removeprefix(b"data: ") for line in answer.iter_lines() if line]
+        assert events.pop() == b"[DONE]"
+        told = [json.loads(event)["choices"] for event in events]
+        words = [choices[0]["delta"].get("content") or "" for choices in told if choices]
+        assert "Paris" in "".join(words) and len(words) > 2
+        models = page.get(f"{chat}/plane_llm/v1/models").json()
+        assert "plane_llm" in [one["id"] for one in models["data"]]
+
+        seen = page.post(f"{chat}/plane_echo/a%20b?x=%E7%BB%84", data="你好".encode()).json()
+        assert (seen["path"], seen["body"]) == ("/a%20b?x=%E7%BB%84", "你好")
+        assert seen["authorization"] is None, "the token reached the engine"
+
+        unknown = page.post(f"{chat}/nobody/v1/chat/completions", json=asked)
+        assert (unknown.status_code, unknown.json()["Code"]) == (404, "NotFound")
+        forged = page.post(f"{chat}/plane_echo/", headers={"X-Pierhead-Csrf": "x"})
+        assert (forged.status_code, forged.json()["RequestId"] != "") == (403, True)
+
+    account = account_ram(platform)
+    account("CreateUser", UserName="plane-guest")
+    made = account("CreateAccessKey", UserName="plane-guest")["AccessKey"]
+    keys = {name: made[name] for name in ("AccessKeyId", "AccessKeySecret")}
+    with Browser(platform, **keys) as guest:
+        refused = guest.post(f"{chat}/plane_echo/", data="x")
+        assert (refused.status_code, refused.json()["Code"]) == (403, "NoPermission")
+        assert refused.json()["Action"] == "pierhead:GetServiceToken"
+    account("DeleteAccessKey", UserName="plane-guest", UserAccessKeyId=made["AccessKeyId"])
+    account("DeleteUser", UserName="plane-guest")

@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import os
 import re
 import secrets
 import socket
 import stat
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +17,11 @@ import requests
 from clients import PythonSdk
 from documents import SCRIPT, document
 from lifecycle import Service
-from running_platform import PIERHEAD, Platform, running, until
+from running_platform import Platform, running, until
 from signed_http import Request, send, signed, signed_roa
 from zstack_client import ZStack, sha512
+
+from commands import pierhead
 
 LIST = "/api/v2/services"
 NASTY = "evil\r\nX-Injected: 1\r\n\r\n<b>"
@@ -365,15 +365,9 @@ def test_law_nobody_else_reads_the_folder(platform: Platform) -> None:
 
 
 def cli(platform: Platform, *arguments: str) -> str:
-    done = subprocess.run(
-        [*PIERHEAD, *arguments, "--data-dir", str(platform.folder)],
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-        check=True,
-        env=os.environ,
-    )
-    return done.stdout.decode()
+    done = pierhead(*arguments, "--data-dir", str(platform.folder))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_law_every_change_and_every_refusal_is_in_the_trail(

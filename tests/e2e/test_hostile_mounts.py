@@ -8,7 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,9 @@ def test_an_endpoint_that_is_none_is_refused_where_it_is_named(
 
 
 @contextmanager
-def asked(eas: PythonSdk, **config: object) -> Generator[Service]:
-    service = Service(eas, "ill")
-    eas("CreateAppService", body=app("ill", SPEC, Config=config))
+def asked(eas: PythonSdk, name: str = "ill", **config: object) -> Generator[Service]:
+    service = Service(eas, name)
+    eas("CreateAppService", body=app(name, SPEC, Config=config))
     try:
         yield service
     finally:
@@ -233,58 +233,60 @@ def away(connection: socket.socket) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("talk", "words"),
-    [
-        (silent, "nothing has come for"),
-        (headers, "nothing has come for"),
-        (page, "it answers with no listing"),
-        (away, "redirects, which is not followed"),
-    ],
-)
+STORES: dict[str, tuple[Callable[[socket.socket], None], str]] = {
+    "silent": (silent, "nothing has come for"),
+    "headers": (headers, "nothing has come for"),
+    "page": (page, "it answers with no listing"),
+    "away": (away, "redirects, which is not followed"),
+}
+
+
 def test_a_store_that_is_none_is_told(
-    platform: Platform,
-    eas: PythonSdk,
-    double: OssDouble,
-    tmp_path: Path,
-    talk: Callable[[socket.socket], None],
-    words: str,
+    platform: Platform, eas: PythonSdk, double: OssDouble, tmp_path: Path
 ) -> None:
-    with talking(talk) as port:
-        given = list(bucket_words(double, tmp_path, "other-bucket"))
-        given[given.index(double.url)] = f"http://127.0.0.1:{port}"
-        with (
-            connected(platform, "oss", "other", *given),
-            asked(eas, ModelStorage="oss", OssPath=f"oss://other-bucket/{port}/") as service,
-        ):
-            told(service, words)
+    """All at once, as two of them are waited for."""
+    with ExitStack() as stack:
+        services: dict[str, Service] = {}
+        for name, (talk, _words) in STORES.items():
+            port = stack.enter_context(talking(talk))
+            given = list(bucket_words(double, tmp_path, f"{name}-bucket"))
+            given[given.index(double.url)] = f"http://127.0.0.1:{port}"
+            stack.enter_context(connected(platform, "oss", name, *given))
+            where = {"ModelStorage": "oss", "OssPath": f"oss://{name}-bucket/{port}/"}
+            services[name] = stack.enter_context(asked(eas, f"ill_{name}", **where))
+        for name, service in services.items():
+            told(service, STORES[name][1])
 
 
-@pytest.mark.parametrize(
-    ("host", "words"),
-    [
-        ("127.0.0.1", "a loopback address"),
-        ("0x7f000001", "a loopback address"),
-        ("localhost", "a loopback address"),
-        ("[::ffff:127.0.0.1]", "a loopback address"),
-        ("10.0.0.1", "a private address"),
-        ("169.254.169.254", "an address of metadata services"),
-        ("[::ffff:169.254.169.254]", "an address of metadata services"),
-        ("100.100.100.200", "an address of metadata services"),
-    ],
-)
+INSIDE = {
+    "127.0.0.1": "a loopback address",
+    "0x7f000001": "a loopback address",
+    "localhost": "a loopback address",
+    "[::ffff:127.0.0.1]": "a loopback address",
+    "10.0.0.1": "a private address",
+    "169.254.169.254": "an address of metadata services",
+    "[::ffff:169.254.169.254]": "an address of metadata services",
+    "100.100.100.200": "an address of metadata services",
+}
+
+
 def test_an_endpoint_that_leads_inside_is_told(
-    platform: Platform, eas: PythonSdk, double: OssDouble, tmp_path: Path, host: str, words: str
+    platform: Platform, eas: PythonSdk, double: OssDouble, tmp_path: Path
 ) -> None:
-    given = list(bucket_words(double, tmp_path, "inside-bucket"))
-    given[given.index(double.url)] = f"http://{host}"
-    given.remove("--allow-private")
-    with (
-        connected(platform, "oss", "inside", *given),
-        asked(eas, ModelStorage="oss", OssPath=f"oss://inside-bucket/{tmp_path.name}/") as service,
-    ):
-        never = "metadata" in words
-        told(service, words, "where no connection may lead" if never else "--allow-private")
+    with ExitStack() as stack:
+        services: dict[str, Service] = {}
+        for number, host in enumerate(INSIDE):
+            bucket = f"inside-{number}-bucket"
+            given = list(bucket_words(double, tmp_path, bucket))
+            given[given.index(double.url)] = f"http://{host}"
+            given.remove("--allow-private")
+            stack.enter_context(connected(platform, "oss", f"inside-{number}", *given))
+            where = {"ModelStorage": "oss", "OssPath": f"oss://{bucket}/{tmp_path.name}/"}
+            services[host] = stack.enter_context(asked(eas, f"ill_{number}", **where))
+        for host, service in services.items():
+            never = "metadata" in INSIDE[host]
+            allowance = "where no connection may lead" if never else "--allow-private"
+            told(service, INSIDE[host], allowance)
 
 
 # ---- NAS -----------------------------------------------------------------------------------------------

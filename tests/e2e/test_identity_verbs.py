@@ -3,11 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from running_platform import Platform
+
+from commands import pierhead
 
 ALL_BUT = {
     "Version": "1",
@@ -21,16 +22,8 @@ ALL_BUT = {
 def verb(
     platform: Platform, *words: str, code: int = 0, given: str = "", **env: str
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pierhead", *words, "--data-dir", str(platform.folder)]
-    done = subprocess.run(
-        command,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, **env},
-    )
+    folder = ("--data-dir", str(platform.folder))
+    done = pierhead(*words, *folder, given=given, env={**os.environ, **env})
     assert done.returncode == code, (words, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     return done

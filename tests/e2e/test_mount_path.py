@@ -1,15 +1,15 @@
 """storage[].mount_path at work: a NAS folder, mounted by its operator, where the document wants it."""
 
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 from clients import PythonSdk
 from documents import document
 from lifecycle import Service
-from running_platform import PIERHEAD, Platform
+from running_platform import Platform
 
+from commands import pierhead
 from pierhead.runtimes.process import mounting
 
 TARGET = "2b4c-mount-path.cn-shanghai.nas.example.com"
@@ -56,12 +56,5 @@ def test_a_nas_folder_is_where_the_document_wants_it(
 
 def connect(platform: Platform, folder: Path) -> None:
     words = ("storage", "add", "nas", "team", "--mount-target", TARGET, "--local-path", str(folder))
-    done = subprocess.run(
-        (*PIERHEAD, *words, "--data-dir", str(platform.folder)),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = pierhead(*words, "--data-dir", str(platform.folder))
     assert done.returncode == 0, done.stderr

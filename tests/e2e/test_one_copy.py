@@ -13,9 +13,10 @@ import requests
 from clients import Json, PythonSdk
 from documents import app
 from lifecycle import Service
-from running_platform import PIERHEAD, Platform, running
+from running_platform import Platform, running
 from zstack_client import ZStack
 
+from commands import pierhead
 from tiny_gguf import write_tiny_gguf
 
 DOUBLE = Path(__file__).parent.parent / "oss_double.py"
@@ -60,15 +61,8 @@ def oss(tmp_path: Path, platform: Platform) -> Iterator[str]:
 
 
 def cli(platform: Platform, *words: str) -> str:
-    done = subprocess.run(
-        (*PIERHEAD, *words, "--data-dir", str(platform.folder)),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PIERHEAD_CACHE_DIR": str(platform.folder / "cache")},
-    )
+    env = {**os.environ, "PIERHEAD_CACHE_DIR": str(platform.folder / "cache")}
+    done = pierhead(*words, "--data-dir", str(platform.folder), env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -4,12 +4,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from running_platform import Platform, running, until
+
+from commands import pierhead
 
 SPEC = "smollm2_135m_q4"
 
@@ -17,15 +18,8 @@ SPEC = "smollm2_135m_q4"
 def verb(
     platform: Platform, *words: str, code: int = 0, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "pierhead", *words, "--data-dir", str(platform.folder)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, **env},
-    )
+    folder = ("--data-dir", str(platform.folder))
+    done = pierhead(*words, *folder, timeout=120, env={**os.environ, **env})
     assert done.returncode == code, (words, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     return done

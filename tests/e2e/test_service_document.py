@@ -324,7 +324,7 @@ def test_crashes_are_counted_and_told(eas: PythonSdk) -> None:
 BAD_DOCUMENTS = [
     ({"processor": "pmml"}, "UnsupportedOperation", 400, ("processor",)),
     ({"model_path": "oss://b/m"}, "UnsupportedOperation", 400, ("model_path",)),
-    ({"autoscaler": {"min": 1, "max": 2}}, "UnsupportedOperation", 400, ("autoscaler",)),
+    ({"autoscaler": {"min": 1, "max": 2}}, "MissingParameter", 400, ("autoscaler.scaleStrategies",)),
     ({"metadata": {"name": "doc_bad", "type": "Async"}}, "UnsupportedOperation", 400, ("Async",)),
     ({"metadata": {"name": "doc_bad", "resource": "eas-r-x"}}, "InvalidResource.NotFound", 404, ("eas-r-x",)),
     ({"metadata": {"name": "doc-bad"}}, "InvalidParameter", 400, ("metadata.name",)),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from running_platform import PIERHEAD, Platform, running, until
+from running_platform import Platform, running, until
 
+from commands import pierhead
 from pierhead.bootstrap.tls import ready
 from pierhead.settings import Settings
 
@@ -39,15 +40,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def cli(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*PIERHEAD, *arguments],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    return pierhead(*arguments, env={**os.environ, **environment})
 
 
 def keys(platform: Platform) -> dict[str, str]:

@@ -282,8 +282,10 @@ def test_law_a_token_opens_its_own_service_and_no_other(pair: Pair) -> None:
             headers={"Authorization": f"Bearer {token}"},
             timeout=10,
         )
-        assert {one["id"] for one in listed.json()["data"]} < set(me.services) | {"shared"}
-        for name in (*other.services, f"{other.mark}_family.{other.services[0]}"):
+        own = {*me.services, f"{me.mark}_family", "shared"}
+        assert {one["id"] for one in listed.json()["data"]} < own
+        family = f"{other.mark}_family"
+        for name in (*other.services, family, f"{family}.{other.services[0]}"):
             assert me.predict(name, token).status_code == 401
             assert me.predict(name, f"Bearer {token}").status_code == 401
             told = [_chat(me, token, model) for model in (name, "nobody_has_this")]
@@ -321,7 +323,7 @@ def test_law_a_stranger_learns_no_name_at_either_port(both: Pair) -> None:
         for name in (both[0].services[0], "nobody_has_this")
     ]
     assert told[0] == told[1]
-    for path in ("/internal/report", "/internal/routes", "/internal/live"):
+    for path in ("/internal/report", "/internal/routes", "/internal/wake", "/internal/live"):
         for base in (platform.eas, platform.gateway):
             for method in ("GET", "POST"):
                 answer = requests.request(method, f"{base}{path}", timeout=10)

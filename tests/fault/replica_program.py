@@ -108,7 +108,8 @@ def stream(client: socket.socket, count: int, gap: float) -> None:
 
 def main() -> None:
     time.sleep(float(os.environ.get("START_SECONDS", "0")))
-    server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])), backlog=256)
+    address = (os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"]))
+    server = socket.create_server(address, backlog=256)
     while True:
         client, _ = server.accept()
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

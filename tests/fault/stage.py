@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import processes
 from processes import Process, Role
 
+from commands import pierhead
 from pierhead.cli.client import EasClient, HubRefused, NoAnswer, find_access
 
 T = TypeVar("T")
@@ -178,15 +179,8 @@ class Stage:
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """`pierhead ...` on the folder, as a process, to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "pierhead", *arguments, f"--data-dir={self.folder}"],
-            env={**os.environ, "PYTHONPATH": ""},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        env = {**os.environ, "PYTHONPATH": ""}
+        return pierhead(*arguments, f"--data-dir={self.folder}", env=env, timeout=120)
 
     # ---- the control plane ----------------------------------------------------------------
 

@@ -34,6 +34,7 @@ LIMIT = 1.0  #: seconds that a request may take in these tests
 STANDSTILL = float(os.environ.get("PIERHEAD_TEST_STANDSTILL", "0"))
 #: The gateway's promise: a silent line to the hub is noticed after the wait for news and a grace.
 STALE = 6.0
+ALL_LINES = 1e6  #: lines in a second: none is left out, and so they can be counted
 
 
 @dataclass
@@ -82,7 +83,7 @@ async def plane(folder: Path, replicas: Engines) -> AsyncGenerator[Bench]:
     hub = await Hub().open()
     tokens = (RouteToken(TOKEN),)
     hub.publish(Route("id", "foo", tokens=tokens, targets=replicas.targets(), timeout=LIMIT))
-    async with gateway(folder, hub) as run, client() as session:
+    async with gateway(folder, hub, access_log=ALL_LINES) as run, client() as session:
         bench = Bench(hub, [], run, session)
         await bench.served(1)
         await hub.close()

@@ -187,8 +187,9 @@ def places_of(operations: Sequence[Operation], passed: Passes) -> dict[str, list
 
 
 def _part(name: str, points: Counter[str]) -> list[str]:
-    """Another part in each operation."""
-    return sorted(points)[sum(name.encode()) % STRIDE :: STRIDE]
+    """Another part in each operation, one point at least."""
+    first = sum(name.encode()) % min(STRIDE, len(points))
+    return sorted(points)[first::STRIDE]
 
 
 def cuts_of(turn: Round, chosen: Mapping[str, list[Place]]) -> list[Cut]:

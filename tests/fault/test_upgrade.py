@@ -10,6 +10,7 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from broken_things import verb
+from lone_hub import Hub
 from stage import Stage, until
 
 from pierhead import __version__
@@ -59,6 +60,9 @@ def furnish(own: RamClient, stage: Stage) -> None:
     secret = stage.folder.with_name("secret")
     secret.write_text("SK")
     where = ("--bucket", "models", "--endpoint", "http://127.0.0.1:1", "--region", "cn-shanghai")
+    limits = ("--min", "2", "--max", "4", "--target", "qps=50")
+    verb(stage, "services", "autoscale", "set", "steady", *limits)
+    verb(stage, "services", "schedule", "set", "steady", "--at", "new year: 0 0 3 1 1 * = 2")
     keys = ("--access-key-id", "AK", "--access-key-secret-file", str(secret))
     verb(stage, "storage", "add", "oss", "bucket", *where, *keys, "--allow-private")
 
@@ -91,17 +95,17 @@ def rollouts(stage: Stage) -> list[tuple[object, ...]]:
 
 def test_an_upgrade_from_any_schema_touches_no_engine(stage: Stage) -> None:
     """Law: same pid, same start time, and every object can be read, changed and deleted (F17)."""
-    process = hub(stage)
+    serving = Hub(stage)
     stage.create("steady", 2)
     stage.running("steady", 2)
     own = RamClient(find_access(stage.folder, None, {}))
     furnish(own, stage)
     engines, told = stage.processes("keeper", "engine"), rollouts(stage)
     for revision in OLDER:
-        process.kill()
-        process.wait()
+        serving.process.kill()
+        serving.process.wait()
         take_back(stage.folder / "pierhead.db", revision)
-        process = hub(stage)
+        serving.start()
         assert schema.version(db.sqlite_url(stage.folder / "pierhead.db")) == schema.HEAD
         stage.running("steady", 2)
         assert stage.processes("keeper", "engine") == engines, revision

@@ -109,6 +109,7 @@ def test_the_plain_form_of_the_long_verbs(monkeypatch: pytest.MonkeyPatch):
         ["up", "--listen", "--region"],
         ["up", "--stop-replicas-on-exit"],
         ["hub", "--die-with-parent=x"],
+        ["gateway", "--runtime=kubernetes"],
     ],
 )
 def test_whatever_is_not_plain_goes_to_the_library(arguments: list[str]):

@@ -15,7 +15,7 @@ from pierhead.core.diagnosis import UNTOLD, Cause, ends, explained, patterns, re
 from pierhead.core.diagnosis.texts import ENTRIES
 from pierhead.core.diagnosis.wording import Entry, alternatives, places, shown, told
 from pierhead.core.languages import Language, negotiated, of_locale, of_tag
-from pierhead.core.status import Status
+from pierhead.core.status import ASLEEP, Status
 
 SOURCE = Path(pierhead.__file__).parent
 ENTRY = pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES.keys())
@@ -91,7 +91,7 @@ def test_every_reason_that_a_table_gives_has_an_entry() -> None:
 
     words = {*ends.CODES.values(), *ends.SIGNALS.values(), *UNTOLD.values(), *refining.reasons()}
     words |= {pattern.reason for pattern in patterns.PATTERNS} | {UNSERVED, WAITING, IN_PLACE}
-    words |= {EXCEEDED, UNSAID}
+    words |= {EXCEEDED, UNSAID, ASLEEP}
     words |= {str(status) for status in Status} - {Status.FAILED}  # which always has a cause
     words |= {
         stage.overrun for stage in (*deadlines.STATUSES.values(), *deadlines.GOING_ON.values())

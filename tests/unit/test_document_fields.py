@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pierhead.core.errors import Invalid, Missing, NotFound, PierheadError, Unsupported
 from pierhead.core.mounts import FolderSource, NasSource, OssSource, Source
 from pierhead.core.resources import GIB, MIB, Resources
+from pierhead.core.scalers import AutoScaler, Metric, Strategy
+from pierhead.core.services import Intake, Relaying
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.templates import Probe, Rolling, Template
 from pierhead.dialects.eas import service_document as sd
@@ -55,7 +57,12 @@ FULL = document(
         "workspace_id": "w1",
         "quota_id": "q1",
         "rolling_strategy": {"max_surge": "25%", "max_unavailable": 1},
-        "rpc": {"keepalive": 120000},
+        "rpc": {
+            "keepalive": 120000,
+            "max_queue_size": 7,
+            "rate_limit": 20,
+            "worker_threads": 3,
+        },
     },
     storage=[
         {
@@ -76,6 +83,7 @@ def test_every_known_key_has_its_effect() -> None:
     assert spec.source == OssSource("bucket", "llama/")
     assert spec.rolling == Rolling("25%", 1)
     assert spec.request_timeout == 120.0
+    assert spec.intake == Intake(queue=7, rate=20, workers=3)
     template = spec.template
     assert template.engine == "custom"
     assert template.command == (
@@ -231,6 +239,41 @@ def test_an_image_names_a_template(image: str) -> None:
     assert sized.template.resources.memory == 512 * MIB
 
 
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({}, Intake()),
+        ({"rpc": {}}, Intake(queue=64, rate=0, workers=0)),
+        ({"rpc": {"max_queue_size": 0, "rate_limit": 0}}, Intake(queue=0)),
+        ({"rpc.max_queue_size": 256, "rpc.rate_limit": 9}, Intake(queue=256, rate=9)),
+        ({"rpc.max_queue_size": 256, "rpc": {"max_queue_size": 5}}, Intake(queue=5)),
+    ],
+    ids=["nothing", "an empty part", "zeros", "dotted keys", "the part before a dotted key"],
+)
+def test_what_a_service_takes_in(metadata: dict[str, Any], expected: Intake) -> None:
+    spec = translate(document({"image": "smollm2_135m_q4"}, metadata=metadata))
+    assert spec.intake == expected
+    assert spec.notices == ()
+
+
+def test_a_dotted_key_is_read_once_and_reported_under_the_name_of_its_part() -> None:
+    spec = translate(document(metadata={"rpc.keepalive": 2000, "rpc.odd": 1}))
+    assert spec.request_timeout == 2.0
+    assert [notice.message for notice in spec.notices if "odd" in notice.message] == [
+        "The parameter metadata.rpc.odd has no effect here: it is not known; it is kept and shown."
+    ]
+
+
+def test_a_queue_needs_to_know_how_many_are_worked_on_at_once() -> None:
+    """Of a program of its owner's nobody knows it, unless it is told."""
+    rpc = {"max_queue_size": 5}
+    assert "metadata.rpc.worker_threads says it" in reasons(
+        translate(document(metadata={"rpc": rpc}))
+    )
+    told = translate(document(metadata={"rpc": {**rpc, "worker_threads": 2}}))
+    assert (told.intake, told.notices) == (Intake(queue=5, workers=2), ())
+
+
 def test_an_image_and_a_script() -> None:
     spec = translate(document({"image": "vllm/vllm:1", "script": "serve"}))
     assert spec.template.command == ("serve",)
@@ -239,6 +282,21 @@ def test_an_image_and_a_script() -> None:
     assert mine.template == replace(MINE, command=("other",))
     with pytest.raises(Invalid, match="not both"):
         translate(document({"image": "llama_7b_fp16", "script": "serve"}))
+
+
+def test_where_images_run_a_command_runs_in_the_one_beside_it() -> None:
+    here = sd.Here(images=True)
+    content = {"image": "registry.example/team/vllm:1", "script": "serve"}
+    spec = translate(document(content), here=here)
+    assert spec.template.images == {"": "registry.example/team/vllm:1"}
+    assert (spec.template.command, spec.notices) == (("serve",), ())
+    shared = translate(document(content, metadata={"shm_size": 64}), here=here)
+    assert (shared.template.resources.shm, shared.notices) == (64 * GIB, ())
+    named = translate(document({"image": "llama_7b_fp16"}), here=here)
+    assert named.template.images == {}, "a template's name is no image"
+    told = translate(document(content) | {"dockerAuth": "hunter2"}, here=here)
+    assert "kubernetes.image_pull_secrets" in reasons(told)
+    assert "hunter2" not in reasons(told)
 
 
 # --- nothing is ignored -----------------------------------------------------------------------
@@ -251,8 +309,9 @@ REPORTED: dict[str, dict[str, Any]] = {
     "metadata.enable_grpc": document(metadata={"enable_grpc": True}),
     "metadata.other": document(metadata={"other": 1}),
     "metadata.rpc.max_queue_size": document(metadata={"rpc": {"max_queue_size": 64}}),
-    "metadata.rpc.rate_limit": document(metadata={"rpc": {"rate_limit": 5}}),
-    "metadata.rpc.worker_threads": document(metadata={"rpc": {"worker_threads": 5}}),
+    "metadata.rpc.worker_threads": document(
+        {"image": "smollm2_135m_q4"}, metadata={"rpc": {"worker_threads": 5}}
+    ),
     "metadata.rpc.max_batch_size": document(metadata={"rpc": {"max_batch_size": 5}}),
     "metadata.rpc.io_threads": document(metadata={"rpc": {"io_threads": 5}}),
     "metadata.rpc.other": document(metadata={"rpc": {"other": 5}}),
@@ -304,6 +363,29 @@ REPORTED: dict[str, dict[str, Any]] = {
 }
 
 
+def test_its_auto_scaler() -> None:
+    strategies = [{"metricName": "QPS", "threshold": 5}]
+    wanted: dict[str, Any] = {"min": 0, "max": 4, "scaleStrategies": strategies, "luck": 1}
+    spec = translate(document(autoscaler=wanted))
+    assert spec.autoscaler == AutoScaler(0, 4, (Strategy(Metric.QPS, 5.0),))
+    assert "autoscaler.luck" in reasons(spec)
+    assert translate(document()).autoscaler is None
+    with pytest.raises(Invalid) as caught:
+        translate(document(autoscaler=wanted | {"max": 0}))
+    assert caught.value.field == "autoscaler.max"
+    with pytest.raises(Missing, match=r"autoscaler\.scaleStrategies"):
+        translate(document(autoscaler={"min": 1, "max": 2}))
+
+
+def test_the_count_that_a_scaler_came_to() -> None:
+    two = document(metadata={"instance": 2})
+    assert sd.counted(two, 2) is two
+    assert sd.counted(two, 5)["metadata"]["instance"] == 5
+    assert "instance" not in sd.counted(two, 0)["metadata"]
+    assert sd.counted({"name": "foo"}, 1) == {"name": "foo"}
+    assert sd.counted({"name": "foo"}, 3)["metadata"] == {"instance": 3}
+
+
 def test_an_empty_folder_in_its_usual_form_is_reported_too() -> None:
     given = document(storage=[{"mount_path": "/m", "empty_dir": {}}])
     assert "storage[0].empty_dir" in reasons(translate(given))
@@ -319,7 +401,6 @@ REFUSED: list[tuple[type[PierheadError], str, dict[str, Any]]] = [
         (Unsupported, key, document(**{key: "x"}))
         for key in ("processor", "processor_path", "model_path", "model_entry", "model_config")
     ),
-    (Unsupported, "autoscaler", document(autoscaler={"min": 1})),
     (Unsupported, "metadata.type", document(metadata={"type": "Async"})),
     (Unsupported, "containers[1]", document(containers=[{"script": "a"}, {"script": "b"}])),
     (Unsupported, "prepare", document({"script": "x", "prepare": {"pythonRequirements": ["a"]}})),
@@ -367,6 +448,10 @@ REFUSED: list[tuple[type[PierheadError], str, dict[str, Any]]] = [
             ("metadata.gpu_memory", {"gpu_memory": "3"}),
             ("metadata.rpc", {"rpc": 5}),
             ("metadata.rpc.keepalive", {"rpc": {"keepalive": 0}}),
+            ("metadata.rpc.max_queue_size", {"rpc": {"max_queue_size": -1}}),
+            ("metadata.rpc.max_queue_size", {"rpc": {"max_queue_size": "64"}}),
+            ("metadata.rpc.rate_limit", {"rpc.rate_limit": 0.5}),
+            ("metadata.rpc.worker_threads", {"rpc": {"worker_threads": 0}}),
             ("metadata.rolling_strategy", {"rolling_strategy": {"max_surge": 0}}),
             ("max_surge", {"rolling_strategy": {"max_surge": "x"}}),
             ("max_surge", {"rolling_strategy": {"max_surge": "200%"}}),
@@ -454,7 +539,7 @@ def test_what_cannot_be_done_is_refused_by_name(
 
 def test_the_built_in_pool_may_be_named() -> None:
     content = document(metadata={"resource": "eas-r-pool"})
-    assert translate(content, pool="eas-r-pool").notices == ()
+    assert translate(content, here=sd.Here("eas-r-pool")).notices == ()
 
 
 def test_the_name_cannot_change() -> None:
@@ -547,6 +632,12 @@ def test_a_secret_is_not_shown() -> None:
     assert sd.shown({"dockerAuth": "x", "token": "y"}) == {"token": "y"}
 
 
+def test_of_a_service_that_sleeps_a_document_tells_no_number() -> None:
+    derived = sd.derive("foo", 0, "chatglm_6b_int8", None, {})
+    assert "instance" not in derived["metadata"]
+    assert translate(derived).instance is None
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -569,3 +660,37 @@ def test_a_derived_document_makes_the_same_service(source: Source | None) -> Non
 def test_weights_of_the_template_need_no_mount() -> None:
     derived = sd.derive("foo", 1, "mine", FolderSource("/models/x"), {})
     assert "storage" not in derived
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, Relaying()),
+        ({"affinity": "prefix"}, Relaying("prefix")),
+        ({"affinity": "none", "repeats": False}, Relaying("", repeats=False)),
+        ({"affinity": None, "repeats": True}, Relaying()),
+    ],
+)
+def test_the_platforms_own_part_says_how_requests_are_relayed(
+    own: dict[str, Any], expected: Relaying
+) -> None:
+    assert translate(document(pierhead=own)).relaying == expected
+
+
+def test_what_the_platforms_own_part_does_not_know_is_reported() -> None:
+    assert "pierhead.colour" in reasons(translate(document(pierhead={"colour": "red"})))
+
+
+@pytest.mark.parametrize(
+    ("own", "named"),
+    [
+        ({"affinity": "session"}, "pierhead.affinity"),
+        ({"affinity": True}, "pierhead.affinity"),
+        ({"repeats": 1}, "pierhead.repeats"),
+        ("prefix", "pierhead"),
+    ],
+)
+def test_what_the_platforms_own_part_cannot_say_is_refused_by_name(own: Any, named: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        translate(document(pierhead=own))
+    assert caught.value.field == named

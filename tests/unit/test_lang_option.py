@@ -34,7 +34,7 @@ def test_it_is_the_same_wherever_it_is() -> None:
         verb: (tuple(each.opts), each.help, each.envvar)
         for verb, command in _verbs(typer.main.get_command(app))
         for each in command.params
-        if "lang" in str(each.name)
+        if "--lang" in each.opts
     }
     assert set(found) == SPEAKING
     assert len(set(found.values())) == 1

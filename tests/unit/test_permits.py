@@ -209,3 +209,9 @@ def test_a_header_tells_an_origin_only_behind_ones_own_proxies(
     assert proxies.believes(peer) is (origin is not None)
     if origin is not None:
         assert address_of(proxies.origin(peer, forwarded)) == address_of(origin)
+
+
+def test_identities_have_no_region() -> None:
+    """Policies name users as `acs:ram::<account>:user/...`; services lie in a region."""
+    assert REALM.arn(("ram", "user/alice")) == f"acs:ram::{ACCOUNT}:user/alice"
+    assert REALM.arn(("eas", "service/chat")) == f"acs:eas:local:{ACCOUNT}:service/chat"

@@ -92,6 +92,7 @@ def test_maps_and_lists() -> None:
         ("ListServices", "PageSize=0", "PageSize"),
         ("ListServices", "PageNumber=-1", "PageNumber"),
         ("ListServices", "PageNumber=" + "9" * 400, "PageNumber"),
+        ("ListServices", f"PageNumber={2**62}", "PageNumber"),
         ("ListServices", "PageNumber=%D9%A1", "PageNumber"),
         ("DescribeServiceEvent", "PageNum=x", "PageNum"),
         ("DescribeServiceLog", "Previous=yes", "Previous"),

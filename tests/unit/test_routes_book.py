@@ -13,7 +13,9 @@ from builders import T0, FakeClock, a_replica, a_service, a_template, a_version
 from pierhead.core import routes
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.routes import GatewayReport, Route, RouteTable, RouteToken, Target
-from pierhead.core.services import Service, Wanted
+from pierhead.core.services import Intake, Registration, Relaying, Service, Wanted
+from pierhead.core.shares import Share
+from pierhead.core.slots import WAITING_AT_HAND
 from pierhead.core.templates import AUTO
 from pierhead.engines import registry
 from pierhead.reconciler.gateways import ABSENT, SILENCE
@@ -94,7 +96,7 @@ def test_a_name_that_an_engine_has_of_its_own_is_told_and_names_are_checked_befo
     own = replace(ONE, engine="transformers", model=".@main")
     found = route_of(a_service(current=AUTOMATIC, group="team"), own)
     assert [target.model for target in found.targets] == [".@main"]
-    assert (found.api, found.models) == ("openai", ("svc_one", "team.svc_one", "spec"))
+    assert (found.api, found.models) == ("openai", ("svc_one", "team.svc_one", "spec", "team"))
 
 
 def test_an_engine_that_knows_the_services_name_only_is_asked_by_it() -> None:
@@ -500,3 +502,62 @@ def test_what_is_told_is_the_newest_table_also_after_several_changes() -> None:
         assert targets(found) == [TWO.id]
 
     run(whole())
+
+
+def test_a_route_tells_its_share_of_the_groups_traffic() -> None:
+    shared = Registration(share=Share(weight=50))
+    found = route_of(a_service(group="team", registration=shared), ONE)
+    assert (found.group, found.weight) == ("team", 50)
+    alone = Registration(share=Share(weight=50, standalone=True))
+    found = route_of(a_service(group="team", registration=alone), ONE)
+    assert (found.group, found.aliases) == ("", ("team.svc_one",))
+    assert "team" not in found.models
+    assert route_of(a_service(), ONE).weight == -1
+
+
+@pytest.mark.parametrize(
+    ("engine", "platform", "own", "expected"),
+    [
+        ("llama_cpp", "prefix", None, "prefix"),
+        ("llama_cpp", "", None, ""),
+        ("llama_cpp", "prefix", "", ""),
+        ("llama_cpp", "", "prefix", "prefix"),
+        ("custom", "prefix", None, ""),
+        ("custom", "prefix", "prefix", "prefix"),
+    ],
+)
+def test_affinity_is_the_platforms_choice_for_openai_until_the_service_says(
+    engine: str, platform: str, own: str | None, expected: str
+) -> None:
+    version = a_version(template=a_template(engine=engine), relaying=Relaying(affinity=own))
+    routed = RouteBook(FakeClock(), str, CAPABILITIES, affinity=platform)
+    routed.update(a_service(current=version), (ONE,))
+    assert routed.table.routes["svc_one"].affinity == expected
+
+
+def test_repeats_are_the_services_choice() -> None:
+    version = a_version(relaying=Relaying(repeats=False))
+    assert not route_of(a_service(current=version), ONE).repeats
+    assert route_of(a_service(), ONE).repeats
+
+
+@pytest.mark.parametrize(
+    ("replicas", "queue"), [((), 7), ((ONE,), 7), ((ONE, TWO), 14)], ids=["none", "one", "two"]
+)
+def test_what_a_service_takes_in_is_routed(replicas: tuple[ReplicaStatus, ...], queue: int) -> None:
+    """Each ready replica brings waiting places of its own; the rate is of the whole service."""
+    template = a_template(name="spec", engine="llama_cpp", slots=3)
+    routed = book()
+    routed.queue_seconds = 12.5
+    routed.update(
+        a_service(current=a_version(template=template, intake=Intake(queue=7, rate=5))), replicas
+    )
+    found = routed.table.routes["svc_one"]
+    assert (found.rate, found.slots, found.queue) == (5, 3 + WAITING_AT_HAND, queue)
+    assert found.queue_seconds == 12.5
+
+
+def test_an_update_to_an_engine_that_does_not_tell_bounds_nobody_meanwhile() -> None:
+    old, new = replace(ONE, engine="llama_cpp"), replace(TWO, engine="transformers")
+    assert route_of(a_service(current=AUTOMATIC), old).slots > 0
+    assert route_of(a_service(current=AUTOMATIC), old, new).slots == 0

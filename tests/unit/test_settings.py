@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from pierhead.setting_values import amount
-from pierhead.settings import BadSetting, Settings, environment_name, split_address, url_of
+from pierhead.settings import (
+    BadSetting,
+    Settings,
+    environment_name,
+    masked_url,
+    split_address,
+    url_of,
+)
 
 
 def load(folder: Path, toml: str = "", environ: dict[str, str] | None = None, **flags: object):
@@ -143,6 +150,8 @@ def test_a_password_is_shown_nowhere(tmp_path: Path):
     assert {row.name: row.value for row in settings.explain()}["database_url"] == (
         "postgresql+psycopg://pier:***@db:5432/pier"
     )
+    told = masked_url("postgresql://db/pier?user=pier&password=hunter22&sslmode=require")
+    assert told == "postgresql://db/pier?user=pier&password=***&sslmode=require"
 
 
 def test_every_setting_is_explained_and_reachable(tmp_path: Path):
@@ -190,3 +199,50 @@ def test_an_amount_may_be_a_number_and_nothing_else(tmp_path: Path):
     for wrong in ('"much"', '"-1"', "true"):
         with pytest.raises(BadSetting, match="amount such as 200GiB"):
             load(tmp_path, f"[cache]\nlimit = {wrong}\n")
+
+
+def test_a_cluster_is_described_in_a_section_of_its_own(tmp_path: Path):
+    toml = """
+    runtime = "kubernetes"
+    [kubernetes]
+    image = "registry.example:5000/pierhead:1"
+    image_pull_policy = "IfNotPresent"
+    host_folders = ["/data/models", "/opt"]
+    [kubernetes.gpu_resources]
+    NVIDIA = "nvidia.com/gpu.shared"
+    [kubernetes.fetch_variables]
+    HTTPS_PROXY = "http://me:word@proxy.example:3128"
+    """
+    settings = load(tmp_path, toml, {"PIERHEAD_KUBERNETES_GPU_LABELS": "NVIDIA=example/gpu=a10"})
+    assert settings.runtime == "kubernetes"
+    assert settings.kubernetes_image_pull_policy == "ifnotpresent"
+    assert settings.kubernetes_host_folders == ("/data/models", "/opt")
+    assert dict(settings.kubernetes_gpu_resources) == {"NVIDIA": "nvidia.com/gpu.shared"}
+    assert dict(settings.kubernetes_gpu_labels) == {"NVIDIA": "example/gpu=a10"}
+    assert "word" not in str(settings.explain()) + repr(settings)
+    assert load(tmp_path).runtime == "process"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("runtime", "docker"),
+        ("kubernetes.namespace", "Not_One"),
+        ("kubernetes.image", "two words"),
+        ("kubernetes.cache_path", "relative"),
+        ("kubernetes.host_folders", "/a,b"),
+        ("kubernetes.host_folders", "/"),
+        ("kubernetes.weights", "copy"),
+        ("kubernetes.engine_images", "sglang=image"),
+        ("kubernetes.gpu_resources", "NVIDIA=gpu"),
+        ("kubernetes.gpu_labels", "NVIDIA=label"),
+        ("kubernetes.node_labels", "a b=c"),
+        ("kubernetes.run_as_user", "-1"),
+        ("kubernetes.toleration_seconds", "soon"),
+        ("kubernetes.fetch_variables", "a-b=c"),
+        ("kubernetes.prometheus", "prometheus:9090"),
+    ],
+)
+def test_what_no_cluster_can_have_is_refused_by_name(tmp_path: Path, key: str, value: str):
+    with pytest.raises(BadSetting, match=key.replace(".", r"\.")):
+        load(tmp_path, "", None, **{key: value})

@@ -509,3 +509,14 @@ def test_reached_wants_the_right_number_of_the_right_rollout_and_nothing_else() 
     assert not reached(two, replace(UP, replicas=(pair[0], starting())))
     assert reached(STOPPED, DOWN)
     assert not reached(STOPPED, UP)
+
+
+def test_what_a_scaler_put_to_sleep_is_running() -> None:
+    asleep = lifecycle.adjust(RUNNING, 0, NOW)
+    assert asleep is not None
+    assert show(asleep, UP) is Status.SCALING
+    leaving = took_up(asleep, a_replica(state=ReplicaState.DRAINING))
+    for seen in (leaving, took_up(asleep)):
+        late = verdict(asleep, seen, NOW + 10 * DEADLINE)
+        assert (late.status, late.reason) == (Status.RUNNING, "ScaledToZero")
+        assert "next request wakes it" in late.message

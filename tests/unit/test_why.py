@@ -205,3 +205,13 @@ def test_what_figures_count_is_what_is_told_first(replicas: tuple[ReplicaStatus,
     seen = replace(TOOK, replicas=replicas)
     told = why(NEW, seen, T0 + 9)
     assert deepest(NEW, seen, T0 + 9) == (told[0].reason if told else "")
+
+
+def test_who_sleeps_is_told_of_and_counts_as_wanted() -> None:
+    asleep = replace(NEW, replicas=0)
+    seen = replace(TOOK, replicas=())
+    assert [one.reason for one in why(asleep, seen, T0 + 9)] == ["ScaledToZero"]
+    assert deepest(asleep, seen, T0 + 9) == ""
+    judged = verdict(asleep, seen, T0 + 9)
+    assert message(judged, Language.ZH_CN).startswith("服务处于休眠状态")
+    assert message(judged, Language.ZH_TW).startswith("服務處於休眠狀態")

@@ -3,21 +3,27 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from pierhead import telemetry
+from pierhead.bootstrap.console import console
 from pierhead.bootstrap.credentials import Credentials
-from pierhead.core.errors import Unavailable
+from pierhead.bootstrap.explorer import explorer
+from pierhead.core.errors import PierheadError, Unavailable
 from pierhead.core.policy import Request
 from pierhead.core.principals import Principal
-from pierhead.core.twins import Twins
+from pierhead.core.twins import COVERED, Twins
 from pierhead.dialects.bodies import BodyLimits
 from pierhead.dialects.eas import trail
 from pierhead.dialects.eas.app import Doors as EasDoors
 from pierhead.dialects.eas.app import EasApp, Limits
+from pierhead.dialects.eas.checks import checks
 from pierhead.dialects.eas.handlers import Handlers
+from pierhead.dialects.ram import catalog as ram_catalog
 from pierhead.dialects.ram import handlers as ram_handlers
 from pierhead.dialects.ram.app import Doors as RamDoors
 from pierhead.dialects.ram.app import RamApp
@@ -34,6 +40,7 @@ from pierhead.dialects.zstack.signature import Judge
 from pierhead.operations import identity
 from pierhead.operations.accounts import Hashing, put_admin
 from pierhead.operations.authority import Authority
+from pierhead.operations.consoles import Consoles
 from pierhead.operations.jobs import Jobs
 from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.logins import Logins, purge
@@ -41,11 +48,18 @@ from pierhead.operations.permission import Permission
 from pierhead.operations.platform import Platform
 from pierhead.operations.webhooks import Webhooks
 from pierhead.settings import Settings
+from pierhead.store.tried_nonces import TriedNonces
+from pierhead.web.console import Console
 
 log = telemetry.logger("pierhead.hub")
 
 #: Seconds between two removals of what has expired.
 PURGE_SECONDS = 3600.0
+#: Seconds after which a job that nobody answered is taken for one of a hub that is no more, where there
+#: are several; they take far less.
+LEFT_SECONDS = 30.0
+#: Below the data folder: nonces of calls that were only tried out.
+TRIED = "run/tried_nonces"
 Answered = Callable[[str, str, float], None]
 
 
@@ -64,6 +78,8 @@ class Dialects:
     eas: EasApp
     zstack: ZStackApp
     ram: RamApp
+    permission: Permission  #: what all of them ask
+    console: Console  #: whose parts, besides those of identity, are still to be added
 
 
 @asynccontextmanager
@@ -75,7 +91,7 @@ async def dialects(
     Raises:
         Unavailable: the database does not answer.
     """
-    ring = KeyRing(platform)
+    ring = KeyRing(platform, TriedNonces(settings.data_dir / TRIED))
     hashing = Hashing()
     permission = Permission(platform, Authority(platform), twins())
     webhooks = Webhooks(platform, settings.zstack_webhooks)
@@ -91,14 +107,24 @@ async def dialects(
     app = ZStackApp(doors, table, options)
     working: list[asyncio.Task[None]] = []
     try:
+        await ring.nonces.start()
         await put_admin(platform, hashing, credentials.zstack_account, credentials.zstack_password)
         owner = Principal(platform.account, platform.account)
         await webhooks.start()  # first: what is recovered next is told once
-        await jobs.recover(answers(table, owner), lambda error: {"error": body_of(error)})
+        working += await _recovered(
+            platform, partial(jobs.recover, answers(table, owner), _told_as_zstack)
+        )
         working.append(asyncio.create_task(_purge(platform)))
         working.append(asyncio.create_task(ring.write_uses()))
-        eas = _eas(permission, settings, ring, told)
-        yield Dialects(eas, app, _ram(permission, settings, ring, hashing, told))
+        pages = console(Consoles(platform, logins, ring), permission, told.watch, settings)
+        pages.add(*explorer(settings).routes())
+        yield Dialects(
+            _eas(permission, settings, ring, told),
+            app,
+            _ram(permission, settings, ring, hashing, told),
+            permission,
+            pages,
+        )
     finally:
         for task in working:
             task.cancel()
@@ -120,6 +146,7 @@ def _eas(permission: Permission, settings: Settings, ring: KeyRing, told: Told) 
         answered=told.answered,
         used=ring.used,
         watch=told.watch,
+        try_nonce=ring.nonces.try_out,
     )
     limits = Limits(
         body=settings.body_limit,
@@ -127,7 +154,11 @@ def _eas(permission: Permission, settings: Settings, ring: KeyRing, told: Told) 
         nonce_seconds=settings.nonce_minutes * 60,
     )
     return EasApp(
-        doors, Handlers(platform).table(), limits, own=trail.own(platform, told.watch.settle)
+        doors,
+        Handlers(platform).table(),
+        limits,
+        own=trail.own(platform, told.watch.settle),
+        checks=checks(platform),
     )
 
 
@@ -164,6 +195,7 @@ def _ram(
         read=sign.read_rpc_style,
         used=ring.used,
         guard=told.watch.keys,
+        try_nonce=ring.nonces.try_out,
     )
     doors = RamDoors(
         callers=callers,
@@ -181,7 +213,10 @@ def _ram(
 def twins() -> Twins:
     """Which actions of the dialects are the same deed."""
     known = zstack_catalog.load().apis.values()
-    return Twins((f"zstack:{api.name}", api.twin) for api in known if api.twin)
+    pairs = [(f"zstack:{api.name}", api.twin) for api in known if api.twin]
+    doors, own = Twins(pairs), ram_catalog.load().operations.values()
+    parts = {each.action: doors.all_of(each.also) for each in own if each.also}
+    return Twins(pairs, {**COVERED, **parts})
 
 
 def _zstack_doors(
@@ -202,7 +237,31 @@ def _zstack_doors(
         entropy=secrets.token_bytes,
         answered=told.answered,
         watch=told.watch,
+        look_at_login=logins.look,
+        look_at_signature=Judge(ring.find, time.time, lambda _key: None),
     )
+
+
+async def _recovered(
+    platform: Platform, recover: Callable[[float], Awaitable[int]]
+) -> list[asyncio.Task[None]]:
+    """Answers jobs of hubs that are no more: all at once, or where there are others, again and again."""
+    if platform.shared:
+        return [asyncio.create_task(_recover_again(recover))]
+    await recover(0.0)
+    return []
+
+
+def _told_as_zstack(error: PierheadError) -> Mapping[str, Any]:
+    return {"error": body_of(error)}
+
+
+async def _recover_again(recover: Callable[[float], Awaitable[int]]) -> None:
+    """Other hubs may end at any time; whose jobs they were, the next look answers."""
+    while True:
+        with suppress(Unavailable):
+            await recover(LEFT_SECONDS)
+        await asyncio.sleep(LEFT_SECONDS / 2)
 
 
 async def _purge(platform: Platform) -> None:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,53 +19,53 @@ from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate, tending, told
 from pierhead.bootstrap.descriptors import raised_limit
 from pierhead.bootstrap.dialects import Told, dialects
-from pierhead.bootstrap.engines import Engines, engines
+from pierhead.bootstrap.engines import Engines
+from pierhead.bootstrap.explorer import documents
+from pierhead.bootstrap.looking import looking, showing
 from pierhead.bootstrap.memory import give_back_large_blocks, give_back_what_the_start_took
-from pierhead.bootstrap.secret_files import metrics_token
+from pierhead.bootstrap.playground import gateways, playground
+from pierhead.bootstrap.runtimes import Ground, Means, Supplies, ground, places
+from pierhead.bootstrap.samples import find
+from pierhead.bootstrap.scaling import Scaled, with_scaling
+from pierhead.bootstrap.secret_files import SHARED, mark, metrics_token, take_over
 from pierhead.bootstrap.storage import accounts, box, connected, ready_for_oss, snapshots
 from pierhead.bootstrap.supervisor import only_one
+from pierhead.bootstrap.turns import Turn, Turns, shared, turns
 from pierhead.bootstrap.upkeep import eviction
 from pierhead.bootstrap.watching import watching
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import engine_key
-from pierhead.core.launch import Launch, Placement
+from pierhead.core.lease import Role
 from pierhead.core.replicas import RuntimeInfo
 from pierhead.core.routes import GatewayReport
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.status import verdict
 from pierhead.core.why import deepest
-from pierhead.core.workloads import Workload
-from pierhead.dialects.eas import catalog as eas_catalog
-from pierhead.dialects.eas import openapi as eas_openapi
-from pierhead.dialects.zstack import catalog as zstack_catalog
-from pierhead.dialects.zstack import openapi as zstack_openapi
-from pierhead.engines.base import Engine
 from pierhead.listener import listen
+from pierhead.operations.board import Board
+from pierhead.operations.calling import REGISTERED, SERVICE, TOKENS
 from pierhead.operations.endings import Endings
 from pierhead.operations.first_start import Home, ensure
 from pierhead.operations.platform import Platform
 from pierhead.operations.usage import Ledger
+from pierhead.operations.waking import awaken
 from pierhead.reconciler.loop import Reconciler, Rhythm
 from pierhead.reconciler.preflight import Preflight
 from pierhead.reconciler.preparation import Parts, Preparation
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
 from pierhead.reconciler.survey import Survey
-from pierhead.runtimes.process.ground import Settings as ProcessSettings
-from pierhead.runtimes.process.runtime import ProcessRuntime
 from pierhead.server import Server
 from pierhead.settings import Settings, split_address
-from pierhead.sources.conversions import Conversions
-from pierhead.sources.environments import Environments, Options
 from pierhead.sources.eviction import Eviction
-from pierhead.sources.folders import Folders
 from pierhead.sources.model_shapes import ModelShapes, Where, connected_place
 from pierhead.sources.snapshot import states
-from pierhead.sources.weights import Places, Weights
 from pierhead.store import endpoint_tokens, keys, usage
 from pierhead.store import services as rows
 from pierhead.store.db import Database
+from pierhead.web import make_code
 from pierhead.web.app import FrontDoor, Inside
+from pierhead.web.static_files import Pages
 
 log = telemetry.logger("pierhead.hub")
 
@@ -79,17 +79,17 @@ class Hub:
     settings: Settings
     credentials: Credentials
     db: Database
-    runtime: ProcessRuntime
-    weights: Weights
+    ground: Ground
+    supplies: Supplies
     routes: RouteBook
     reconciler: Reconciler
     figures: telemetry.HubFigures
     info: RuntimeInfo
     platform: Platform
     survey: Survey
-    environments: Environments
-    conversions: Conversions
     ledger: Ledger
+    scaled: Scaled
+    turns: Turns
 
 
 async def serve(settings: Settings) -> None:
@@ -103,20 +103,27 @@ async def serve(settings: Settings) -> None:
     os.umask(0o077)  # what the hub writes is nobody else's business: it holds keys and tokens
     # Two hubs on one folder would both drive its replicas.
     with only_one(settings.data_dir, "run/hub.lock"), _listener(settings.listen) as listener:
+        take_over(settings.secrets_dir, settings.data_dir, SHARED)
         await asyncio.to_thread(migrate, settings)
         credentials = load_or_create(settings)
         certificate = await asyncio.to_thread(tls.ready, settings)
+        beside = gateways(settings)
         async with (
             _hub(settings, credentials) as hub,
             watching(hub.platform, settings) as watch,
             dialects(
                 hub.platform, settings, credentials, Told(hub.figures.request, watch)
             ) as doors,
-            serving.renewing(certificate),
+            playground(doors.permission, beside) as chat,
+            looking(hub.platform, settings, doors.permission, doors.console) as board,
+            serving.renewing(certificate, beside[0].trust),
         ):
-            front = FrontDoor(_inside(hub), doors.eas, doors.zstack, doors.ram)
+            doors.console.add(*chat)
+            front = FrontDoor(
+                _inside(hub), doors.eas, doors.zstack, doors.ram, doors.console, pages=Pages()
+            )
             server = serving.server(settings, front, certificate)
-            with _ended_by_signals(server, hub.routes):
+            with _ended_by_signals(server, hub.routes, board):
                 host, port = listener.getsockname()[:2]
                 limits = hub.info.limits
                 log.info("hub serves", host=host, port=port, version=__version__, limits=limits)
@@ -124,33 +131,69 @@ async def serve(settings: Settings) -> None:
                     log.warning("this host", found=warning)
                 give_back_what_the_start_took()
                 await server.serve(sockets=[listener])
+        hub.turns.demand_kept()
 
 
 @asynccontextmanager
 async def _hub(settings: Settings, credentials: Credentials) -> AsyncGenerator[Hub]:
     """The parts, started in order and ended in the reverse order."""
     figures = telemetry.HubFigures()
-    db = Database(settings.database, timed=figures.transaction, box=box(settings))
+    several = shared(settings)
+    db = Database(settings.database, timed=figures.transaction, box=box(settings), shared=several)
+    key = credentials.key
+    same = mark(settings.data_dir, f"{credentials.account} {key.id} {key.secret}")
     try:
-        hub = await _assemble(settings, credentials, db, figures)
-        warming = asyncio.create_task(ready_for_oss(db, settings.resync_seconds))
-        try:
-            async with tending(db, lambda: _first_start(hub)):
-                await hub.reconciler.start()
-                await hub.survey.start()
+        with turns(settings, db, same) as whose:
+            await whose.fits()
+            async with _working(await _assemble(settings, credentials, db, figures, whose)) as hub:
                 yield hub
-        finally:
-            warming.cancel()
-            await hub.survey.close()
-            hub.environments.close()
-            await hub.reconciler.close()
-            hub.conversions.close()
-            hub.weights.close()
-            if settings.stop_replicas_on_exit:
-                await hub.runtime.stop_all(settings.stop_seconds)
-            await hub.runtime.close()
+            await whose.release()
     finally:
         db.close()
+
+
+@asynccontextmanager
+async def _working(hub: Hub) -> AsyncGenerator[Hub]:
+    """The hub at work, as far as it is its turn."""
+    settings, db = hub.settings, hub.db
+    warming = asyncio.create_task(ready_for_oss(db, settings.resync_seconds))
+    try:
+        async with tending(db, lambda: _first_start(hub)), hub.turns.taking(_turn(hub)):
+            yield hub
+    finally:
+        warming.cancel()
+        await hub.scaled.loop.close()
+        await hub.survey.close()
+        hub.supplies.environments.close()
+        await hub.reconciler.close()
+        hub.supplies.close()
+        if settings.stop_replicas_on_exit and hub.ground.stop_all is not None:
+            await hub.ground.stop_all(settings.stop_seconds)
+        await hub.ground.runtime.close()
+
+
+def _turn(hub: Hub) -> Turn:
+    """What the active hub does, and no other."""
+
+    async def begin() -> None:
+        await hub.ledger.start()
+        hub.routes.know(await hub.db.read(endpoint_tokens.everything, box(hub.settings)))
+        await hub.reconciler.start()
+        await hub.survey.start()
+        hub.scaled.loop.start()
+
+    async def service(key: str) -> None:
+        hub.reconciler.wake(key)
+
+    async def registered(key: str) -> None:
+        hub.survey.wake(key)
+
+    async def tokens(key: str) -> None:
+        await _relisting(hub.db, hub.settings, hub.routes)()
+        hub.reconciler.wake(key)
+
+    looks = {SERVICE: service, REGISTERED: registered, TOKENS: tokens}
+    return Turn(hub.ground.runtime.adopt, begin, looks)
 
 
 async def _first_start(hub: Hub) -> None:
@@ -163,9 +206,12 @@ async def _first_start(hub: Hub) -> None:
 
 
 async def _assemble(
-    settings: Settings, credentials: Credentials, db: Database, figures: telemetry.HubFigures
+    settings: Settings,
+    credentials: Credentials,
+    db: Database,
+    figures: telemetry.HubFigures,
+    whose: Turns,
 ) -> Hub:
-    here = engines(settings)
     key_of = partial(engine_key, credentials.engine_secret)
 
     def files_came() -> None:
@@ -174,64 +220,75 @@ async def _assemble(
     def asked_lately() -> list[str]:
         return remote.asked_lately()
 
-    runtime = _runtime(settings, credentials, here.adapters, key_of)
+    found = await ground(settings, credentials, whose.demand)
+    if found.name == "process":
+        whose.alone()
+    own = whose.own(db)  # what only the active hub may write
+    runtime, here = found.runtime, found.engines
     info = await runtime.probe()
-    ledger, routes = await _book(db, settings, here, key_of)
+    ledger, routes = _book(own, settings, here, key_of)
     evicting = eviction(db, settings, asked_lately, figures.weights.evicted)
     remote = connected(db, settings, files_came, evicting.make_room, figures.weights)
-    weights = Weights(_places(settings), time.time, files_came, remote)
-    environments = _environments(settings, files_came)
-    conversions = Conversions(settings.cache_dir, time.time, files_came, evicting.make_room)
-    parts = Parts(
-        db=db,
-        runtime=runtime,
-        weights=weights,
-        environments=environments,
-        folders=Folders(),
-        clock=time.time,
-        nodes=info.nodes,
-        binds=info.binds,
-        offers=here.offers,
-        wishes=here.wishes,
-        conversions=conversions,
-        gateway=settings.gateway_endpoint,
-        environment_days=settings.environments_days,
-        preflight=Preflight(ModelShapes(_where(db, settings)), time.time),
-    )
-    one_pass = ServicePass(
-        db=db, runtime=runtime, preparation=Preparation(parts), routes=routes, clock=time.time
-    )
+    supplies = found.supplies(Means(db, settings, files_came, evicting.make_room, remote))
+    preparing = Preparation(_parts(own, settings, found, supplies, info))
+    one_pass = ServicePass(own, runtime, preparing, routes, time.time)
     rhythm = Rhythm(resync=settings.resync_seconds, event_days=settings.event_days)
     tidying, relisting = _tidying(ledger, evicting), _relisting(db, settings, routes)
     reconciler = Reconciler(one_pass, rhythm, figures.reconciled, tidying, relisting)
-    survey = Survey(db, cache=settings.cache_dir)
+    survey = Survey(own, cache=settings.cache_dir)
+    woken = reconciler, survey, routes
+    platform = whose.telling(_platform(settings, credentials, db, found, info, woken))
+    scaled = with_scaling(platform, settings, own)
     return Hub(
         settings=settings,
         credentials=credentials,
         db=db,
-        runtime=runtime,
-        weights=weights,
+        ground=found,
+        supplies=supplies,
         routes=routes,
         reconciler=reconciler,
         figures=figures,
         info=info,
-        platform=_platform(settings, credentials, db, runtime, info, (reconciler, survey, routes)),
+        platform=scaled.platform,
         survey=survey,
-        environments=environments,
-        conversions=conversions,
         ledger=ledger,
+        scaled=scaled,
+        turns=whose,
     )
 
 
-async def _book(
+def _parts(
+    db: Database, settings: Settings, found: Ground, supplies: Supplies, info: RuntimeInfo
+) -> Parts:
+    return Parts(
+        db=db,
+        runtime=found.runtime,
+        weights=supplies.weights,
+        environments=supplies.environments,
+        folders=supplies.folders,
+        clock=time.time,
+        nodes=info.nodes,
+        binds=info.binds,
+        runtime_name=found.name,
+        lacking=found.lacking,
+        offers=found.engines.offers,
+        wishes=found.engines.wishes,
+        conversions=supplies.conversions,
+        gateway=settings.gateway_endpoint,
+        environment_days=settings.environments_days,
+        preflight=Preflight(ModelShapes(_where(db, settings)), time.time),
+    )
+
+
+def _book(
     db: Database, settings: Settings, here: Engines, key_of: Callable[[str], str]
 ) -> tuple[Ledger, RouteBook]:
-    """What gateways are told, and what they tell; both know what the database knows."""
+    """What gateways are told, and what they tell; neither knows yet what the database knows."""
     capabilities = {name: offer.capabilities for name, offer in here.offers.items()}
     ledger = Ledger(db, time.time)
-    await ledger.start()
-    routes = RouteBook(time.time, key_of, capabilities, ledger.spent)
-    routes.know(await db.read(endpoint_tokens.everything, box(settings)))
+    affinity = "" if settings.affinity == "none" else settings.affinity
+    routes = RouteBook(time.time, key_of, capabilities, ledger.spent, affinity=affinity)
+    routes.queue_seconds = settings.queue_seconds
     return ledger, routes
 
 
@@ -255,66 +312,25 @@ def _tidying(ledger: Ledger, evicting: Eviction) -> Callable[[], Awaitable[None]
     return run
 
 
-def _runtime(
-    settings: Settings,
-    credentials: Credentials,
-    adapters: Mapping[str, Engine],
-    key_of: Callable[[str], str],
-) -> ProcessRuntime:
-    def launch(workload: Workload, placement: Placement) -> Launch:
-        engine = adapters[workload.template.engine]
-        threads = settings.threads or placement.threads
-        return engine.launch(workload.template, workload.files, replace(placement, threads=threads))
-
-    return ProcessRuntime(
-        settings.data_dir / "replicas",
-        launch,
-        time.time,
-        secrets.token_bytes,
-        key_of,
-        ProcessSettings(
-            owner=credentials.account,
-            ports=settings.ports,
-            closed=(str(settings.data_dir.resolve()),),
-            open_files=raised_limit(),
-        ),
-    )
-
-
 def _where(db: Database, settings: Settings) -> Where:
-    return connected_place(_places(settings), accounts(db, settings), time.time)
-
-
-def _places(settings: Settings) -> Places:
-    return Places(
-        cache=settings.cache_dir,
-        models=settings.models_dir,
-        specs=dict(settings.weights),
-        demo=settings.demo_weights,
-    )
-
-
-def _environments(settings: Settings, came: Callable[[], None]) -> Environments:
-    options = Options(
-        downloads=settings.environments_download, conda_channels=settings.conda_channels
-    )
-    return Environments(settings.environments_dir, time.time, came, options)
+    return connected_place(places(settings), accounts(db, settings), time.time)
 
 
 def _platform(
     settings: Settings,
     credentials: Credentials,
     db: Database,
-    runtime: ProcessRuntime,
+    here: Ground,
     info: RuntimeInfo,
     woken: tuple[Reconciler, Survey, RouteBook],
 ) -> Platform:
     reconciler, survey, routes = woken
     endings = Endings()
     endings.hear_of_tokens(routes.keyed)
-    return Platform(
+    made = Platform(
         db=db,
-        runtime=runtime,
+        runtime=here.runtime,
+        runtime_name=here.name,
         templates=BUILT_IN,
         wake=reconciler.wake,
         clock=time.time,
@@ -329,7 +345,9 @@ def _platform(
         allowed_roots=settings.allowed_roots,
         strict_ids=settings.strict_ids,
         endings=endings,
+        traffic=lambda: routes.traffic,
     )
+    return showing(made, settings)
 
 
 def _inside(hub: Hub) -> Inside:
@@ -338,6 +356,8 @@ def _inside(hub: Hub) -> Inside:
     def health() -> dict[str, Any]:
         return {
             **told(hub.db),
+            **hub.ground.health(),
+            "role": hub.turns.role,
             "version": __version__,
             "region": hub.settings.region,
             "uptime_seconds": round(time.monotonic() - began, 1),
@@ -347,6 +367,7 @@ def _inside(hub: Hub) -> Inside:
         }
 
     async def heard(report: GatewayReport) -> Mapping[str, int]:
+        hub.scaled.live.heard(report)
         hub.reconciler.heard(report)
         return await hub.ledger.take(report, hub.routes.limited)
 
@@ -360,36 +381,37 @@ def _inside(hub: Hub) -> Inside:
                 {service.id: service.name for service, _seen in found} if names else None,
             )
             held = states(await asyncio.to_thread(snapshots(hub.settings).all))
-            hub.figures.weights.show(hub.weights.running(), held)
+            hub.figures.weights.show(hub.supplies.weights.running(), held)
             hub.figures.show(
                 services=Counter(verdict(service, seen, now).status for service, seen in found),
-                replicas=Counter(replica.state for replica in hub.runtime.observe()),
+                replicas=Counter(replica.state for replica in hub.ground.runtime.observe()),
                 holds=Counter(filter(None, (deepest(*pair, now) for pair in found))),
             )
         return hub.figures.exposition()
 
+    settings = hub.settings
+    place = make_code.Place(settings.hub_endpoint, settings.gateway_endpoint, settings.region)
     return Inside(
         routes=hub.routes,
         heard=heard,
+        wake=partial(awaken, hub.platform),
         health=health,
         metrics=metrics,
-        openapi={
-            "eas.json": lambda: eas_openapi.document(eas_catalog.load(), hub.settings.hub_endpoint),
-            "zstack.json": lambda: zstack_openapi.document(
-                zstack_catalog.load(), hub.settings.hub_endpoint
-            ),
-        },
+        openapi=documents(hub.settings.hub_endpoint, hub.settings.gateway_endpoint),
         internal_key=hub.credentials.internal_key,
         metrics_token=metrics_token(hub.settings.data_dir),
+        active=lambda: hub.turns.role is Role.ACTIVE,
+        besides={("POST", make_code.PATH): make_code.making(find, place)},
     )
 
 
 @contextmanager
-def _ended_by_signals(server: Server, routes: RouteBook) -> Generator[None]:
+def _ended_by_signals(server: Server, routes: RouteBook, board: Board) -> Generator[None]:
     def end() -> None:
         server.force_exit = server.should_exit  # the second signal does not wait
         server.should_exit = True
         routes.end()
+        board.end()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

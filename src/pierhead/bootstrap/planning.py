@@ -90,13 +90,23 @@ class _Shelf:
 
     db: Database
     account: str = "operator"
+    images: bool = False
 
     def template(self, name: str) -> Template | None:
         """A built-in one."""
         return BUILT_IN.get(name)
 
 
+#: The first of these names that a template has, with the template; none, if none has.
+Templates = Callable[[tuple[str, ...]], Mapping[str, Template]]
+
+
 def asked(text: str, settings: Settings) -> Asked:
+    """As `understood`, of whoever can read the data folder."""
+    return understood(text, lambda names: _templates(names, settings))
+
+
+def understood(text: str, templates: Templates) -> Asked:
     """A service JSON, or the body of CreateAppService, in the domain's words.
 
     Raises:
@@ -106,14 +116,14 @@ def asked(text: str, settings: Settings) -> Asked:
     """
     document = reading.parse_body(_JSON, text.encode("utf-8", "surrogateescape"))
     if "ServiceSpec" not in document:
-        found = _templates(named(document), settings)
+        found = templates(named(document))
         spec = translate(document, found.get)
         return Asked(spec.name, spec.instance or 1, spec.template, spec.source)
     body = json.dumps(_USUAL | document).encode()
     operation = replace(catalog.load().by_id["CreateAppService"], query=())
     wish = app_request(reading.read(operation, b"", _JSON, body).body)
     name = wish.spec or ""
-    template = _templates((name,), settings).get(name)
+    template = templates((name,)).get(name)
     if template is None:
         raise NotFound("The service spec", name[:80], f"Built in: {', '.join(BUILT_IN)}.")
     return Asked(wish.name or "", wish.replicas or 1, template, wish.source)

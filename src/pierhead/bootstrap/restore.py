@@ -23,6 +23,7 @@ from pierhead.bootstrap.restore_rows import RESTORED, Renewed, put_rows
 from pierhead.bootstrap.secret_files import storage_key, write_private
 from pierhead.bootstrap.soundness import GIVEN_UP
 from pierhead.bootstrap.supervisor import only_one
+from pierhead.bootstrap.turns import demand_nobody_active
 from pierhead.bootstrap.watching import HEAD
 from pierhead.core.errors import PierheadError, Unavailable
 from pierhead.failpoint import failpoint
@@ -70,6 +71,7 @@ def restore(
     except OSError as error:
         raise cannot_write(settings.data_dir, error) from error
     with only_one(settings.data_dir), only_one(settings.data_dir, "run/hub.lock"), _alone(settings):
+        demand_nobody_active(settings)
         _finish(settings)
         with opened(path) as source:
             backup.demand_ours(path, source.manifest)

@@ -7,9 +7,17 @@ it 0.4 s and 11 MB.
 import hashlib
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
+from pierhead.core.errors import Refused, Unavailable
 from pierhead.lasting import sync_folder
+
+CREDENTIALS = "credentials.json"
+#: Below the data folder: what gateways have in common with their hubs, wherever they run, and what all
+#: hubs have.
+GATEWAYS = ("run/internal.key", "run/metrics.token")
+SHARED = (CREDENTIALS, "run/engine.key", "run/storage.key", *GATEWAYS)
 
 
 def internal_key(data_dir: Path) -> str:
@@ -27,6 +35,14 @@ def storage_key(data_dir: Path) -> bytes:
     return _secret(data_dir / "run" / "storage.key")
 
 
+def mark(data_dir: Path, credentials: str) -> str:
+    """The same for all hubs that have the same secrets, and tells nothing else about them."""
+    digest = hashlib.blake2b(credentials.encode(), digest_size=12)
+    for secret in (internal_key(data_dir).encode(), engine_secret(data_dir), storage_key(data_dir)):
+        digest.update(hashlib.blake2b(secret).digest())
+    return digest.hexdigest()
+
+
 def key_id(data_dir: Path) -> str:
     """Tells one storage key from another, and tells nothing else about it; "" when there is none."""
     try:
@@ -39,6 +55,35 @@ def key_id(data_dir: Path) -> str:
 def metrics_token(data_dir: Path) -> str:
     """What a scraper shows to have the gateway's figures by name; the file holds it as text."""
     return _secret(data_dir / "run" / "metrics.token", secrets.token_hex(24).encode()).decode()
+
+
+def take_over(secrets_dir: Path, data_dir: Path, names: Sequence[str]) -> None:
+    """Copy the secrets that others made for this platform into its own folder, where they are missing.
+
+    `names`: below the data folder; in `secrets_dir` they lie side by side.
+
+    Raises:
+        Unavailable: one of them cannot be read.
+        Refused: the folder has another one: what was sealed with it could not be opened any more.
+    """
+    if secrets_dir == Path():
+        return
+    for name in names:
+        given, own = secrets_dir / Path(name).name, data_dir / name
+        try:
+            content = given.read_bytes() if given.exists() else b""
+        except OSError as error:
+            raise Unavailable(f"The secret {given}", error.strerror or str(error)) from error
+        if not content:
+            continue
+        if not own.exists():
+            own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(own, content)
+        elif name != CREDENTIALS and own.read_bytes() != content:
+            raise Refused(
+                f"The secret {own} is another one than {given}: a platform keeps its secrets. Remove "
+                "the one that is wrong."
+            )
 
 
 def _secret(path: Path, fresh: bytes = b"") -> bytes:

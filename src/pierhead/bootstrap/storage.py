@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from pierhead.bootstrap.secret_files import storage_key
 from pierhead.core.connections import Account, public
@@ -12,7 +13,7 @@ from pierhead.core.mounts import HubSource, Source
 from pierhead.operations import connections
 from pierhead.operations.secret_box import SecretBox
 from pierhead.settings import Settings
-from pierhead.sources.connected import Connected, Heard, Ways
+from pierhead.sources.connected import Connected, Heard, Look, Ways
 from pierhead.sources.download import Options
 from pierhead.sources.nfs import WHOLE_FILES
 from pierhead.sources.oss import sdk
@@ -65,8 +66,20 @@ def connected(
 
     `make_room` is called with the bytes that are about to be written to the cache.
     """
+    ways = replace(_ways(db, settings, make_room), heard=heard)
+    return Connected(ways, time.time, came)
+
+
+def looking_only(
+    db: Database, settings: Settings, came: Callable[[], None], look: Look
+) -> Connected:
+    """What only looks at files behind storage connections, for replicas that run elsewhere."""
+    return Connected(_ways(db, settings, lambda _bytes: None), time.time, came, look)
+
+
+def _ways(db: Database, settings: Settings, make_room: Callable[[int], None]) -> Ways:
     folder = settings.cache_dir / REMOTE
-    ways = Ways(
+    return Ways(
         find=accounts(db, settings),
         snapshots=Snapshots(folder, time.time, make_room=make_room),
         whole_files=Snapshots(
@@ -74,9 +87,7 @@ def connected(
         ),
         mounts=settings.data_dir / "mounts",
         mount=settings.storage_mount,
-        heard=heard,
     )
-    return Connected(ways, time.time, came)
 
 
 async def ready_for_oss(db: Database, pause: float) -> None:

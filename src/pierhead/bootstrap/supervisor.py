@@ -57,6 +57,7 @@ class Program:
     grace: float  #: seconds from SIGTERM to SIGKILL
     if_killed: str = ""  #: what it leaves behind when it could not end in good order
     secure: bool = False  #: it speaks HTTPS
+    on_death: Callable[[], None] | None = None  #: called when it ended by itself
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class _Child:
     deaths: int = 0  #: in a row, without a good life between
     due: float | None = 0.0  #: when to start it (again); None while it runs
     ready: bool = False
+    ending: float | None = None  #: since when it is told to end
 
     @property
     def alive(self) -> bool:
@@ -80,6 +82,7 @@ class Supervisor:
     programs: Sequence[Program]
     say: Say
     on_ready: Callable[[float], None]  #: called once, with the seconds it took
+    together: bool = False  #: all are told to end at once, not one after the other
     _children: list[_Child] = field(default_factory=list[_Child])
     _asked: int = 0  #: how often we were told to end
     _ever_ready: bool = False
@@ -121,6 +124,8 @@ class Supervisor:
     def _bury(self, child: _Child, now: float) -> None:
         process = child.process
         code = process.returncode if process is not None else 0
+        if child.program.on_death is not None:
+            child.program.on_death()
         child.deaths = 1 if now - child.began >= GOOD_LIFE else child.deaths + 1
         ended = f"{child.program.name} ended ({describe_exit(code)})"
         if not self._ever_ready and (code == BAD_USAGE or (code >= 0 and child.deaths >= HOPELESS)):
@@ -144,6 +149,10 @@ class Supervisor:
         return told
 
     def _end(self, arrived: "_Arrivals") -> None:
+        for child in self._children if self.together else ():
+            if child.process is not None and child.alive:
+                child.process.terminate()
+                child.ending = time.monotonic()
         for child in reversed(self._children):
             if child.process is not None:
                 self._end_child(child, child.process, arrived)
@@ -154,11 +163,13 @@ class Supervisor:
     ) -> None:
         name, began = child.program.name, time.monotonic()
         if not child.alive:
-            self.say(f"the {name} is not running. {child.program.if_killed}".rstrip())
+            if child.ending is None:
+                self.say(f"the {name} is not running. {child.program.if_killed}".rstrip())
             return
         self.say(f"stopping the {name} ...")
-        process.terminate()
-        deadline, told = began + child.program.grace, began
+        if child.ending is None:  # a second signal would hasten it
+            process.terminate()
+        deadline, told = (child.ending or began) + child.program.grace, began
         while child.alive:
             now = time.monotonic()
             if now >= deadline:
@@ -373,9 +384,11 @@ def up(settings: Settings, passed: Sequence[str], say: Say) -> int:
             f"--die-with-parent={os.getpid()}",
         )
         self_ = (sys.executable, "-m", "pierhead")
+        # Pods are the cluster's: they serve on.
+        ending = ("--stop-replicas-on-exit",) * (settings.runtime != "kubernetes")
         hub = Program(
             "hub",
-            (*self_, "hub", "--stop-replicas-on-exit", *common),
+            (*self_, "hub", *ending, *common),
             listen,
             settings.stop_seconds,
             "Replicas that still run are adopted by the next `pierhead up`.",
@@ -395,11 +408,14 @@ def up(settings: Settings, passed: Sequence[str], say: Say) -> int:
 
 def _banner(settings: Settings, hub: Program, gateway: Program, seconds: float) -> str:
     folder = f" --data-dir {settings.data_dir}"
+    url = url_of(hub.address, secure=hub.secure)
     return f"""Pierhead {__version__} is ready ({seconds:.1f} s).
-  control plane  {url_of(hub.address, secure=hub.secure)}
+  console        {settings.hub_endpoint if settings.hub_url else url}
+  control plane  {url}
   data plane     {settings.advertise or url_of(gateway.address, secure=gateway.secure)}
   credentials    {settings.credentials_file}
 Next, in another terminal:
+  pierhead console --open{folder}
   pierhead services create my_llm --spec smollm2_135m_q4 --wait{folder}
   pierhead services token my_llm{folder}
 Ctrl-C stops everything in good order; wanted state is kept."""

@@ -81,7 +81,7 @@ def trust(settings: Settings) -> SSLContext | None:
 
 def names(settings: Settings) -> list[str]:
     """Names and addresses under which clients reach this machine, as far as the settings tell."""
-    urls = (settings.hub_url, settings.advertise)
+    urls = (*settings.hub_url.split(","), settings.advertise)
     hosts = [split_address(a)[0] for a in (settings.listen, settings.gateway_listen)]
     hosts += [host for url in urls if (host := urlsplit(url).hostname)]
     plain = [name for name in settings.allowed_hosts if name != "*"]

@@ -366,8 +366,7 @@ def _delete(eas: Any, platform: Started) -> None:
     while time.monotonic() - began < 60:
         try:
             eas.describe_service(region, SERVICE)
-        # Any class: the SDK's own depend on its version; the code decides, all else is raised again.
-        except Exception as error:
+        except Exception as error:  # the SDK's classes depend on its version; its code decides
             if getattr(error, "code", "") != "InvalidService.NotFound":
                 raise DemoFailed(
                     f"The service could not be described while it was deleted: {error}"

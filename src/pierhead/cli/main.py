@@ -11,9 +11,12 @@ from pierhead.cli import (
     audit,
     backup,
     cache,
+    console,
     credentials,
     deployments,
     doctor,
+    export,
+    fetch,
     models,
     plan,
     platform,
@@ -23,11 +26,14 @@ from pierhead.cli import (
     reports,
     restore,
     roles,
+    sample,
+    scalers,
     service_documents,
     services,
     storage,
     template_documents,
     templates,
+    top,
     users,
     why,
     workspaces,
@@ -47,9 +53,14 @@ for verb in (
     platform.up,
     platform.hub,
     platform.gateway,
+    console.console,
     doctor.doctor,
+    fetch.fetch,
     why.why,
+    top.top,
     plan.plan,
+    export.export,
+    sample.sample,
     platform.settings,
     platform.version,
     platform.migrate,
@@ -77,7 +88,7 @@ for shortcut in (reports.logs, reports.events, reports.instances):
     app.command()(shortcut)
 
 #: Importing them is what adds their verbs to `services` and `templates`.
-__all__ = ["app", "deployments", "run", "service_documents", "template_documents"]
+__all__ = ["app", "deployments", "run", "scalers", "service_documents", "template_documents"]
 
 
 @app.callback()

@@ -20,6 +20,12 @@ GatewayListen = Annotated[
     str | None, typer.Option(help="host:port of the data plane; port 0 takes a free one.")
 ]
 Region = Annotated[str | None, typer.Option(help="Region id that clients name.")]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        help="Where replicas run: process, kubernetes, or auto = a cluster if one answers."
+    ),
+]
 LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
 LogFormat = Annotated[str | None, typer.Option(help="auto, json or console.")]
 Set = Annotated[
@@ -27,6 +33,7 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; repeatable."),
 ]
 DieWithParent = Annotated[int | None, typer.Option("--die-with-parent", hidden=True)]
+Worker = Annotated[int | None, typer.Option("--worker", hidden=True)]
 
 
 def up(
@@ -35,6 +42,7 @@ def up(
     listen: Listen = None,
     gateway_listen: GatewayListen = None,
     region: Region = None,
+    runtime: Runtime = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     set_: Set = None,
@@ -46,6 +54,7 @@ def up(
       pierhead up
       pierhead up --data-dir ./data --listen 127.0.0.1:9080 --gateway-listen 127.0.0.1:9090
       pierhead up --set event_days=30
+      pierhead up --runtime kubernetes --set kubernetes.image=registry.example/pierhead:1
     """
     processes.up(locals())
 
@@ -56,6 +65,7 @@ def hub(
     listen: Listen = None,
     gateway_listen: GatewayListen = None,
     region: Region = None,
+    runtime: Runtime = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     set_: Set = None,
@@ -83,6 +93,7 @@ def gateway(
     log_format: LogFormat = None,
     set_: Set = None,
     die_with_parent: DieWithParent = None,
+    worker: Worker = None,
 ) -> None:
     """Run the data plane alone. It serves on while the hub is down.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pierhead.cli import service_tokens, watch
+from pierhead.cli import service_groups, service_tokens, watch
 from pierhead.cli.client import EasClient, HubRefused, Json
 from pierhead.cli.options import (
     AsJson,
@@ -31,6 +31,8 @@ _AS_WANTED = frozenset({"Running", "Stopped"})
 _SHOWN = 80  #: characters of a message in a list
 
 app.command()(service_tokens.token)
+app.command()(service_groups.release)
+app.command()(service_groups.groups)
 
 
 @app.command("list")
@@ -128,6 +130,7 @@ def show(
             ("Version", f"{found.get('CurrentVersion')} (latest {found.get('LatestVersion')})"),
             ("Workspace", found.get("WorkspaceId", "")),
             ("Quota", found.get("QuotaId", "")),
+            ("Group", found.get("ServiceGroup", "")),
             ("Created", found.get("CreateTime", "")),
             ("Updated", found.get("UpdateTime", "")),
             ("Endpoint", found.get("InternetEndpoint", "")),

@@ -22,8 +22,9 @@ class Realm:
     account: str
 
     def arn(self, noun: Noun) -> str:
-        """`acs:<dialect>:<region>:<account>:<noun>`."""
-        return f"acs:{noun[0]}:{self.region}:{self.account}:{noun[1]}"
+        """`acs:<dialect>:<region>:<account>:<noun>`; of identities the region stays empty: they have none."""
+        region = "" if noun[0] == "ram" else self.region
+        return f"acs:{noun[0]}:{region}:{self.account}:{noun[1]}"
 
     @cached_property
     def pool(self) -> str:

@@ -16,6 +16,9 @@ from pierhead.core.principals import Principal
 from pierhead.core.redaction import one_line, redacted
 
 Outcome = Literal["Success", "Denied", "Failed"]
+#: What an entry may have come by: the dialects, the console's logins, verbs that work on the database,
+#: and the platform itself.
+DOORS = ("eas", "zstack", "ram", "sts", "console", "cli", "pierhead")
 #: Digest before the first entry.
 BEGIN = ""
 #: Characters of a detail; what is longer is cut to its names.
@@ -38,7 +41,7 @@ class Entry:
     at: float  #: epoch seconds
     actor: str  #: principal id; "" = nobody known
     actor_arn: str
-    door: str  #: `eas`, `zstack`, `ram`, `sts`, `cli`, `platform`
+    door: str  #: one of DOORS
     action: str  #: `eas:CreateService`, `zstack:LogInByAccount`
     resource: str  #: an ARN or `<type>/<uuid>`; of several the first, then how many more
     outcome: Outcome

@@ -23,7 +23,7 @@ class Limits:
     @property
     def unlimited(self) -> bool:
         """None of them is set."""
-        return self == NO_LIMITS
+        return self is NO_LIMITS or self == NO_LIMITS
 
 
 NO_LIMITS = Limits()

@@ -10,7 +10,8 @@ PierheadError
 │   │   ├── InUse               other objects depend on it
 │   │   ├── TooMany             it has as many of something as it may
 │   │   ├── Taken               the identifier asked for belongs to another object
-│   │   └── Duplicate           the very same thing is there already
+│   │   ├── Duplicate           the very same thing is there already
+│   │   └── Locked              its owner locked it against such a change
 │   ├── WrongLogin              wrong account or password, or a refused key
 │   ├── LoginExpired            the login is unknown, ended or expired
 │   ├── TooManyLogins           one principal holds too many logins
@@ -155,6 +156,10 @@ class Taken(Conflict):
 
 class Duplicate(Conflict):
     """The very same thing is there already."""
+
+
+class Locked(Conflict):
+    """Its owner locked it against such a change."""
 
 
 class WrongLogin(Refused):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pierhead.core.events import Notice
+from pierhead.core.fetches import Fetch
 from pierhead.core.templates import Precision, Probe, Template
 
 #: How weights are written down; "" = not known, or nothing an engine of ours reads.
@@ -80,6 +81,9 @@ class Capabilities:
     paths: frozenset[str] = frozenset()
     on_cpu: bool = True
     on_gpu: bool = True
+    #: Its options that say how many requests it works on at once, besides `Template.slots`, which it
+    #: is started with; None = it is not told, and nobody knows.
+    slot_options: frozenset[str] | None = None
     needs_command: bool = False  #: True: the template must say what is to be run
 
     def made(self, *, gpu: bool) -> frozenset[Precision]:
@@ -103,6 +107,8 @@ class Files:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     #: What their owner should know of how they came.
     notices: tuple[Notice, ...] = field(default=(), compare=False)
+    #: What brings them to the replica's machine before it starts; None = they are there.
+    fetch: Fetch | None = None
 
 
 @dataclass(frozen=True, slots=True)

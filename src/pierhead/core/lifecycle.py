@@ -32,7 +32,12 @@ def start(service: Service, now: float, *, failed: bool = False) -> Service | No
     if service.wanted is Wanted.RUNNING and not failed:
         return None
     epoch = service.epoch + 1 if failed else service.epoch
-    return _next(replace(service, wanted=Wanted.RUNNING, change=Change.START, epoch=epoch), now)
+    # What a scaler had put to sleep when it was stopped is to run: its owner says so.
+    count = max(1, service.replicas)
+    started = replace(
+        service, wanted=Wanted.RUNNING, change=Change.START, epoch=epoch, replicas=count
+    )
+    return _next(started, now)
 
 
 def stop(service: Service, now: float) -> Service | None:
@@ -86,6 +91,18 @@ def resize(service: Service, replicas: int, now: float) -> Service | None:
     return None if changed is service else replace(changed, revision=service.revision + 1)
 
 
+def adjust(service: Service, replicas: int, now: float) -> Service | None:
+    """Want the number that a scaler came to, none included; one that is not to run stays as it is.
+
+    Raises:
+        Invalid: the number is not legal.
+    """
+    if service.wanted is not Wanted.RUNNING or replicas == service.replicas:
+        return None
+    count = replica_count(replicas) if replicas else 0
+    return _next(replace(service, replicas=count, change=Change.SCALE), now)
+
+
 def upgrade(
     service: Service, version: Version, now: float, *, replicas: int | None = None
 ) -> Service:
@@ -106,6 +123,21 @@ def upgrade(
         replicas=count,
     )
     return _next(upgraded, now)
+
+
+def bring_back(service: Service, version: Version, now: float) -> Service:
+    """Want the content of another one of its versions again, reached by a rolling update.
+
+    The version keeps its number, so that replicas of it that still run are replicas of what is wanted.
+
+    Raises:
+        Conflict: it is being deleted.
+        Invalid: it is the current one.
+    """
+    _alive(service)
+    if version.number == service.current.number:
+        raise Invalid("Version", f"[{version.number}] is the current one", "another version")
+    return _next(replace(service, current=version, change=Change.UPDATE), now)
 
 
 def touch(service: Service, now: float) -> Service:

@@ -52,6 +52,8 @@ class AccessKey:
     updated: float = field(default=0.0, compare=False)
     #: When it signed something last, a minute late at most; None = never, as far as is known.
     last_used: float | None = field(default=None, compare=False)
+    #: Digest of the login that it was made for, and ends with; "" = of none.
+    login: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class LoginSession:
     created: float
     expires: float
     uuid: str = ""  #: known only to whom it was given: at the login and at a renewal
+    parent: str = ""  #: digest of the login that it was made for, and ends with; does not slide
+    key: str = ""  #: id of the access key that opened it, and with which it ends; "" = a password
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ _CONTROL = re.compile(
 )
 #: Values whose text may hold secrets in any form: shown by their size and digest only.
 _OPAQUE = re.compile(
-    r"^(?:env\w*|yaml|script|command|args|\w*commands?|\w*args|content|opaque\w*|user_?data)$",
+    r"^(?:env\w*|yaml|script|command|args|\w*commands?|\w*args|content|service_?document|opaque\w*|user_?data)$",
     re.IGNORECASE,
 )
 #: Policies: who reads the trail wants to know what they said.

@@ -115,6 +115,7 @@ class ReplicaStatus:
     last_lines: tuple[str, ...] = ()  #: what the crashed run wrote last
     limits: str = ""  #: which limits hold, e.g. `cgroup: memory 1.0 GiB, cpu 2`
     keyed: bool = False
+    key_of: str = ""  #: whose key its engine checks: an id of what shares one; "" = its own
     api: str = "any"
     command: tuple[str, ...] = ()  #: what its last run executes, secrets masked
     engine: str = ""  #: of its last run; "" = of a release that did not tell

@@ -17,6 +17,8 @@ class Resources:
     #: What admission counts when it is less than the limit; None = the limit.
     cpu_request: float | None = None
     memory_request: int | None = None
+    #: Bytes that its processes may share in /dev/shm, where that is its own; None = as usual.
+    shm: int | None = None
 
     @property
     def devices(self) -> int:

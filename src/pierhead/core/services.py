@@ -9,6 +9,7 @@ from pierhead.core.causes import Cause
 from pierhead.core.moments import utc
 from pierhead.core.mounts import Source
 from pierhead.core.replicas import ReplicaStatus
+from pierhead.core.shares import WHOLE, Share
 from pierhead.core.templates import Rolling, Template
 from pierhead.core.workloads import rollout
 
@@ -38,6 +39,25 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Relaying:
+    """How the gateway gives a service's requests to its replicas."""
+
+    #: `prefix`: like prompts go to the same replica; "" = they do not; None = the platform's choice.
+    affinity: str | None = None
+    repeats: bool = True  #: what one replica did not answer may be asked of another one
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """How many requests a service takes in."""
+
+    queue: int = 64  #: that may wait for each ready replica, beyond those it works on
+    rate: int = 0  #: that may begin in a second, at all replicas together; 0 = any number
+    #: That a replica works on at once, as its owner says of a program of its own; 0 = it does not say.
+    workers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """The content of one version of a service; never changed after it was written."""
 
@@ -46,6 +66,8 @@ class Version:
     source: Source | None  #: the service's own weights; None = the template's
     rolling: Rolling = Rolling()
     request_timeout: float | None = None  #: seconds a request may take; None = the platform's limit
+    relaying: Relaying = Relaying()
+    intake: Intake = Intake()
     #: What the client submitted for this version, word for word (JSON object); it may hold secrets.
     submitted: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
@@ -55,9 +77,17 @@ class Version:
         return self.source or self.template.source
 
 
+class Lock(StrEnum):
+    """What its owner keeps a service from."""
+
+    NONE = "none"
+    DANGEROUS = "dangerous"  #: being stopped or deleted
+    ALL = "all"  #: every change, but of the lock itself
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How a service hangs together with what is registered; nothing of it touches a replica."""
+    """How a service hangs together with what is registered, and with others; nothing of it touches a replica."""
 
     title: str = ""  #: display name; "" = the service's name
     description: str | None = None
@@ -71,6 +101,8 @@ class Registration:
     open: bool = False  #: `ai::auth::none`: its endpoint asks for no token
     datasets: tuple[str, ...] = ()  #: uuids
     needs: tuple[str, ...] = ()  #: ids of services that must run before it starts
+    share: Share = WHOLE  #: in the traffic of its group
+    lock: Lock = Lock.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +159,7 @@ class Hold:
     #: What is behind the message, by name, as people read it: `{"needed": "12.0 GiB"}`.
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
     bytes: int = 0  #: that are to be fetched or converted; 0 = not known
+    done: int = 0  #: of these, those that are
     since: float = 0.0  #: when it was first held for this reason, epoch seconds; 0 = not known
     #: Of a quota: (since when, up to how many replicas) it wants; asked in steps, it waits in steps.
     asked: tuple[tuple[float, int], ...] = ()

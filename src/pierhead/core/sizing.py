@@ -48,6 +48,7 @@ class Shape:
     weights: Mapping[str, int] = field(default_factory=dict[str, int])  #: tensor type -> bytes
     #: Of these bytes, those of tables that are only looked up in, never multiplied with.
     tables: Mapping[str, int] = field(default_factory=dict[str, int])
+    pools: bool = False  #: an embedding model: the vectors of a text's tokens become one
 
     @property
     def weight_bytes(self) -> int:
@@ -76,6 +77,8 @@ class Figures:
     per_word: float = 0.0  #: bytes per entry of the vocabulary: text, score, how to find it
     per_slot: int = 0  #: request, sampler, tokens
     slot_word: float = 0.0  #: bytes per slot and entry of the vocabulary: the answer's logits
+    #: Bytes per batch token and entry of the vocabulary, of embedding models: all tokens have logits.
+    pooled_word: float = 0.0
     #: Tensor types that it copies into another layout; the file's own pages stay until others want them.
     copies: frozenset[str] = frozenset()
     maps: bool = False  #: it maps the file: replicas on one machine share the weights
@@ -92,6 +95,7 @@ _LLAMA_CPP = Figures(
     per_word=440.0,
     per_slot=MIB // 2,
     slot_word=4.0,
+    pooled_word=8.0,  # computed, and kept
     copies=frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"}),
     maps=True,
     measured=True,
@@ -150,11 +154,12 @@ def estimate(shape: Shape, load: Load) -> Estimate | None:
     context = _padded(load.context)
     batch = min(figures.batch, context * load.slots)
     activations = 4 * (figures.per_inner * _inner(shape) + figures.per_width * shape.embedding)
+    logits = figures.pooled_word * shape.vocabulary if shape.pools else 0.0
     copied = _copied(shape, figures)
     return Estimate(
         weights=weights,
         kv_cache=(4 if wide else 2) * shape.token_numbers * context * load.slots,
-        compute=ceil(batch * (activations + figures.per_cell * context)),
+        compute=ceil(batch * (activations + figures.per_cell * context + logits)),
         overhead=_overhead(shape, load, figures, weights),
         yielding=copied,
         # A copy is each process's own.

@@ -54,6 +54,13 @@ _FROM_NOTHING = {Change.CREATE, Change.CLONE, Change.START}
 #: Crashes in a row after which a replica that never came up counts as failed, not as starting.
 HOPELESS = 3
 
+#: The reason of a service that a scaler set to no replicas: it is as wanted.
+ASLEEP = "ScaledToZero"
+_ASLEEP = (
+    "No replica runs, because a scaler set the service to none; the next request wakes it, and so does "
+    "any number of replicas that it is scaled to."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -80,6 +87,8 @@ def verdict(service: Service, seen: Seen, now: float) -> Verdict:
             str(status),
             f"The change ({service.change}) was accepted and is being taken up.",
         )
+    if service.replicas == 0:
+        return Verdict(Status.RUNNING, ASLEEP, _ASLEEP)
     return _running(service, seen, now)
 
 

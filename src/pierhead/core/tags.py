@@ -12,6 +12,16 @@ from pierhead.core.lifecycle import MAX_REPLICAS
 LIMIT = 2048
 MAX_GPUS = 64
 RUNTIMES = ("process", "container", "kubernetes")
+#: Runtime of a platform -> what may be asked of it; "" = nothing is said.
+_SERVED: Mapping[str, frozenset[str]] = {
+    "process": frozenset({"", "process"}),
+    "kubernetes": frozenset({"", "container", "kubernetes"}),
+}
+#: Runtime of a platform -> what is said to those that ask for another.
+_ELSEWHERE = {
+    "process": "replicas are processes on this host",
+    "kubernetes": "replicas are containers of a Kubernetes cluster",
+}
 #: An EAS label's key and value hold so much.
 _LABEL_LIMIT = 255
 _PLACE = re.compile(r"\{([^{}]+)\}")
@@ -38,6 +48,11 @@ class Asked:
     gpus: int | None = None
     runtime: str | None = None
     open: bool | None = None  #: the endpoint asks for no token
+
+
+def runtime_refused(asked: str, here: str) -> str:
+    """Why a platform whose runtime is `here` does not serve who asks for another; "" = it does."""
+    return "" if asked in _SERVED[here] else _ELSEWHERE[here]
 
 
 def system_tag(text: str, field: str = "tag") -> str:

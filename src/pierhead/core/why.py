@@ -9,7 +9,7 @@ from pierhead.core.languages import Language
 from pierhead.core.replicas import LEAVING, ReplicaStatus
 from pierhead.core.secrecy import masked, secrets
 from pierhead.core.services import Seen, Service
-from pierhead.core.status import Status, Verdict, verdict
+from pierhead.core.status import ASLEEP, Status, Verdict, verdict
 
 #: What is said of one that is tried again, beside why it failed.
 _AGAIN = {
@@ -18,6 +18,8 @@ _AGAIN = {
 }
 #: Reasons that only say how far it is: what else is known goes before them.
 _ON_THE_WAY = frozenset({*map(str, Status), "NotReadyYet", "ReplicaPending", "PartlyReady"})
+#: Of these, what does not go on by itself.
+_BAD = frozenset({str(Status.FAILED), str(Status.DELETE_FAILED), "PartlyReady"})
 
 
 def why(
@@ -32,8 +34,22 @@ def why(
 
 
 def deepest(service: Service, seen: Seen, now: float) -> str:
-    """The reason of what `why` tells first; "" when the service runs as wanted."""
-    return next((refined(cause).reason for cause in _causes(service, seen, now)), "")
+    """The reason of what `why` tells first; "" when the service runs as wanted, or sleeps as it may."""
+    found = (refined(cause).reason for cause in _causes(service, seen, now))
+    return next((reason for reason in found if reason != ASLEEP), "")
+
+
+def attention(
+    service: Service, seen: Seen, now: float, language: Language = Language.EN
+) -> Diagnosis | None:
+    """What somebody should look at, if anything: not what goes on at its own pace, nor what sleeps."""
+    going_on = seen.hold is not None and seen.hold.progressing
+    for found in why(service, seen, now, language):
+        if found.reason == ASLEEP or (found.reason in _ON_THE_WAY and found.reason not in _BAD):
+            continue
+        if not (going_on and seen.hold is not None and found.reason == seen.hold.reason):
+            return found
+    return None
 
 
 def _causes(service: Service, seen: Seen, now: float) -> list[Cause]:

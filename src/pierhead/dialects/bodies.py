@@ -23,16 +23,30 @@ class Gone(Exception):
     """The client went away while its body was read."""
 
 
-class TooSlow(Exception):
+class BodyRefused(Exception):
+    """A body is not taken; what is said of it."""
+
+    def __init__(self, code: str, message: str, *, ended: bool) -> None:
+        """`code`: as signed calls are told; `ended`: all of it was read, the connection may go on."""
+        self.code, self.message, self.ended = code, message, ended
+        super().__init__(message)
+
+
+class TooSlow(BodyRefused):
     """The body did not arrive in time; the connection is of no more use."""
 
+    def __init__(self, seconds: float) -> None:
+        text = f"The body did not arrive within {seconds:g} s."
+        super().__init__("RequestTimeout", text, ended=False)
 
-class TooLarge(Exception):
-    """The body is larger than the limit. `ended`: all of it was read, the connection may go on."""
 
-    def __init__(self, ended: bool) -> None:
-        self.ended = ended
-        super().__init__()
+class TooLarge(BodyRefused):
+    """The body is larger than the limit."""
+
+    def __init__(self, limit: int, *, ended: bool) -> None:
+        """`limit`: in bytes."""
+        text = f"The body is larger than the limit of {limit} bytes."
+        super().__init__("RequestEntityTooLarge", text, ended=ended)
 
 
 async def read_body(
@@ -48,7 +62,8 @@ async def read_body(
     # A client that waits for `100 Continue` has sent nothing yet: it is answered at once.
     waits = "100-continue" in expect.lower()
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limits.body:
-        raise TooLarge(not waits and await _drained(receive, limits, 0))
+        ended = not waits and await _drained(receive, limits, 0)
+        raise TooLarge(limits.body, ended=ended)
     chunks: list[bytes] = []
     size, more = 0, True
     try:
@@ -58,9 +73,10 @@ async def read_body(
                 chunks.append(chunk)
                 size += len(chunk)
     except TimeoutError as error:
-        raise TooSlow from error
+        raise TooSlow(limits.seconds) from error
     if size > limits.body:
-        raise TooLarge(not more or await _drained(receive, limits, size))
+        ended = not more or await _drained(receive, limits, size)
+        raise TooLarge(limits.body, ended=ended)
     return b"".join(chunks)
 
 

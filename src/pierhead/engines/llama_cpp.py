@@ -16,11 +16,12 @@ CAPABILITIES = Capabilities(
         "chatglm-v1": "its 2D positions are in no graph of llama.cpp; ChatGLM2 and later are",
     },
     on_gpu=False,
+    slot_options=frozenset(),
 )
 
 
 #: An operator's own build may well compute on a GPU; the embedded one is built for CPUs alone.
-OWN_BUILD = replace(CAPABILITIES, on_gpu=True)
+OWN_BUILD = replace(CAPABILITIES, on_gpu=True, slot_options=frozenset({"-np", "--parallel"}))
 _ALL_LAYERS = "999"
 
 

@@ -10,6 +10,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from pierhead.engines.gguf_pooling import pools
+
 # Loaded by name: the extension module carries no types.
 xllamacpp: Any = import_module("xllamacpp")
 
@@ -59,6 +61,10 @@ def _parameters(options: argparse.Namespace, key: str) -> Any:
     # Its default keeps up to 8 GiB of past prompts beside the slots: no memory limit would hold.
     parameters.cache_ram_mib = options.prompt_cache
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = options.threads
+    if pools(options.model):
+        # A text is pooled in one piece, so it may have as many tokens as the engine takes at once: more
+        # would cost memory for each of them, which core/sizing.py knows nothing of.
+        parameters.embedding = True
     return parameters
 
 

@@ -20,6 +20,7 @@ CAPABILITIES = Capabilities(
         "chatglm-v1": "only ChatGLM2 and later are in vLLM",
     },
     makes=frozenset({"int8"}),
+    slot_options=frozenset({"--max-num-seqs"}),
 )
 #: Bytes of fp16 weights per byte that one token has in the cache, in a 7B model whose query heads
 #: share no keys: larger and newer models need less.

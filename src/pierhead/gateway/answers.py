@@ -1,22 +1,22 @@
 """The answers that the gateway gives itself: refusals, in the shape that the caller's path asks for."""
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from pierhead.core.errors import PierheadError, Refused
+from pierhead.core.errors import Refused
 
 Headers = tuple[tuple[bytes, bytes], ...]
-CLOSE = (b"connection", b"close")
+CLOSE: Final = (b"connection", b"close")
 #: What each limit allows, in words.
-_LIMITS = {
+_LIMITS: Final = {
     "rpm": "{} requests in 60 seconds",
     "tpm": "{} tokens in 60 seconds",
     "concurrency": "{} requests at the same time",
     "monthly_tokens": "{} tokens in a month",
 }
 #: What OpenAI's `type` says of a limit.
-_KINDS = {
+_KINDS: Final = {
     "rpm": "requests",
     "tpm": "tokens",
     "concurrency": "requests",
@@ -32,6 +32,15 @@ class Answer:
     body: bytes
     content_type: bytes = b"application/json"
     headers: Headers = ()
+
+    @property
+    def event(self) -> bytes:
+        """The body as the data of an event: in a stream that has begun nothing else can be told."""
+        if self.content_type == b"application/json":
+            return self.body
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        error = {"message": self.body.decode("utf-8", "replace"), "type": kind, "code": self.status}
+        return json.dumps({"error": error}).encode()
 
 
 def json_answer(status: int, document: dict[str, Any], headers: Headers = ()) -> Answer:
@@ -70,6 +79,20 @@ class NoUpstream(Refusal):
         return Answer(503, self.message.encode(), b"text/plain")
 
 
+class Waking(Refusal):
+    """The service is at zero replicas, and this request cannot wait until it has one."""
+
+    def __init__(self, name: str, why: str, wait: int) -> None:
+        """`wait`: whole seconds until another try is worth while."""
+        super().__init__(503, "service_waking", f"The service [{name}] is not awake: {why}")
+        self._wait = wait
+
+    def answer(self, request_id: str, *, openai: bool) -> Answer:
+        """With `Retry-After`."""
+        told = super().answer(request_id, openai=openai)
+        return replace(told, headers=(*told.headers, (b"retry-after", b"%d" % self._wait)))
+
+
 class OverLimit(Refusal):
     """The token was used as much as it may be."""
 
@@ -92,14 +115,6 @@ class OverLimit(Refusal):
         return json_answer(429, document, ((b"retry-after", str(self._wait).encode()),))
 
 
-class ClientLeft(PierheadError):
-    """The client closed its connection before its reply was complete."""
-
-
-class Cut(PierheadError):
-    """The reply broke off after it had begun: only the loss of the connection can say so."""
-
-
 def no_service(name: str) -> Refusal:
     """404, never empty: the vendor's CLI takes an empty 404 for a gateway that is not ready."""
     return Refusal(404, "service_not_found", f"The service `{name[:200]}` does not exist.")
@@ -120,3 +135,19 @@ def no_model(name: str, legal: tuple[str, ...] = ()) -> Refusal:
 def no_path(path: bytes) -> Refusal:
     """404 for a path that is nobody's."""
     return Refusal(404, "path_not_found", f"Nothing is served at {path.decode('latin-1')[:200]}.")
+
+
+def no_openai_path(method: str, path: bytes) -> Refusal:
+    """404 for a path of OpenAI's that leads to no model."""
+    message = (
+        f"{method} {path.decode('latin-1')[:200]} is not served. A model is called by POST at"
+        " /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses or /v1/messages;"
+        " /v1/models lists them."
+    )
+    return Refusal(404, "path_not_found", message)
+
+
+def too_large(limit: int) -> Refusal:
+    """413 for a body of more than so many bytes."""
+    # Not closed: a client that still sends would meet a reset before it reads why.
+    return Refusal(413, "body_too_large", f"The request body is larger than {limit} bytes.")

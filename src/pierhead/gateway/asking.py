@@ -4,23 +4,27 @@ import json
 import re
 from functools import cached_property
 from math import isfinite
-from typing import Any, cast
+from typing import Any, Final, cast
 
+from pydantic_core import from_json
+
+from pierhead.gateway.form_text import field
 from pierhead.gateway.json_text import Member, members
+from pierhead.gateway.prompt_size import prompt_tokens
 
 #: Where OpenAI's streams are asked for: their last event tells the usage if one wants it.
-_TELLING = frozenset({b"/v1/chat/completions", b"/v1/completions", b"/chat/completions"})
+_TELLING: Final = frozenset({b"/v1/chat/completions", b"/v1/completions", b"/chat/completions"})
 #: Other paths below which engines write text.
-_WRITING = frozenset(
+_WRITING: Final = frozenset(
     {b"/v1/responses", b"/v1/messages", b"/completion", b"/completions", b"/infill"}
 )
 #: Paths that read and write nothing: their answers have no tokens.
-_READING = (b"embeddings", b"embedding", b"rerank", b"reranking", b"tokenize", b"detokenize")
+_READING: Final = (b"embeddings", b"embedding", b"rerank", b"reranking", b"tokenize", b"detokenize")
 #: How the protocols call the most tokens that an answer may have.
-_MOST = ("max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict")
-_COPIES = ("n", "best_of", "n_cmpl")
+_MOST: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict")
+_COPIES: Final = frozenset({"n", "best_of", "n_cmpl"})
 #: Parts of a prompt whose tokens have nothing to do with their bytes: pictures, sounds, files.
-_BULKY = (
+_BULKY: Final = (
     b'"image',
     b'"input_image',
     b'"audio',
@@ -30,33 +34,56 @@ _BULKY = (
     b'"multimodal',
 )
 #: A letter written as a number: a way to name such a part without naming it.
-_DISGUISED = re.compile(rb"\\u00[4-7]")
-_INCLUDED = '"include_usage":true'
-_BYTES_PER_TOKEN = 4  #: of ordinary text
+_DISGUISED: Final = re.compile(rb"\\u00[4-7]")
+_INCLUDED: Final = '"include_usage":true'
+_ASKING: Final = b',"stream_options":{"include_usage":true}'
+_WHITE: Final = b" \t\n\r"
 
 
 class Asked:
     """One request. Its body is read once, and only if somebody wants to know."""
 
-    def __init__(self, method: str, path: bytes, body: bytes) -> None:
-        """`path`: as the engine gets it."""
-        self.method, self.path, self.body = method, path, body
+    def __init__(self, method: str, path: bytes, body: bytes, form: bytes = b"") -> None:
+        """`path`: as the engine gets it; `form`: what parts the body if it is a form."""
+        self.method, self.path, self.body, self.form = method, path, body, form
+        self._read: dict[str, Any] | None = None
 
     @property
     def model(self) -> str | None:
-        """The `model` that it names; None if it is no JSON object that names one."""
-        model = self._of("model")
+        """The `model` that it names; None if it is no JSON object or form that names one."""
+        if self.form:
+            found = field(self.body, self.form, b"model")
+            return found.text(self.body) if found is not None else None
+        model = self.document.get("model")
         return model if isinstance(model, str) else None
 
     @property
     def streams(self) -> bool:
         """Does it want its answer bit by bit?"""
-        return self._of("stream") is True
+        return self.document.get("stream") is True
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The body, if it is a JSON object; of a key that is there twice the last, as most parsers take it."""
+        if self._read is None:
+            self._read = self._parsed()
+        return self._read
+
+    @property
+    def is_plural(self) -> bool:
+        """Does it ask for more than one answer, or might it?"""
+        document = self.document
+        return not _COPIES.isdisjoint(document) or isinstance(document.get("prompt"), list)
 
     @property
     def writes(self) -> bool:
         """Is it answered by text that an engine makes up?"""
         return self.method == "POST" and (self.path in _TELLING or self.path in _WRITING)
+
+    @property
+    def tells(self) -> bool:
+        """Is it asked where streams tell their usage in an event of its own, and nothing before?"""
+        return self.path in _TELLING
 
     @property
     def kind(self) -> bytes:
@@ -78,7 +105,7 @@ class Asked:
     @cached_property
     def prompts(self) -> int:
         """How many prompts it has: `/v1/completions` takes a list of them."""
-        prompt = self._of("prompt")
+        prompt = self.document.get("prompt")
         if not isinstance(prompt, list):
             return 1
         parts = cast("list[object]", prompt)
@@ -88,7 +115,7 @@ class Asked:
     @property
     def guess(self) -> int:
         """About how many tokens it has itself."""
-        return about(len(self.body))
+        return prompt_tokens(self.document, len(self.body))
 
     def bound(self, excess: int) -> int | None:
         """The most tokens that it and its answer may have; None = nobody can tell.
@@ -119,6 +146,8 @@ class Asked:
         """
         if self.path not in _TELLING or self.method != "POST" or not self.streams:
             return None
+        if "stream_options" not in self.document and b"\0" not in self.body[:4]:
+            return _ending_with(self.body, _ASKING)
         try:
             text = self._text
             changed = _including(text, self._members)
@@ -128,13 +157,18 @@ class Asked:
 
     @property
     def _inputs(self) -> int:
-        given = self._of("input")
-        given = self._of("documents") if given is None else given
+        given = self.document.get("input")
+        given = self.document.get("documents") if given is None else given
         return len(cast("list[object]", given)) if isinstance(given, list) else 1
 
-    def _of(self, key: str) -> Any:
-        """Its last value, as most parsers take it."""
-        return next((each.value for each in reversed(self._members) if each.key == key), None)
+    def _parsed(self) -> dict[str, Any]:
+        if self.method != "POST" or self.body[:64].lstrip()[:1] != b"{":
+            return {}
+        try:
+            found: Any = from_json(self.body)
+        except ValueError:
+            found = _strange(self.body)
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
     @cached_property
     def _coding(self) -> str:
@@ -154,9 +188,21 @@ class Asked:
             return []  # what is wrong with it is the engine's to say
 
 
-def about(size: int) -> int:
-    """About how many tokens so many bytes are."""
-    return max(1, size // _BYTES_PER_TOKEN)
+def _strange(body: bytes) -> object:
+    """What only the standard library's reader takes: other codings, lone surrogates, deep nesting."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None  # what is wrong with it is the engine's to say
+
+
+def _ending_with(body: bytes, member: bytes) -> bytes:
+    """An object that is not empty, with one member more."""
+    end = len(body.rstrip(_WHITE)) - 1
+    last = end
+    while body[last - 1] in _WHITE:
+        last -= 1
+    return body[:last] + member + body[last:]
 
 
 def _number(value: object) -> int | None:
@@ -173,7 +219,7 @@ def _including(text: str, found: list[Member]) -> str | None:
         end = found[-1].end
         return f'{text[:end]},"stream_options":{{{_INCLUDED}}}{text[end:]}'
     if options.value is None:
-        inside = f"{{{_INCLUDED}}}"
+        inside: str | None = f"{{{_INCLUDED}}}"
     elif isinstance(options.value, dict):
         inside = _option(text[options.start : options.end])
     else:

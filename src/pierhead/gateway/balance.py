@@ -5,19 +5,22 @@ its answer brings it back, its failure doubles the pause. Never more than half o
 are out, and one stays in any case: where most of them fail, it is not they that are to blame.
 """
 
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
+from types import TracebackType
+from typing import Final, Self
 
 from pierhead.core.routes import Target
 
-OUT_FIRST = 2.0  #: seconds out of rotation after the first failure; doubles with each further one
-OUT_LONGEST = 30.0
-ERRORS = 5  #: requests in a row that met a fault of the engine, until it is put out
+OUT_FIRST: Final = (
+    2.0  #: seconds out of rotation after the first failure; doubles with each further one
+)
+OUT_LONGEST: Final = 30.0
+ERRORS: Final = 5  #: requests in a row that met a fault of the engine, until it is put out
 #: Answers by which an engine says that it is broken. 501 and 505 are about what was asked for.
-FAULTS = frozenset({500, 502, 503, 504})
+FAULTS: Final = frozenset({500, 502, 503, 504})
 
 
 class Failure(StrEnum):
@@ -46,14 +49,29 @@ class _Record:
 class Attempt:
     """One request at one replica, from the connection to its last byte."""
 
+    over = False
+    refused = False  #: nobody listened: it cost next to nothing
+    wakes = False  #: the trial of one that hung: is it alive at all?
+    awake = False  #: it answered a knock while the request waited
+    _well = False  # it is being answered by what is no fault
+
     def __init__(self, balance: "Balance", target: Target, begun: float) -> None:
-        self.replica, self.begun = target.replica, begun
-        self.refused = False  #: nobody listened: it cost next to nothing
-        #: The trial of one that hung: is it alive at all?
-        self.wakes = False
-        self.awake = False  #: it answered a knock while the request waited
-        self._balance = balance
-        self._well = False  # it is being answered by what is no fault
+        self.replica, self.begun, self._balance = target.replica, begun, balance
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """It is over; a second time is none."""
+        self._balance.ended(self)
 
     def answered(self, status: int, targets: Iterable[Target]) -> bool:
         """The head of an answer came; whether the replica was put out for answers like this."""
@@ -64,15 +82,26 @@ class Attempt:
             return False
         return self._balance.fault(self, Failure.ERRORS, targets)
 
-    def flows(self) -> None:
+    def answers(self) -> None:
+        """As `answered`, by what is no fault."""
+        self._well = True
+        if self._balance.has_records:
+            self._balance.no_fault(self.replica)
+
+    def answers_whole(self, now: float) -> None:
+        """An answer came that is no fault, all of it at once."""
+        self._balance.flows(self, now, well=False)
+        if self._balance.has_records:
+            self.answers()
+            self.whole()
+
+    def flows(self, now: float) -> None:
         """A piece of the answer's body came."""
-        self._balance.alive(self.replica)
-        if self._well:
-            self._balance.works(self)
+        self._balance.flows(self, now, well=self._well)
 
     def whole(self) -> None:
         """The answer's last byte came."""
-        if self._well:
+        if self._well and self._balance.has_records:
             self._balance.works(self, whole=True)
 
     def failed(self, why: Failure, targets: Iterable[Target]) -> bool:
@@ -106,7 +135,15 @@ class Balance:
         self._now, self._rng, self._idle = now, rng, idle
         self._busy: dict[str, int] = {}
         self._records: dict[str, _Record] = {}
+        #: When a stream of a replica last flowed: nobody notes that for each token.
+        self.lately: Callable[[str], float] = lambda _replica: float("-inf")
         self._signs: dict[str, float] = {}  #: when a replica last sent anything
+        self._gone: set[str] = set()  #: replicas that are forgotten once their last request ended
+
+    @property
+    def has_records(self) -> bool:
+        """Did any replica do anything wrong that is not forgotten?"""
+        return bool(self._records)
 
     @property
     def outstanding(self) -> Mapping[str, int]:
@@ -119,45 +156,69 @@ class Balance:
         records = self._records.items()
         return {replica: record.why for replica, record in records if record.why is not None}
 
-    def pick(self, targets: Iterable[Target], tried: Collection[str] = ()) -> Target | None:
+    def pick(self, targets: Sequence[Target], tried: Collection[str] = ()) -> Target | None:
         """The least busy target in rotation; if none is left, one that is out.
 
         One whose pause is over goes first: it needs a trial. A request that met a failure is none.
         """
-        left = [target for target in targets if target.replica not in tried]
-        chosen = [] if tried else [one for one in left if self._needs_trial(one.replica)]
-        chosen = chosen or [one for one in left if not self._is_out(one.replica)] or left
-        if not chosen:
-            return None
-        least = min(self._busy.get(target.replica, 0) for target in chosen)
-        ties = [target for target in chosen if self._busy.get(target.replica, 0) == least]
-        return ties[0] if len(ties) == 1 else self._rng.choice(ties)
+        best: Target | None = None
+        least, ties, busy = 0, 0, self._busy
+        for target in targets if not (tried or self._records) else self.among(targets, tried):
+            outstanding = busy.get(target.replica, 0)
+            if best is None or outstanding < least:
+                best, least, ties = target, outstanding, 1
+            elif outstanding == least:
+                ties += 1
+                if self._rng.random() * ties < 1:  # each of the ties with the same chance
+                    best = target
+        return best
 
-    @contextmanager
-    def attempt(self, target: Target) -> Generator[Attempt]:
-        """Counts one request from here to its last byte; the trial of a replica whose pause is over."""
+    def among(self, targets: Sequence[Target], tried: Collection[str] = ()) -> Sequence[Target]:
+        """Those that a request may go to now."""
+        if not tried and not self._records:
+            return targets
+        left = [target for target in targets if target.replica not in tried]
+        trials = [] if tried else [one for one in left if self._needs_trial(one.replica)]
+        return trials or [one for one in left if not self._is_out(one.replica)] or left
+
+    def attempt(self, target: Target) -> Attempt:
+        """Counts one request from here to its `end`; the trial of a replica whose pause is over."""
         replica = target.replica
         attempt = Attempt(self, target, self._now())
-        if self._needs_trial(replica):
+        if self._records and self._needs_trial(replica):
             record = self._records[replica]
             record.trial, attempt.wakes = attempt, record.why is Failure.SILENT
         self._busy[replica] = self._busy.get(replica, 0) + 1
-        try:
-            yield attempt
-        finally:
-            self._end_trial(attempt)
-            self._busy[replica] -= 1
-            if not self._busy[replica]:
-                del self._busy[replica]
-                self._idle(replica)
+        return attempt
 
-    def retain(self, replicas: Iterable[str]) -> None:
-        """Forgets the failures of replicas that are gone, or that the hub found unready itself."""
-        kept = frozenset(replicas)
-        for replica in self._records.keys() - kept:
-            del self._records[replica]
-        for replica in self._signs.keys() - kept:
-            del self._signs[replica]
+    def ended(self, attempt: Attempt) -> None:
+        """See `Attempt.end`."""
+        if attempt.over:
+            return
+        attempt.over, replica = True, attempt.replica
+        if self._records:
+            self._end_trial(attempt)
+        busy = self._busy[replica] - 1
+        if busy:
+            self._busy[replica] = busy
+        else:
+            del self._busy[replica]
+            if self._gone and replica in self._gone:
+                self.forget((replica,))
+            self._idle(replica)
+
+    def forget(self, replicas: Iterable[str]) -> None:
+        """The failures of replicas that are gone, or that the hub found unready itself.
+
+        One that still works on requests is forgotten once more after the last of them.
+        """
+        for replica in replicas:
+            self._records.pop(replica, None)
+            self._signs.pop(replica, None)
+            if replica in self._busy:
+                self._gone.add(replica)
+            else:
+                self._gone.discard(replica)
 
     # ---- what attempts tell ----------------------------------------------------------------
 
@@ -165,9 +226,15 @@ class Balance:
         """It sent something."""
         self._signs[replica] = self._now()
 
+    def flows(self, attempt: Attempt, now: float, *, well: bool) -> None:
+        """See `Attempt.flows`: this is called for each token, so it does next to nothing."""
+        self._signs[attempt.replica] = now
+        if well and self._records:
+            self.works(attempt)
+
     def seen(self, replica: str) -> float:
         """When it last sent something; the beginning of time if it never did."""
-        return self._signs.get(replica, float("-inf"))
+        return max(self._signs.get(replica, float("-inf")), self.lately(replica))
 
     def no_fault(self, replica: str) -> None:
         """It gave an answer that tells of no fault."""

@@ -1,119 +1,176 @@
-"""One request and its reply: what came in, what went out, and what is to be noted about it."""
+"""One request and its reply: what came in, how far the reply is, and what is to be noted about it."""
 
-import asyncio
-import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from random import Random
-from typing import Any
+from collections.abc import Callable
+from http import HTTPStatus
+from time import monotonic
+from typing import Final, Protocol
 
-from pierhead.gateway.answers import CLOSE, Answer, ClientLeft, Refusal
+from pierhead.gateway.answers import Answer, Refusal
+from pierhead.gateway.figures import Ended
+from pierhead.gateway.head import Head
+from pierhead.gateway.tunnel import Far
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+LEFT: Final = 499  #: nginx's number for a client that went away; in logs and metrics only
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PHRASES: Final = frozenset(each.value for each in HTTPStatus)
+#: First line of a reply, by its status.
+STATUS_LINES: Final = {
+    status: b"HTTP/1.1 %d %s\r\n"
+    % (status, HTTPStatus(status).phrase.encode() if status in _PHRASES else b"")
+    for status in range(100, 1000)
+}
 
-#: A client's own request id is kept if it is short and printable: it goes into logs and headers.
-_REQUEST_ID = re.compile(r"[!-~]{1,128}")
-LEFT = 499  #: nginx's number for a client that went away; in logs and metrics only
+
+class Judged:
+    """How a request was judged; the next one on its connection is often its like."""
+
+    go: "Callable[[Exchange], None]"  #: what is done next
+
+    def fits(self, exchange: "Exchange") -> bool:
+        """Would this one be judged the same?"""
+        raise NotImplementedError
 
 
-class Exchange:
-    """The ASGI triple in the gateway's words."""
+class Line:
+    """The connection to a client, as far as a reply needs it."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, rng: Random) -> None:
-        self.method: str = scope["method"]
-        self.raw_path: bytes = scope["raw_path"]
-        self.query: bytes = scope["query_string"]
-        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
-        #: Lower-case names; of repeated ones the first.
-        self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in self.raw_headers[::-1]}
-        self.scheme: str = scope["scheme"]
-        self.client: str = (scope["client"] or ("",))[0]
-        self.server: tuple[str, int] = scope["server"]
-        own = self.headers.get("x-request-id", "")
-        self.request_id = own if _REQUEST_ID.fullmatch(own) else f"{rng.getrandbits(128):032x}"
-        self._receive, self._send = receive, send
+    address: bytes = b""  #: the client's
+    server: tuple[str, int] = ("", 0)  #: where it reached us
+    scheme: bytes = b"http"
+    judged: "Judged | None" = None  #: how the last request on it was judged
 
-        self.openai = False  #: errors are told in OpenAI's shape
-        self.noted = True  #: counted and logged
-        self.service = ""  #: the route's name, once one is known
-        self.replica = ""
-        self.status = 0  #: 0 until the reply begins
-        self.first_byte: float | None = None  #: when the first byte of the reply's body went out
-        self.broken = False  #: cut off after it had begun
-        self.finished = False
-        self._unread = "expect" in self.headers
+    def write(self, data: bytes) -> None:
+        """Sends some bytes."""
+        raise NotImplementedError
 
-    async def body(self, limit: int, seconds: float) -> bytes:
-        """The request's whole body.
+    def writing(self) -> Callable[[bytes], None]:
+        """What `write` comes down to, for whoever writes often."""
+        return self.write
 
-        Raises:
-            Refusal: longer than `limit` bytes, or not there after `seconds`.
-            ClientLeft: the connection was lost before its end.
-        """
-        announced = self.headers.get("content-length", "0")
-        if announced.isdigit() and int(announced) > limit:
-            raise self._too_large(limit)
-        try:
-            async with asyncio.timeout(seconds):
-                body = await self._read(limit)
-        except TimeoutError:
-            message = f"The request body did not arrive within {seconds:g} s."
-            raise Refusal(408, "body_timeout", message, close=True) from None
-        if not body and "upgrade" in self.headers and self._has_body(announced):
-            # The server's parser takes what follows such a head for another protocol's bytes.
-            message = "A request with an Upgrade header may not have a body: leave the header out."
-            raise Refusal(400, "upgrade_with_body", message, close=True)
-        return body
+    def pause(self) -> None:
+        """Take nothing in for now."""
+        raise NotImplementedError
 
-    async def gone(self) -> None:
-        """Returns when the client's connection is lost or the reply is complete."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    def resume(self) -> None:
+        """Go on."""
+        raise NotImplementedError
 
-    async def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Sends the reply's head."""
-        self.status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+    def tunnel(self, far: Far) -> None:
+        """From here on bytes go to and fro as they are."""
+        raise NotImplementedError
 
-    async def chunk(self, data: bytes, *, more: bool) -> None:
-        """Sends one piece of the reply's body."""
-        if not more:
-            self.finished = True
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+    def replied(self, exchange: "Exchange") -> None:
+        """The reply's last byte was written."""
+        raise NotImplementedError
 
-    async def answer(self, answer: Answer) -> None:
+    def hang_up(self, *, hard: bool = False) -> None:
+        """Ends the connection; `hard`: by a reset, as nothing else tells that the reply is not whole."""
+        raise NotImplementedError
+
+
+class Passing(Protocol):
+    """Whoever replies to an exchange by what a replica sends."""
+
+    def left(self) -> None:
+        """The client is gone."""
+        ...
+
+    def pause(self) -> None:
+        """The client takes no more for now."""
+        ...
+
+    def resume(self) -> None:
+        """It does again."""
+        ...
+
+
+class Exchange(Ended):
+    """Belongs to one connection; `relay` to the replica, if any, while its answer is passed on."""
+
+    # What most requests never need has its place in the class: an object with few of its own is cheap.
+    body = b""  #: once it is whole
+    whole = False  #: the request came to its end
+    openai = False  #: errors are told in OpenAI's shape
+    noted = True  #: counted and logged
+    replica = ""
+    opened = False  #: its head went out before there was a replica to answer
+    finished = False
+
+    def __init__(self, line: Line, head: Head, request_id: bytes) -> None:
+        self.line, self.head = line, head
+        self.go: Callable[[Exchange], None] | None = None  #: what is done once it is whole
+        self.passing: Passing | None = None
+        self.method = head.method
+        self.request_id = request_id
+        self.begun = monotonic()  #: all times are seconds of this clock
+        self.ends = head.ends  #: the connection ends with the reply
+        self.fault = head.fault  #: why it cannot be taken, whatever it asks for
+
+    def answer(self, answer: Answer) -> None:
         """Sends a reply of the gateway's own."""
-        headers = [
-            (b"content-type", answer.content_type),
-            (b"content-length", str(len(answer.body)).encode()),
-            (b"x-request-id", self.request_id.encode()),
-            *answer.headers,
-        ]
-        if self._unread:
-            headers.append(CLOSE)  # nobody knows whether the body that was announced still comes
-        await self.start(answer.status, headers)
-        await self.chunk(answer.body, more=False)
+        self.status = answer.status
+        body = b"" if self.method == "HEAD" else answer.body
+        head = b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" % (
+            STATUS_LINES[answer.status],
+            answer.content_type,
+            len(answer.body),
+            self.request_id,
+        )
+        extra = b"".join(b"%b: %b\r\n" % header for header in answer.headers)
+        if b"connection: close" in extra:
+            self.ends = True
+        elif not self.whole and b"expect" in self.head.headers:
+            self.ends = True  # nobody knows whether the body that was announced still comes
+        if self.ends and b"connection: close" not in extra:
+            extra += b"connection: close\r\n"
+        self.line.write(b"%b%b\r\n%b" % (head, extra, body))
+        self.finish()
 
-    def _has_body(self, announced: str) -> bool:
-        return announced != "0" or "transfer-encoding" in self.headers
+    def comment(self, words: str) -> None:
+        """Tells a client that waits for a stream of events something that it passes over."""
+        if not self.opened:
+            self.opened = True
+            self.line.write(
+                b"%bcontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
+                b"x-request-id: %b\r\ntransfer-encoding: chunked\r\n%b\r\n"
+                % (
+                    STATUS_LINES[200],
+                    self.request_id,
+                    b"connection: close\r\n" if self.ends else b"",
+                )
+            )
+        self.line.write(_piece(b": %b\n\n" % words.encode()))
 
-    async def _read(self, limit: int) -> bytes:
-        self._unread = False
-        parts: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientLeft
-            parts.append(message["body"])
-            size += len(message["body"])
-            more = message["more_body"]
-            if size > limit:
-                raise self._too_large(limit)
-        return b"".join(parts)
+    def refuse(self, refusal: Refusal) -> None:
+        """Tells why it is not passed on; once a reply has begun, only by the connection's end."""
+        if self.finished:
+            return
+        if self.opened and not self.status:
+            self.status = refusal.status
+            told = refusal.answer(self.request_id.decode("latin-1"), openai=True)
+            self.line.write(_piece(b"data: %b\n\n" % told.event) + b"0\r\n\r\n")
+            self.finish()
+        elif self.status:
+            self.cut()
+        else:
+            self.answer(refusal.answer(self.request_id.decode("latin-1"), openai=self.openai))
 
-    def _too_large(self, limit: int) -> Refusal:
-        # Not closed: a client that still sends would meet a reset before it reads why.
-        return Refusal(413, "body_too_large", f"The request body is larger than {limit} bytes.")
+    def finish(self) -> None:
+        """The reply is whole; nothing happens if it ended before."""
+        if self.finished:
+            return
+        self.finished, self.passing = True, None
+        self.line.replied(self)
+
+    def cut(self, *, hard: bool = False) -> None:
+        """The reply broke off; nothing happens if it ended before."""
+        if self.finished:
+            return
+        self.broken, self.finished, self.passing = True, True, None
+        self.line.hang_up(hard=hard)
+        self.line.replied(self)
+
+
+def _piece(data: bytes) -> bytes:
+    """One chunk of a body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

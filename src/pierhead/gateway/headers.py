@@ -1,71 +1,147 @@
-"""Which headers pass the gateway, in either direction."""
+"""What an engine's headers tell, and heads as bytes, ready to be sent in either direction."""
 
 from collections.abc import Iterable
+from typing import Final, NamedTuple
 
-from pierhead.gateway.exchange import Exchange
+from pierhead.core.routes import Target
+from pierhead.gateway.exchange import STATUS_LINES, Exchange
+from pierhead.gateway.head import HOP_BY_HOP, USUAL, Header, named_by_connection
 
-Raw = Iterable[tuple[bytes, bytes]]
 
-#: They speak of one connection, not of the message (RFC 9110 §7.6.1).
-HOP_BY_HOP = frozenset(
-    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
-    b" transfer-encoding upgrade".split()
-)
-#: The gateway writes these itself: the body is whole, and the client's credential is for us alone.
-OURS = frozenset(b"authorization content-length expect host x-forwarded-for x-request-id".split())
+class Addressed:
+    """What each request to a replica has in its head: its address, and its own key if it has one."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Target, bytes]] = {}
+
+    def lines(self, target: Target) -> bytes:
+        """`Host` and `Authorization`."""
+        known = self._known.get(target.replica)
+        if known is not None and known[0] is target:
+            return known[1]
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        lines = f"Host: {host}:{target.port}\r\n"
+        if target.key:
+            lines += f"Authorization: Bearer {target.key}\r\n"
+        made = lines.encode("latin-1")
+        self._known[target.replica] = target, made
+        return made
+
+    def forget(self, replicas: Iterable[str]) -> None:
+        """Those that are gone."""
+        for replica in replicas:
+            self._known.pop(replica, None)
 
 
 def for_replica(
-    exchange: Exchange, address: str, key: str, *, legible: bool = False
-) -> list[tuple[str, str]]:
-    """The client's headers as the engine at `address` gets them, with its own key if it has one.
+    exchange: Exchange, path: bytes, addressed: bytes, size: int, *, legible: bool = False
+) -> bytes:
+    """The head of the request as the engine gets it.
 
-    `legible`: the answer is to come uncompressed, because the gateway has to read it.
+    `size`: bytes of the body; `legible`: the answer is to come uncompressed, because the gateway has to
+    read it.
     """
-    dropped = HOP_BY_HOP | OURS | _named_by_connection(exchange.raw_headers)
-    if legible:
-        dropped |= {b"accept-encoding"}
-    headers = [
-        (name.decode("latin-1"), _text(value))
-        for name, value in exchange.raw_headers
-        if name not in dropped
-    ]
-    seen = exchange.headers.get("x-forwarded-for")
-    headers += [
-        ("Host", address),
-        ("X-Request-Id", exchange.request_id),
-        ("X-Forwarded-For", f"{seen}, {exchange.client}" if seen else exchange.client),
-    ]
-    if "x-forwarded-proto" not in exchange.headers:
-        headers.append(("X-Forwarded-Proto", exchange.scheme))
-    if "x-forwarded-host" not in exchange.headers:
-        headers.append(("X-Forwarded-Host", exchange.headers.get("host", "")))
-    if legible:
-        headers.append(("Accept-Encoding", "identity"))
-    if key:
-        headers.append(("Authorization", f"Bearer {key}"))
-    return headers
+    head, line = exchange.head, exchange.line
+    seen = head.headers.get(b"x-forwarded-for")
+    return b"%b %b%b HTTP/1.1\r\n%b%bX-Request-Id: %b\r\nX-Forwarded-For: %b\r\n%b\r\n" % (
+        head.method.encode(),
+        path,
+        b"?" + head.query if head.query else b"",
+        addressed,
+        head.block(line.scheme, legible=legible),
+        exchange.request_id,
+        b"%b, %b" % (seen, line.address) if seen else line.address,
+        b"Content-Length: %d\r\n" % size if (size or head.writes) and not head.upgrades else b"",
+    )
 
 
-def for_client(raw: Raw, request_id: str, *, sized: bool = True) -> list[tuple[bytes, bytes]]:
-    """The engine's headers as the client gets them, bytes unchanged; not `sized`: without a length."""
-    raw = list(raw)
-    dropped = HOP_BY_HOP | _named_by_connection(raw) | {b"x-request-id"}
-    if not sized:
-        dropped |= {b"content-length"}
-    headers = [(name, value) for name, value in raw if name.lower() not in dropped]
-    headers.append((b"x-request-id", request_id.encode()))
-    return headers
+class Told(NamedTuple):
+    """What an engine's headers tell about its answer."""
+
+    passing: bytes  #: lines that go to the client
+    kind: bytes  #: media type, lower case, without parameters
+    coded: bool  #: compressed
+    length: bytes | None  #: of its body, if it says so
+    chunked: bool
 
 
-def _text(value: bytes) -> str:
-    """As the upstream client will encode it again; what is no UTF-8 is read as Latin-1."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+def told_by(raw: list[Header]) -> Told:
+    """Reads an answer's headers; lines that pass keep their bytes."""
+    passing: list[bytes] = []
+    found: dict[int, bytes] = {}
+    for header in raw:
+        name, value = header
+        role = _ROLES.get(name) or _role_of(name)
+        if role <= _CODING:
+            passing.append(b"%b: %b\r\n" % header)
+        if role != _PASSES:
+            found[role] = b"%b,%b" % (found[role], value) if role in found else value
+    written, coding = found.get(_TYPE, b""), found.get(_CODING, b"identity")
+    if found.get(_CONNECTION, b"close") not in USUAL:
+        named = named_by_connection(raw)
+        passing = [line for line in passing if line.partition(b":")[0].lower() not in named]
+    return Told(
+        b"".join(passing),
+        _KINDS.get(written) or _kind_of(written),
+        coding.strip().lower() != b"identity",
+        found.get(_LENGTH),
+        _FRAMING in found,  # the parser takes no other transfer coding
+    )
 
 
-def _named_by_connection(raw: Raw) -> frozenset[bytes]:
-    listed = [value for name, value in raw if name.lower() == b"connection"]
-    return frozenset(name.strip().lower() for value in listed for name in value.split(b","))
+#: What a header of an answer is to us, by its name as it was written: engines write few of them.
+_ROLES: Final[dict[bytes, int]] = {}
+_KINDS: Final[dict[bytes, bytes]] = {}  #: media types by what was written
+_REMEMBERED: Final = 512
+_PASSES, _TYPE, _CODING, _LENGTH, _FRAMING, _CONNECTION, _STAYS = range(1, 8)
+_SPECIAL: Final = {
+    b"content-length": _LENGTH,
+    b"content-type": _TYPE,
+    b"content-encoding": _CODING,
+    b"x-request-id": _STAYS,
+    **dict.fromkeys(HOP_BY_HOP, _STAYS),
+    b"connection": _CONNECTION,
+    b"transfer-encoding": _FRAMING,
+}
+
+
+def _role_of(name: bytes) -> int:
+    role = _SPECIAL.get(name.lower(), _PASSES)
+    if len(_ROLES) < _REMEMBERED:
+        _ROLES[name] = role
+    return role
+
+
+def _kind_of(value: bytes) -> bytes:
+    kind = value.partition(b";")[0].strip().lower()
+    if len(_KINDS) < _REMEMBERED:
+        _KINDS[value] = kind
+    return kind
+
+
+def for_client(
+    exchange: Exchange, status: int, told: Told, *, length: bytes | None, chunked: bool
+) -> bytes:
+    """The head of the reply: the engine's own headers, framed as the client is to read it."""
+    framing = b""
+    if length is not None:
+        # With fifty zeros before it, it is legal, and too long for some clients to believe.
+        framing = b"content-length: %b\r\n" % (length.strip().lstrip(b"0") or b"0")
+    elif chunked:
+        framing = b"transfer-encoding: chunked\r\n"
+    return b"%b%bx-request-id: %b\r\n%b%b\r\n" % (
+        STATUS_LINES[status],
+        told.passing,
+        exchange.request_id,
+        framing,
+        b"connection: close\r\n" if exchange.ends else b"",
+    )
+
+
+def switching(exchange: Exchange, told: Told) -> bytes:
+    """The head of the reply that agrees to a websocket."""
+    return b"%b%bx-request-id: %b\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" % (
+        STATUS_LINES[101],
+        told.passing,
+        exchange.request_id,
+    )

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 
 from pierhead.gateway.answers import Answer, json_answer
+from pierhead.gateway.exposition import Metrics
 from pierhead.gateway.hub import Hub
-from pierhead.gateway.metrics import Metrics
+from pierhead.gateway.settings import GatewaySettings
 from pierhead.gateway.table import LiveTable
 
 _WEIGHT = 100  #: the vendor's weight of a full endpoint
@@ -13,8 +14,10 @@ _WEIGHT = 100  #: the vendor's weight of a full endpoint
 class Local:
     """Open to everybody: nothing in here is secret."""
 
-    def __init__(self, advertise: str, live: LiveTable, hub: Hub, metrics: Metrics) -> None:
-        self._advertise, self._live, self._hub, self._metrics = advertise, live, hub, metrics
+    def __init__(
+        self, settings: GatewaySettings, live: LiveTable, hub: Hub, metrics: Metrics
+    ) -> None:
+        self._settings, self._live, self._hub, self._metrics = settings, live, hub, metrics
 
     def upstreams(self, reached: tuple[str, int]) -> Answer:
         """For DIRECT clients of `eas-prediction`: always this gateway, whatever name they ask for.
@@ -22,8 +25,8 @@ class Local:
         `reached`: the address this request came to, told if none is set.
         """
         host, port = reached
-        if self._advertise:
-            host, _, text = self._advertise.rpartition(":")
+        if self._settings.advertise:
+            host, _, text = self._settings.advertise.rpartition(":")
             port = int(text)
         item = {"ip": host, "port": port, "weight": _WEIGHT}
         return json_answer(200, {"endpoints": {"items": [item]}})
@@ -36,7 +39,11 @@ class Local:
             "revision": self._live.revision,
             "services": len(served.services) if served else 0,
             "hub": self._hub_state(),
+            "compiled": self._settings.compiled == "yes",
         }
+        worker = self._settings.worker
+        if worker is not None:
+            document |= {"worker": worker.number, "workers": worker.count}
         return json_answer(200, document)
 
     def metrics(self, *, names: bool) -> Answer:

@@ -1,37 +1,47 @@
-"""The gateway's process: builds the parts, opens the port, and stops in good order."""
+"""The gateway's process: opens the port, follows the hub, and stops in good order."""
 
 import asyncio
+import gc
 import platform
 import signal
 import socket
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager
-from functools import partial
 from random import Random
 
 import structlog
-import uvicorn
+import uvloop
 from structlog.typing import FilteringBoundLogger
 
 from pierhead.core.ids import Clock, short_id
-from pierhead.gateway.app import Gateway
-from pierhead.gateway.balance import Balance, Failure
-from pierhead.gateway.door import Door
-from pierhead.gateway.feed import Feed
-from pierhead.gateway.hub import Hub
-from pierhead.gateway.journal import Journal
-from pierhead.gateway.ledger import Ledger
-from pierhead.gateway.local import Local
-from pierhead.gateway.metrics import Metrics
-from pierhead.gateway.relay import Relay
-from pierhead.gateway.reports import Bell, Reports
+from pierhead.gateway.front import Front
+from pierhead.gateway.parts import build
+from pierhead.gateway.reports import Reports
 from pierhead.gateway.settings import GatewaySettings
-from pierhead.gateway.table import LiveTable, Served
-from pierhead.gateway.upstream import Upstream
+from pierhead.gateway.workers import Worker
 from pierhead.listener import listen
-from pierhead.server import Server
 
-_LAST_WORDS = 1.0  #: seconds that requests cancelled at the stop get to say so
+#: Objects that come to be between two looks for garbage. A request leaves none that needs one, so
+#: looking often is for nothing; with the default it takes a twentieth of the time.
+_GARBAGE = 20_000
+#: Longest wait, in seconds, for the hub before the first request is taken: clients that come meanwhile
+#: wait in the listener's queue, and are not told of services by a table of before the last change.
+_FIRST_NEWS = 0.5
+
+
+def run(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
+    """As `serve`, on a loop of its own.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve(settings, clock, rng))
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The loop that gateways run on: uvloop's needs half as much time for a request as asyncio's own."""
+    return uvloop.new_event_loop()
 
 
 async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
@@ -41,107 +51,64 @@ async def serve(settings: GatewaySettings, clock: Clock, rng: Random) -> None:
         OSError: the port cannot be had.
     """
     log: FilteringBoundLogger = structlog.get_logger("pierhead.gateway")
-    now = asyncio.get_running_loop().time
-    live, bell = LiveTable(), Bell()
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(listen(settings.host, settings.port, settings.backlog))
-        hub = await stack.enter_async_context(Hub(settings, clock))
-        upstream = await stack.enter_async_context(Upstream(settings))
-        balance = Balance(now, rng, lambda replica: _ring_if_drained(replica, live, bell))
-        metrics = Metrics(lambda: balance.outstanding, lambda: balance.ejected)
-        relay = Relay(settings, upstream, balance, live.targets, now)
-        relay.ejections += [metrics.ejection, partial(_put_out, log)]
-        ledger = Ledger(now, clock, metrics)
-
-        live.watchers.append(partial(_swapped, balance, metrics, ledger, bell))
-        door = Door(live, ledger, clock)
-        local = Local(settings.advertise, live, hub, metrics)
-        app = Gateway(settings, door, relay, local, Journal(metrics, log, now), rng)
-        feed = Feed(settings, hub, live, log, now)
-        feed.load()
-        reports = Reports(_name(listener, rng), hub, live, balance, ledger)
+        shared = settings.worker is not None
+        listener = stack.enter_context(
+            listen(settings.host, settings.port, settings.backlog, shared=shared)
+        )
+        parts = await build(settings, clock, rng, log, stack)
+        parts.feed.load()
+        await parts.feed.catch_up(_FIRST_NEWS)
+        name = _name(listener, rng, settings.worker)
+        reports = Reports(name, parts.hub, parts.live, parts.balance, parts.ledger, parts.recent)
+        gc.set_threshold(_GARBAGE, 20, 20)
+        gc.freeze()
         # In a group: should the feed die of a mistake, no stale table is served in silence.
         async with asyncio.TaskGroup() as group:
-            told = reports.always(bell, settings.report_seconds)
-            tasks = [group.create_task(feed.follow()), group.create_task(told)]
-            await _serve(settings, app, listener, log)
+            told = reports.always(parts.bell, settings.report_seconds)
+            tasks = [group.create_task(parts.feed.follow()), group.create_task(told)]
+            await _serve(settings, parts.front, listener, log)
             for task in tasks:
                 task.cancel()
         await reports.last()
 
 
-def _name(listener: socket.socket, rng: Random) -> tuple[str, str]:
+def _name(listener: socket.socket, rng: Random, worker: Worker | None) -> tuple[str, str]:
     """This process, and the place that whoever is started in its stead will have.
 
     By the port that it got: where the settings let the system choose one, all others have them too.
     """
     host, port = listener.getsockname()[:2]
-    return f"gw-{short_id(rng.randbytes)}", f"{platform.node()} {host}:{port}"
+    place = f"{platform.node()} {host}:{port}{worker.place if worker else ''}"
+    return f"gw-{short_id(rng.randbytes)}", place
 
 
 async def _serve(
-    settings: GatewaySettings, app: Gateway, listener: socket.socket, log: FilteringBoundLogger
+    settings: GatewaySettings, front: Front, listener: socket.socket, log: FilteringBoundLogger
 ) -> None:
-    server = Server(
-        uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="critical",  # it reports cut replies as errors; the journal has them
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,  # the engine's own passes
-            backlog=settings.backlog,
-            timeout_keep_alive=settings.keep_alive_seconds,
-            timeout_graceful_shutdown=settings.stop_seconds,
-        ),
-        settings.limits,
-        settings.tls,
-    )
-    host, port = listener.getsockname()[:2]
-    log.info("gateway serves", host=host, port=port)
-    with _stopped_by_signals(server):
-        await server.serve(sockets=[listener])
-    if server.server_state.tasks:
-        await asyncio.wait(server.server_state.tasks, timeout=_LAST_WORDS)
+    stop, now = asyncio.Event(), asyncio.Event()
+    with _told_by_signals(stop, now):
+        await front.listen(listener)
+        host, port = listener.getsockname()[:2]
+        log.info("gateway serves", host=host, port=port, compiled=settings.compiled)
+        await stop.wait()
+        await front.stop(settings.stop_seconds, now)
     log.info("gateway stopped")
 
 
 @contextmanager
-def _stopped_by_signals(server: Server) -> Generator[None, None, None]:
-    def stop() -> None:
-        server.force_exit = server.should_exit  # the second signal does not wait
-        server.should_exit = True
+def _told_by_signals(stop: asyncio.Event, now: asyncio.Event) -> Generator[None, None, None]:
+    """The first signal lets requests in work end, the second does not wait for them."""
+
+    def told() -> None:
+        (now if stop.is_set() else stop).set()
 
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
     for one in signals:
-        loop.add_signal_handler(one, stop)
+        loop.add_signal_handler(one, told)
     try:
         yield
     finally:
         for one in signals:
             loop.remove_signal_handler(one)
-
-
-def _swapped(
-    balance: Balance, metrics: Metrics, ledger: Ledger, bell: Bell, served: Served
-) -> None:
-    balance.retain(served.replicas())
-    ledger.retain(served.tokens())
-    metrics.retain(gate.route.name for gate in served.services.values())
-    bell.ring()  # the hub waits for it: before it says Running, and before it stops replicas
-
-
-def _put_out(log: FilteringBoundLogger, service: str, replica: str, why: Failure) -> None:
-    log.warning("replica is out of rotation", service=service, replica=replica, why=str(why))
-
-
-def _ring_if_drained(replica: str, live: LiveTable, bell: Bell) -> None:
-    if live.served and replica in live.served.table.draining:
-        bell.ring()

@@ -6,50 +6,47 @@ asked a stream for that event, the event is taken out again; every other byte go
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
-from pierhead.gateway.asking import Asked, about
+from pydantic_core import from_json
+
+from pierhead.gateway.asking import Asked
+from pierhead.gateway.figures import Tokens
+from pierhead.gateway.prompt_size import about
 from pierhead.gateway.usage_figures import Figures, figures_of, native_of
 
 #: A JSON answer up to this size is read as a whole; of a larger one the two ends are looked at.
-_WHOLE = 256 * 1024
-_END = 64 * 1024
+_WHOLE: Final = 256 * 1024
+_END: Final = 64 * 1024
 #: An event that is larger is not the one with the usage: it goes on in pieces.
-_EVENT_LIMIT = 64 * 1024
-_EVENT = re.compile(rb".*?\n\r?\n", re.DOTALL)
-_USAGE = re.compile(rb'"usage"\s*:\s*\{')
-_NATIVE = b'"tokens_evaluated"'
-_MARKS = (b"\n\n", b"\n\r\n")  #: the ends of events
-_DONE = b"data: [DONE]"
+_EVENT_LIMIT: Final = 64 * 1024
+_EVENT: Final = re.compile(rb".*?\n\r?\n", re.DOTALL)
+_USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
+_NATIVE: Final = b'"tokens_evaluated"'
+_MARKS: Final = (b"\n\n", b"\n\r\n")  #: the ends of events
+_DONE: Final = re.compile(
+    rb"(?:^|[\r\n])data: ?\[DONE\]"
+)  # a line of its own: text may say the same
+_DONE_WITHIN: Final = 32  #: bytes of the end
 #: The key itself, not its name in a string's own text: there the quotes have a backslash before them.
-_LOOSE = re.compile(r'(?<!\\)"usage"\s*:\s*(?=\{)')
-_DECODER = json.JSONDecoder()
+_LOOSE: Final = re.compile(r'(?<!\\)"usage"\s*:\s*(?=\{)')
+_DECODER: Final = json.JSONDecoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Tokens of one answer."""
-
-    prompt: int = 0
-    completion: int = 0
-    guessed: bool = False  #: the answer did not say, or not to its end
-
-    @property
-    def tokens(self) -> int:
-        """Read and written."""
-        return self.prompt + self.completion
-
-
-NOTHING = Counted()
+Counted = Tokens
+NOTHING: Final = Counted()
 
 
 class Count(Protocol):
     """Counts one answer, chunk by chunk."""
 
     strips: bool  #: what goes on may be less than what came
+
+    @property
+    def written(self) -> int:
+        """Tokens that came so far, of a stream."""
+        ...
 
     def passed(self, data: bytes, *, last: bool) -> bytes:
         """What of the answer goes on to the client."""
@@ -66,11 +63,20 @@ class Count(Protocol):
         ...
 
 
-def counting(asked: Asked, status: int, raw: Iterable[tuple[bytes, bytes]], *, told: bool) -> Count:
-    """What counts an answer with these headers; `told`: it was the gateway that asked for the usage."""
-    headers = {name.lower(): value for name, value in raw}
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    coded = headers.get(b"content-encoding", b"identity").strip().lower() != b"identity"
+def whole_of(asked: Asked, body: bytes) -> Counted:
+    """What an answer in one piece took, all of which is there."""
+    if not asked.is_plural and (told := _last_usage(body)) is not None:
+        return told
+    whole = Whole(asked)
+    whole.passed(body, last=True)
+    return whole.counted
+
+
+def counting(asked: Asked, status: int, kind: bytes, *, coded: bool, told: bool) -> Count:
+    """What counts an answer of this media type.
+
+    `coded`: it is compressed; `told`: it was the gateway that asked for the usage.
+    """
     if kind == b"text/event-stream" and not coded:
         return Events(asked, strips=told)
     if kind == b"application/json" and not coded:
@@ -83,6 +89,7 @@ class Awaited:
 
     strips = False
     ended = False
+    written = 0
 
     def __init__(self, asked: Asked) -> None:
         self.counted = Counted(asked.guess, guessed=True) if asked.writes else NOTHING
@@ -97,6 +104,7 @@ class Opaque:
 
     strips = False
     ended = False
+    written = 0
 
     def __init__(self, asked: Asked | None) -> None:
         """`asked`: None if it is no answer that an engine made up."""
@@ -119,6 +127,7 @@ class Whole:
 
     strips = False
     ended = False
+    written = 0
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
@@ -129,7 +138,8 @@ class Whole:
         self._whole = False
 
     def passed(self, data: bytes, *, last: bool) -> bytes:
-        self._parts.append(data)
+        if data:
+            self._parts.append(data)
         self._size += len(data)
         self._seen += len(data)
         self._whole |= last
@@ -141,12 +151,11 @@ class Whole:
 
     @property
     def counted(self) -> Counted:
-        text = b"".join(self._parts)
+        text = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         if self._whole and not self._head:
-            try:
-                return self._of(json.loads(text))
-            except (ValueError, RecursionError):
-                return NOTHING
+            if not self._asked.is_plural and (told := _last_usage(text)) is not None:
+                return told
+            return self._of(_parsed(text))
         found = _loose(self._head) or _loose(text)
         if found is not None:
             return Counted(found.prompt, found.completion)
@@ -177,7 +186,7 @@ class Events:
     def __init__(self, asked: Asked, *, strips: bool) -> None:
         self._asked, self.strips = asked, strips
         self._rest = b""  # of an event whose end did not come yet
-        self._events = 0
+        self.events = 0  #: that came so far
         self._told: Figures | None = None  # by events that tell all there is
         self._each: list[Figures] = []  # by events that each tell of one answer of several
         self._so_far = b""  # the last native event, which tells what there was until then
@@ -194,6 +203,15 @@ class Events:
         return kept if self.strips else data
 
     @property
+    def written(self) -> int:
+        return self.events
+
+    @property
+    def is_between(self) -> bool:
+        """Did all that came end with an event?"""
+        return not self._rest
+
+    @property
     def counted(self) -> Counted:
         if self._each:
             prompt = sum(each.prompt for each in self._each) // self._asked.copies
@@ -204,32 +222,39 @@ class Events:
             told = self._told
             if self._final or self.ended:
                 return Counted(told.prompt, told.completion)
-            return Counted(told.prompt, max(told.completion, self._events), guessed=True)
+            return Counted(told.prompt, max(told.completion, self.events), guessed=True)
         so_far = native_of(_document(self._so_far)) if self._so_far else None
         if so_far is not None:
             return Counted(so_far.prompt, so_far.completion, guessed=True)
         if not self._asked.writes:
             return NOTHING
-        return Counted(self._asked.guess, self._events, guessed=True)
+        return Counted(self._asked.guess, self.events, guessed=True)
 
     def _read(self, whole: bytes) -> bytes:
         """Takes note of whole events; what of them goes on."""
-        self._events += whole.count(b"\n\n") + whole.count(b"\n\r\n")
-        if _DONE in whole[-32:]:
-            self._events -= 1
+        # With `in` Python 3.11 makes up an error first, and throws it away: hence `find`.
+        self.events += whole.count(b"\n\n")
+        if whole.find(b"\r") >= 0:
+            self.events += whole.count(b"\n\r\n")
+        tail = max(0, len(whole) - _DONE_WITHIN)
+        if whole.find(b"[DONE]", tail) >= 0 and _DONE.search(whole, tail):
+            self.events -= 1
             self.ended = True
-        if _NATIVE in whole:
+        if whole.find(_NATIVE) >= 0:
             self._read_native(whole)
-        if b'"usage"' not in whole or not _USAGE.search(whole):
+        at = whole.find(b'"usage"')
+        if at < 0 or not _USAGE.search(whole, at):
             return whole
-        events = _EVENT.findall(whole)
-        left_over = whole[sum(map(len, events)) :]
-        kept = [event for event in (*events, left_over) if not self._is_extra(event)]
-        return b"".join(kept) if len(kept) <= len(events) else whole
+        events, left_over = _events(whole)
+        kept = [event for event in events if not self._is_extra(event)]
+        if left_over and not self._is_extra(left_over):
+            kept.append(left_over)
+        return b"".join(kept)
 
     def _is_extra(self, event: bytes) -> bool:
         """Takes note of the usage that it tells; whether it is there for nothing else."""
-        if not _USAGE.search(event):
+        at = event.find(b'"usage"')
+        if at < 0 or not _USAGE.search(event, at):
             return False
         document = _document(event)
         figures = figures_of(document)
@@ -245,12 +270,21 @@ class Events:
         return self.strips and alone
 
     def _read_native(self, whole: bytes) -> None:
-        for event in _EVENT.findall(whole):
-            if _NATIVE not in event:
+        for event in _events(whole)[0]:
+            if event.find(_NATIVE) < 0:
                 continue
             self._so_far = event
             if b'"stop":true' in event and (figures := native_of(_document(event))):
                 self._each.append(figures)
+
+
+def _events(whole: bytes) -> tuple[list[bytes], bytes]:
+    """Each with its end, and what comes after the last one."""
+    if whole.find(b"\r") >= 0:
+        events: list[bytes] = _EVENT.findall(whole)
+        return events, whole[sum(map(len, events)) :]
+    parts = whole.split(b"\n\n")
+    return [part + b"\n\n" for part in parts[:-1]], parts[-1]
 
 
 def _events_end(text: bytes) -> int:
@@ -261,13 +295,40 @@ def _events_end(text: bytes) -> int:
     return max(ends, default=0)
 
 
-def _document(event: bytes) -> object:
-    """The JSON that an event carries; None if it carries none."""
-    data = b"\n".join(line[5:] for line in event.splitlines() if line.startswith(b"data:"))
+_PLAIN: Final = re.compile(
+    rb'"usage": ?\{(?:"prompt_tokens": ?(\d{1,12}), ?"completion_tokens": ?(\d{1,12})'
+    rb'|"completion_tokens": ?(\d{1,12}), ?"prompt_tokens": ?(\d{1,12}))[,}]'
+)
+
+
+def _last_usage(text: bytes) -> Counted | None:
+    """The usage of an answer where it stands as nearly all engines write it; None takes a closer look.
+
+    In a string's own text the quotes would have a backslash before them.
+    """
+    at = text.rfind(b'"usage"')
+    found = _PLAIN.match(text, at) if at >= 0 else None
+    if found is None or text.rfind(b'"usage"', 0, at) >= 0 or text.find(b"_input_tokens", at) >= 0:
+        return None
+    read, written, first, last = found.groups()
+    return Counted(int(read or last), int(written or first))
+
+
+def _parsed(text: bytes) -> object:
+    """A JSON document; None if it is none."""
     try:
-        return json.loads(data)
+        return from_json(text, cache_strings="keys")
+    except ValueError:
+        pass  # deep nesting, another coding: slower, and rare
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _document(event: bytes) -> object:
+    """The JSON that an event carries; None if it carries none."""
+    return _parsed(b"\n".join(line[5:] for line in event.splitlines() if line.startswith(b"data:")))
 
 
 def _loose(text: bytes) -> Figures | None:

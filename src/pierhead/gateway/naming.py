@@ -6,18 +6,20 @@ be a path of this machine, which no client is to see.
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import lru_cache
+from typing import Final
 
 from pierhead.core.routes import Route, Target
+from pierhead.gateway.form_text import field
 from pierhead.gateway.json_text import members
 
-_KEY = b'"model"'
-_WHITE = b" \t\n\r"
+_KEY: Final = b'"model"'
+_WHITE: Final = b" \t\n\r"
 #: Bytes of a chunk's end that are looked at for the beginning of a name, beside the name's length.
-_REACH = 64
+_REACH: Final = 64
 #: Kinds of answers that name a model.
-_NAMING = (b"application/json", b"text/event-stream")
+_NAMING: Final = (b"application/json", b"text/event-stream")
 
 
 def renamed(body: bytes, known: Collection[str], name: str) -> bytes:
@@ -33,6 +35,14 @@ def renamed(body: bytes, known: Collection[str], name: str) -> bytes:
     for _asked, start, end in reversed(found):
         text = text[:start] + json.dumps(name) + text[end:]
     return text.encode(coding, "surrogatepass") if found else body
+
+
+def renamed_form(body: bytes, form: bytes, known: Collection[str], name: str) -> bytes:
+    """The same for a form; `form`: what parts it."""
+    found = field(body, form, b"model")
+    if found is None or found.text(body) not in known:
+        return body
+    return body[: found.start] + name.encode() + body[found.end :]
 
 
 def _models(text: str) -> list[tuple[str, int, int]]:
@@ -51,7 +61,8 @@ def needs_own_name(target: Target, route: Route) -> bool:
 
 def known_names(route: Route) -> frozenset[str]:
     """Every name that clients may call the service's model."""
-    return frozenset((route.name, *route.aliases, *route.models))
+    own = (route.name, *route.aliases, *route.models)
+    return frozenset((*own, route.group) if route.group else own)
 
 
 class Restoring:
@@ -106,12 +117,9 @@ def _own_forms(own: str) -> tuple[tuple[bytes, ...], "re.Pattern[bytes]"]:
 
 
 def restoring(
-    target: Target, route: Route, method: str, raw: Iterable[tuple[bytes, bytes]]
+    target: Target, route: Route, method: str, kind: bytes, *, coded: bool
 ) -> Restoring | None:
-    """What an answer with these headers must go through; None = it goes on as it is."""
+    """What an answer of this media type must go through; None = it goes on as it is."""
     if not needs_own_name(target, route) or method == "HEAD":
         return None
-    headers = {name.lower(): value for name, value in raw}
-    coded = headers.get(b"content-encoding", b"identity").strip().lower() != b"identity"
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     return None if coded or kind not in _NAMING else Restoring(target.model, route.name)

@@ -1,11 +1,12 @@
 """What the hub is told: every second, at once where it waits for it, and a last time at the stop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from pierhead.core.errors import Unavailable
 from pierhead.core.routes import GatewayReport
+from pierhead.core.traffic import ServiceFigures
 from pierhead.gateway.balance import Balance
 from pierhead.gateway.hub import Hub
 from pierhead.gateway.ledger import Ledger
@@ -41,9 +42,19 @@ class Reports:
     """Tells the hub how far this gateway is, and what was used of which token."""
 
     def __init__(
-        self, name: tuple[str, str], hub: Hub, live: LiveTable, balance: Balance, ledger: Ledger
+        self,
+        name: tuple[str, str],
+        hub: Hub,
+        live: LiveTable,
+        balance: Balance,
+        ledger: Ledger,
+        traffic: Callable[[], Mapping[str, ServiceFigures]] = dict[str, ServiceFigures],
     ) -> None:
-        """`name`: this process, among all gateways, and the place at which others follow it."""
+        """`name`: this process, among all gateways, and the place at which others follow it.
+
+        `traffic`: what services are busy with, by service id; asked at each report.
+        """
+        self._traffic = traffic
         (self._name, self._place), self._hub = name, hub
         self._live, self._balance, self._ledger = live, balance, ledger
 
@@ -86,4 +97,5 @@ class Reports:
             meters,
             self._place,
             why={replica: str(why) for replica, why in out.items()},
+            services=self._traffic(),
         )

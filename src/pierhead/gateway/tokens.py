@@ -4,13 +4,13 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from pierhead.core.routes import RouteToken
 
-DEFAULT_TYPE = "application/octet-stream"
+DEFAULT_TYPE: Final = b"application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,12 @@ class Signed:
         return hmac.compare_digest(made.encode(), self.content_md5.lower().encode())
 
 
-def credential(method: str, path: str, headers: dict[str, str]) -> Credential | None:
+def credential(method: str, path: bytes, headers: Mapping[bytes, bytes]) -> Credential | None:
     """What the request shows; None without a usable `Authorization`.
 
     `path` is the raw one without the query; `headers` have lower-case names.
     """
-    value = headers.get("authorization", "").strip()
+    value = headers.get(b"authorization", b"").decode("latin-1").strip()
     scheme, _, rest = value.partition(" ")
     if scheme.lower() == "eas" and rest:
         return _signed(method, path, headers, rest.strip())
@@ -102,12 +102,18 @@ def credential(method: str, path: str, headers: dict[str, str]) -> Credential | 
     return Plain(digests) if digests else None
 
 
-def _signed(method: str, path: str, headers: dict[str, str], text: str) -> Signed | None:
+def bare(token: bytes) -> Plain | None:
+    """A token that is all of a header's value; None if that is empty."""
+    text = token.strip()
+    return Plain((hashlib.sha256(text).digest(),)) if text else None
+
+
+def _signed(method: str, path: bytes, headers: Mapping[bytes, bytes], text: str) -> Signed | None:
     try:
         signature = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    content_md5 = headers.get("content-md5", "")
-    content_type = headers.get("content-type", DEFAULT_TYPE)
-    parts = (method, content_md5, content_type, headers.get("date", ""), path)
-    return Signed(signature, "\n".join(parts).encode(), content_md5)
+    content_md5 = headers.get(b"content-md5", b"")
+    content_type = headers.get(b"content-type", DEFAULT_TYPE)
+    parts = (method.encode(), content_md5, content_type, headers.get(b"date", b""), path)
+    return Signed(signature, b"\n".join(parts), content_md5.decode("latin-1"))

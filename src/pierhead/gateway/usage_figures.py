@@ -1,8 +1,7 @@
 """The token figures of one JSON document, in the words of each protocol. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 _READ = ("prompt_tokens", "input_tokens")
 _WRITTEN = ("completion_tokens", "output_tokens")
@@ -11,8 +10,7 @@ _REMEMBERED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _MOST = 2**40  #: a larger figure is no count of tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(NamedTuple):
     """What a document tells; `has_prompt`: it does speak of what was read."""
 
     prompt: int
@@ -31,7 +29,10 @@ def figures_of(document: object) -> Figures | None:
     if not isinstance(document, dict):
         return None
     found = cast("dict[str, Any]", document)
-    for holder in (found, found.get("message"), found.get("response")):
+    usage = found.get("usage")
+    if isinstance(usage, dict):
+        return _usage(cast("dict[str, Any]", usage))
+    for holder in (found.get("message"), found.get("response")):
         usage = cast("dict[str, Any]", holder).get("usage") if isinstance(holder, dict) else None
         if isinstance(usage, dict):
             return _usage(cast("dict[str, Any]", usage))
@@ -48,14 +49,20 @@ def native_of(document: object) -> Figures | None:
 
 
 def _usage(usage: Mapping[str, Any]) -> Figures | None:
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(read) is int and type(written) is int and 0 <= read <= _MOST and 0 <= written <= _MOST:
+        return Figures(read + _remembered(usage), written)
     written = _first(usage, _WRITTEN)
     read = _first(usage, _READ)
     if read is None and written is None:
         read = _count(usage, "total_tokens")  # rerankers tell no more
     if read is None and written is None:
         return None
-    remembered = sum(_count(usage, name) or 0 for name in _REMEMBERED)
-    return Figures((read or 0) + remembered, written or 0, read is not None)
+    return Figures((read or 0) + _remembered(usage), written or 0, read is not None)
+
+
+def _remembered(usage: Mapping[str, Any]) -> int:
+    return sum(_count(usage, name) or 0 for name in _REMEMBERED if name in usage)
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

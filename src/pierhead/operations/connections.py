@@ -42,12 +42,21 @@ def add(tx: Transaction, box: SecretBox, account: Account, *, replace: bool = Fa
         Duplicate: there is one of that name, and it is not to be replaced.
     """
     connection, keys = account.connection, account.keys
-    check(connection)
-    _check(connection, keys)
+    check_account(account)
     if replace:
         rows.remove(tx, connection.name)
     rows.add(tx, connection, box.seal(connection.name, keys))
     return connection
+
+
+def check_account(account: Account) -> None:
+    """Refuse what cannot be kept, or could serve nothing.
+
+    Raises:
+        Missing, Invalid, Unsupported: a field is absent or not legal.
+    """
+    check(account.connection)
+    _check(account.connection, account.keys)
 
 
 def _check(connection: Connection, keys: Keys) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from pierhead.core import lifecycle
+from pierhead.core import lifecycle, locks
 from pierhead.core import tags as rules
 from pierhead.core.errors import Conflict, InUse, Invalid, NotFound, PierheadError, Unsupported
 from pierhead.core.names import by_id, slug
@@ -77,7 +77,7 @@ async def deploy(
     asked = rules.asked(extras.system_tags)
     if asked.open:
         rights.demand_admin(actor, f"open an endpoint to everybody ({rules.Kind.AUTH}::none)")
-    _check(wish, asked)
+    _check(wish, asked, platform.runtime_name)
     uuid = checks.uuid_for(platform, extras)
     for _ in range(services.ATTEMPTS):
         plan, name, labels = await platform.db.read(
@@ -121,9 +121,8 @@ async def deploy_distributed(
     alone = await platform.db.read(read)
     if alone:
         raise Invalid("modelServices", f"[{alone[0][:80]}] has supportDistributed false")
-    raise Unsupported(
-        "A replica over several nodes", "replicas are processes of one host; deploy each by itself"
-    )
+    what = "a replica is one pod" if platform.images else "replicas are processes of one host"
+    raise Unsupported("A replica over several nodes", f"{what}; deploy each by itself")
 
 
 async def update(
@@ -173,6 +172,7 @@ async def delete(
 
     Raises:
         InUse: Permissive, and others depend on it; the message names them.
+        Locked: its owner locked it against being deleted.
     """
     now = platform.clock()
 
@@ -181,8 +181,10 @@ async def delete(
         if found is None or not rights.touches_service(actor, found[0]):
             also(tx, uuid)
             return None, []
-        freed = _free_dependents(tx, actor, found[0], mode, now)
         changed = lifecycle.delete(found[0], now)
+        if changed is not None:
+            locks.demand(found[0], changed, KIND)
+        freed = _free_dependents(tx, actor, found[0], mode, now)
         if changed is not None:
             service_rows.change(tx, changed)
             text = f"Service [{changed.name}] is being deleted."
@@ -232,7 +234,7 @@ async def _change(
         raise NotFound(KIND, uuid) if error.kind == "service" else error from error
 
 
-def _check(wish: DeployWish, asked: Asked) -> None:
+def _check(wish: DeployWish, asked: Asked, here: str) -> None:
     """Refuse what needs no look at the database to be refused."""
     checks.name(wish.name)
     checks.texts([("description", wish.description, checks.DESCRIPTION)])
@@ -243,7 +245,7 @@ def _check(wish: DeployWish, asked: Asked) -> None:
     checks.between("memorySize", wish.memory, 1, checks.LONG)
     checks.between("requestCpuNum", wish.cpu_request, 1, checks.INTEGER)
     checks.between("requestMemorySize", wish.memory_request, 1, checks.LONG)
-    regrouping.runtime(asked.runtime)
+    regrouping.runtime(asked.runtime, here)
 
 
 def _planned(

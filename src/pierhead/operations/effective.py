@@ -60,7 +60,7 @@ def snapshot(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> 
         environment=requirements.environment(registered, content, trusted=facts.trusted),
         ports=first.ports,
         side_ports=_side_ports(content),
-        images=_images(registered, wish, facts.center, notices),
+        images=_images(registered, wish, facts, notices),
         constraints=_constraints(registered, wish, notices),
         links=_links(facts, notices),
         framework=registered.framework,
@@ -232,7 +232,7 @@ def _side_ports(content: ServiceYaml) -> dict[str, int]:
 def _images(
     registered: RegisteredTemplate,
     wish: DeployWish,
-    center: ModelCenter | None,
+    facts: Facts,
     notices: list[Notice],
 ) -> dict[str, str]:
     if wish.image:
@@ -240,9 +240,10 @@ def _images(
     else:
         named = [image for image in registered.images if image.docker_image]
         found = {image.architecture or "": image.docker_image or "" for image in named}
-    if found:
+    if found and not facts.images:
         why = "replicas are processes on this host; the command runs without a container around it"
         notices.append(Notice("ImageNotUsed", f"The image is kept and not pulled: {why}."))
+    center = facts.center
     registry = (center.container_registry or "").rstrip("/") if center else ""
     return {key: _prefixed(image, registry) for key, image in found.items()}
 

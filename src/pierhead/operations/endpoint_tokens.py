@@ -21,6 +21,7 @@ from pierhead.core.endpoint_tokens import (
     rotated,
 )
 from pierhead.core.errors import Conflict, NotFound, TooMany
+from pierhead.core.events import Event, Notice
 from pierhead.core.identities import check_name
 from pierhead.core.ids import access_token
 from pierhead.core.names import id_of
@@ -28,9 +29,9 @@ from pierhead.core.permits import refusal
 from pierhead.core.principals import USER, Principal
 from pierhead.core.services import Seen, Service, Wanted
 from pierhead.failpoint import passing
-from pierhead.operations import rights, services
+from pierhead.operations import joining, rights, services
 from pierhead.operations.iam import common
-from pierhead.operations.noted import event
+from pierhead.operations.noted import event, warnings
 from pierhead.operations.platform import Platform
 from pierhead.operations.services import Decision
 from pierhead.store import endpoint_tokens as rows
@@ -234,8 +235,11 @@ async def _rotate_own(platform: Platform, actor: Principal, service: str, overla
     """The service's own token is a part of it: changed like everything of it, under its guard."""
     made: list[EndpointToken] = []
     present: list[EndpointToken] = []
+    former = ""
 
     def decide(found: Service, _seen: Seen, now: float) -> Decision:
+        nonlocal former
+        former = found.token
         before = EndpointToken(found.id, DEFAULT, found.token, created=found.created)
         made[:] = [rotated(before, platform.entropy, overlap, now)]
         changed = lifecycle.touch(replace(found, token=made[0].secret), now)
@@ -246,10 +250,21 @@ async def _rotate_own(platform: Platform, actor: Principal, service: str, overla
         limits = rows.of_service(tx, platform.box, changed)[0].limits
         rows.put(tx, platform.box, replace(made[0], limits=limits))
         present[:] = rows.of_service(tx, platform.box, changed)
+        event_rows.append(tx, *_still_open(tx, actor, changed, former))
 
     changed = await services.change(platform, actor, service, decide, also)
     platform.endings.tokens(changed, present)
     return Issued(present[0])
+
+
+def _still_open(tx: Connection, actor: Principal, service: Service, former: str) -> list[Event]:
+    """A warning if others of its group accept the secret that it had: they took it over from each other."""
+    others = joining.members(tx, service.group, but=service.id) if service.group else ()
+    names = ", ".join(one.name for one in others if former and one.token == former)
+    if not names:
+        return []
+    text = f"The former token still opens [{names}] of the group [{service.group}]: rotate theirs, too."
+    return warnings(service, actor, service.updated, (Notice("TokenShared", text),))
 
 
 async def _change(

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from pierhead.core import lifecycle
+from pierhead.core import lifecycle, locks
 from pierhead.core import tags as rules
 from pierhead.core.principals import Principal
-from pierhead.core.registry import Tag
+from pierhead.core.registry import ResourceType, Tag
 from pierhead.core.services import Service, Wanted
 from pierhead.operations import deployments
 from pierhead.operations.platform import Platform
@@ -32,6 +32,7 @@ def settle(
     Raises:
         Invalid: a value is not legal.
         Conflict: the deployment is being deleted.
+        Locked: its owner locked it against the change.
         Stale: it was changed under us.
     """
     found = service_rows.load(tx, service)
@@ -41,10 +42,11 @@ def settle(
     left = rows.of(tx, service)
     after = _labelled(before, gone, come, left, now)
     if any(rules.kind(tag.tag) is not None for tag in (*gone, *come) if tag.system):
-        after = _acting(after, gone, come, left, now)
+        after = _acting(after, gone, come, left, (now, platform.runtime_name))
     if after.revision == before.revision:
         return
-    service_rows.change(tx, replace(after, revision=before.revision + 1))
+    locks.demand(before, after, ResourceType.GROUP)
+    service_rows.change(tx, replace(after, revision=before.revision + 1), actor.id)
     text = f"The tags of service [{before.name}] changed."
     event_rows.append(tx, event(before, actor, now, "TagsChanged", text))
 
@@ -65,13 +67,21 @@ def _labelled(
 
 
 def _acting(
-    service: Service, gone: Iterable[Tag], come: Iterable[Tag], left: Iterable[Tag], now: float
+    service: Service,
+    gone: Iterable[Tag],
+    come: Iterable[Tag],
+    left: Iterable[Tag],
+    moment: tuple[float, str],
 ) -> Service:
-    """The service as its acting tags want it: only what was touched is decided anew."""
+    """The service as its acting tags want it: only what was touched is decided anew.
+
+    `moment`: the time, and the runtime of this platform.
+    """
+    now, here = moment
     touched = {rules.kind(tag.tag) for tag in (*gone, *come) if tag.system} - {None}
     said = [tag.tag for tag in left if tag.system and rules.kind(tag.tag) in touched]
     kept = [text for kind, text in _as_is(service).items() if kind not in touched]
-    return deployments.tagged(service, [*said, *kept], now)
+    return deployments.tagged(service, [*said, *kept], now, here)
 
 
 def _as_is(service: Service) -> dict[rules.Kind, str]:

@@ -87,13 +87,18 @@ class Jobs:
             return None
         return found
 
-    async def recover(self, present: Present, refuse: Refuse) -> int:
+    async def recover(self, present: Present, refuse: Refuse, older: float = 0.0) -> int:
         """Answer the jobs of a hub that is no more; gives how many. Meant for before any port opens.
+
+        `older`: only those that were begun so many seconds ago; where other hubs are at work, later ones
+        may be theirs.
 
         Raises:
             Unavailable: the database does not answer.
         """
-        left = await self._platform.db.read(rows.unfinished)
+        begun = self._platform.clock() - older
+        unfinished = await self._platform.db.read(rows.unfinished)
+        left = [job for job in unfinished if job.created <= begun or not older]
         for job in left:
             if job.state is JobState.COMMITTED:
                 await self.finish(job.id, JobState.DONE, await _presented(job, present))

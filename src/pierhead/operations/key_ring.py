@@ -17,6 +17,7 @@ from pierhead.operations import identity
 from pierhead.operations.nonces import Nonces
 from pierhead.operations.platform import Platform
 from pierhead.store import keys
+from pierhead.store.tried_nonces import TriedNonces
 
 #: Seconds that a key is remembered, and how many at most: they come and go with temporary ones.
 REMEMBERED, MOST = 1.0, 256
@@ -29,6 +30,7 @@ class KeyRing:
     """Finds keys; expiry is for the caller to judge, against its own clock."""
 
     platform: Platform
+    tried: TriedNonces | None = None  #: where nonces of calls that are only tried out are kept
     _known: dict[str, tuple[float, AccessKey]] = field(
         default_factory=dict[str, tuple[float, AccessKey]]
     )
@@ -42,13 +44,20 @@ class KeyRing:
 
     def __post_init__(self) -> None:
         """Hear of keys that change."""
-        self.nonces = Nonces(self.platform.db, self.platform.clock)
+        self.nonces = Nonces(self.platform.db, self.platform.clock, self.tried)
         self.platform.endings.hear_of_keys(self.forget)
+        self.platform.endings.hear_of_logins(lambda _principal: self.forget_made())
 
     def forget(self, key: str) -> None:
         """A key was changed or deleted: the next call reads it again."""
-        self._changes += 1
+        self.forget_made()  # it may have opened logins, which end with it
         self._known.pop(key, None)
+
+    def forget_made(self) -> None:
+        """A login ended: the next call reads again all keys that were made for logins."""
+        self._changes += 1
+        for id_ in [id_ for id_, (_, key) in self._known.items() if key.login]:
+            del self._known[id_]
 
     async def find(self, key: str) -> AccessKey | None:
         """An access key by its id, active or not.

@@ -2,9 +2,11 @@
 
 Expiry slides: every call sets it anew. In memory it is exact; the database hears of it at most every
 30 seconds or tenth of the timeout, whichever is shorter, so that a killed hub shortens the lives of
-its logins by no more than that. A login that another hub ended is refused here as late.
+its logins by no more than that. Where other hubs work on the same database, memory holds a login for
+a second, so that one that another hub ended is refused here as soon.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -24,8 +26,8 @@ from pierhead.core.principals import USER, LoginSession, Password, Principal
 from pierhead.operations.accounts import Hashing, find_password
 from pierhead.operations.platform import Platform
 from pierhead.store import jobs as job_rows
+from pierhead.store import keys, passwords, users
 from pierhead.store import logins as rows
-from pierhead.store import passwords, users
 
 #: Logins that a principal may hold at a time.
 MOST = 500
@@ -35,12 +37,25 @@ SHORTEST, LONGEST = 60, 31_536_000
 _LAG = 30.0
 #: Logins in memory; more than that are read from the database again.
 _REMEMBERED = 4096
+#: Seconds that memory is believed, where other hubs may end logins, too.
+_BELIEVED = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Who may have a login, and how that was shown."""
+
+    principal: Principal
+    user: str  #: uuid of the user, which of an account is the account's
+    password: Password | None = None  #: it was shown with this one; None = with a key
+    key: str = ""  #: id of the access key; "" = with a password
 
 
 @dataclass(slots=True)
 class _Held:
     login: LoginSession
     written: float  #: the expiry that the database knows
+    read: float  #: when the database knew it, epoch seconds
 
 
 class Logins:
@@ -53,6 +68,7 @@ class Logins:
         self._held: dict[str, _Held] = {}
         self._endings = 0
         platform.endings.hear_of_logins(self.forget)
+        platform.endings.hear_of_keys(self.forget_by_key)
 
     async def open(
         self, password: str, account_name: str, *, account: str = "", user_name: str = ""
@@ -66,20 +82,42 @@ class Logins:
             TooManyLogins: the principal holds 500 already.
             Unavailable: the database does not answer.
         """
+        proven = await self.prove(password, account_name, account=account, user_name=user_name)
+        return await self.begin(proven, object_id(self._platform.entropy))
+
+    async def prove(
+        self, password: str, account_name: str, *, account: str = "", user_name: str = ""
+    ) -> Proven:
+        """Whose password it is; opens nothing.
+
+        Raises:
+            WrongLogin: no such account or user, or another password.
+            Unavailable: the database does not answer.
+        """
         known = await find_password(self._platform, account_name, account, user_name)
         if not await self._hashing.fits(known.hash if known else None, password) or known is None:
-            raise _wrong()
+            raise wrong()
+        return Proven(known.principal, known.user, password=known)
+
+    async def begin(self, proven: Proven, uuid: str) -> LoginSession:
+        """A login under this uuid, which nobody must be able to guess.
+
+        Raises:
+            WrongLogin: password or key changed meanwhile.
+            TooManyLogins: the principal holds 500 already.
+            Unavailable: the database does not answer.
+        """
         now = self._platform.clock()
-        uuid = object_id(self._platform.entropy)
         login = LoginSession(
             digest=rows.digest_of(uuid),
-            principal=known.principal,
-            user=known.user,
+            principal=proven.principal,
+            user=proven.user,
             created=now,
             expires=now + self._timeout,
+            key=proven.key,
         )
         endings = self._endings
-        await self._platform.db.write(_add, login, known, now)
+        await self._platform.db.write(_add, login, proven, now)
         # One that ended while it was written must not live on in memory.
         if endings == self._endings:
             self._hold(login)
@@ -88,20 +126,37 @@ class Logins:
     async def find(self, uuid: str) -> LoginSession:
         """The login of a call, which lives on for the timeout from now, or longer if it was to.
 
+        One that was made for another login ends when it was to.
+
         Raises:
             LoginExpired: it is unknown, has ended or expired.
             Unavailable: the database does not answer.
         """
         digest, now = rows.digest_of(uuid), self._platform.clock()
-        held = self._held.get(digest) or await self._load(digest)
+        held = self._known(digest) or await self._load(digest)
         if held is None or held.login.expires <= now:
             self._held.pop(digest, None)
-            raise _expired()
+            raise expired()
+        if held.login.parent:
+            return held.login
         expires = max(held.login.expires, now + self._timeout)
         held.login = replace(held.login, expires=expires)
         if expires - held.written >= self._lag:
             with suppress(Unavailable):  # memory knows it; what only looks needs no disk
                 await self._write(held)
+        return held.login
+
+    async def look(self, uuid: str) -> LoginSession:
+        """The login of a call that writes nothing: it does not prolong it.
+
+        Raises:
+            LoginExpired: it is unknown, has ended or expired.
+            Unavailable: the database does not answer.
+        """
+        digest = rows.digest_of(uuid)
+        held = self._known(digest) or await self._load(digest)
+        if held is None or held.login.expires <= self._platform.clock():
+            raise expired()
         return held.login
 
     async def valid(self, uuid: str) -> bool:
@@ -111,26 +166,46 @@ class Logins:
             Unavailable: the database does not answer.
         """
         digest = rows.digest_of(uuid)
-        held = self._held.get(digest)
+        held = self._known(digest)
         login = held.login if held else await self._platform.db.read(rows.find, digest)
         return login is not None and login.expires > self._platform.clock()
 
     async def close(self, uuid: str) -> None:
-        """End a login; of an unknown one there is nothing to end.
+        """End a login and all that was made for it; of an unknown one there is nothing to end.
 
         Raises:
             Unavailable: the database does not answer.
         """
         digest = rows.digest_of(uuid)
         await self._platform.db.write(rows.remove, digest)
-        self._endings += 1
-        self._held.pop(digest, None)
+        self._drop(lambda login: digest in (login.digest, login.parent))
+
+    async def close_consoles(self, principal: Principal) -> int:
+        """End a principal's sessions of the console and all that was made for them; gives how many.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        ended = await self._platform.db.write(rows.remove_consoles, principal)
+        self._drop(lambda login: login.principal == principal and rows.is_console(login))
+        return ended
 
     def forget(self, principal: Principal) -> None:
         """All logins of a principal were ended, in the database: none lives on in memory."""
+        self._drop(lambda login: login.principal == principal)
+
+    def forget_by_key(self, key: str) -> None:
+        """An access key was changed or deleted: what it opened is read from the database again."""
+        self._drop(lambda login: login.key == key)
+
+    def drop_made(self, digest: str) -> None:
+        """Some of what was made for a login may have ended: it is read from the database again."""
+        self._drop(lambda login: login.parent == digest)
+
+    def _drop(self, ended: Callable[[LoginSession], bool]) -> None:
         self._endings += 1
         for digest, held in list(self._held.items()):
-            if held.login.principal == principal:
+            if ended(held.login):
                 del self._held[digest]
 
     async def renew(
@@ -140,7 +215,7 @@ class Logins:
 
         Raises:
             Invalid: the duration is out of range.
-            Forbidden: it is another's login.
+            Forbidden: it is another's login, or was made for one, with which it ends.
             NotFound: there is none, any more.
             Unavailable: the database does not answer.
         """
@@ -150,12 +225,24 @@ class Logins:
         if not actor.admin and (own is None or own.digest != digest):
             raise Forbidden("zstack:RenewSession", "a login of somebody else")
         now = self._platform.clock()
-        held = self._held.get(digest) or await self._load(digest)
+        held = self._known(digest) or await self._load(digest)
         if held is None or held.login.expires <= now:
             raise NotFound("SessionVO", uuid)
+        if held.login.parent:
+            raise Forbidden("zstack:RenewSession", "a login that ends with the one it was made for")
         held.login = replace(held.login, expires=now + (duration or self._timeout))
         await self._write(held)
         return replace(held.login, uuid=uuid)
+
+    def _known(self, digest: str) -> _Held | None:
+        """What memory knows of a login and may be believed."""
+        held = self._held.get(digest)
+        if held is None or not self._platform.shared:
+            return held
+        if 0 <= self._platform.clock() - held.read < _BELIEVED:
+            return held
+        del self._held[digest]
+        return None
 
     async def _load(self, digest: str) -> _Held | None:
         while True:
@@ -168,7 +255,8 @@ class Logins:
     def _hold(self, login: LoginSession) -> _Held:
         if len(self._held) >= _REMEMBERED:
             self._held.clear()
-        held = self._held[login.digest] = _Held(login, login.expires)
+        now = self._platform.clock()
+        held = self._held[login.digest] = _Held(login, login.expires, now)
         return held
 
     async def _write(self, held: _Held) -> None:
@@ -176,7 +264,7 @@ class Logins:
         digest = held.login.digest
         if not await self._platform.db.write(rows.move, digest, held.login.expires):
             self._held.pop(digest, None)
-            raise _expired()
+            raise expired()
 
 
 async def purge(platform: Platform) -> None:
@@ -193,9 +281,9 @@ def _purge(tx: Connection, now: float) -> None:
     job_rows.sweep(tx, now)
 
 
-def _add(tx: Connection, login: LoginSession, password: Password, now: float) -> None:
-    if passwords.of_principal(tx, login.principal) != password:  # it changed while it was checked
-        raise _wrong()
+def _add(tx: Connection, login: LoginSession, proven: Proven, now: float) -> None:
+    if not _stands(tx, proven):  # it changed while it was checked
+        raise wrong()
     if rows.count(tx, login.principal, now) >= MOST:
         raise TooManyLogins(
             f"This account has {MOST} logins already: end one of them, or wait until one expires."
@@ -205,9 +293,18 @@ def _add(tx: Connection, login: LoginSession, password: Password, now: float) ->
         users.logged_in(tx, login.principal.id, now)
 
 
-def _wrong() -> WrongLogin:
+def _stands(tx: Connection, proven: Proven) -> bool:
+    if not proven.key:
+        return passwords.of_principal(tx, proven.principal) == proven.password
+    key = keys.record(tx, proven.key)
+    return key is not None and key.active and key.principal == proven.principal
+
+
+def wrong() -> WrongLogin:
+    """What is told of every proof that is none: not what was wrong with it."""
     return WrongLogin("The account name or the password is wrong.")
 
 
-def _expired() -> LoginExpired:
+def expired() -> LoginExpired:
+    """What is told of a login that is no more, or never was."""
     return LoginExpired("The session is invalid or has expired: log in again.")

@@ -55,6 +55,7 @@ class Explained:
     workspace: str
     decision: Decision
     spoken: tuple[Spoken, ...]
+    somewhere: bool  #: is there anything at all that a policy allows it on?
 
 
 @dataclass(slots=True)
@@ -103,6 +104,7 @@ class Permission:
                 workspace,
                 powers.decide(request, workspace),
                 tuple(powers.spoken(request, workspace)),
+                powers.mention(request.actions, request.context),
             )
             for request, workspace in asked
         ]

@@ -51,8 +51,10 @@ def changed(service: Service, changes: GroupChanges, now: float) -> Decision:
     return upgraded(owned, version, now, None, told)
 
 
-def tagged(service: Service, texts: Iterable[str], now: float) -> Service:
+def tagged(service: Service, texts: Iterable[str], now: float, here: str = PROCESS) -> Service:
     """The service as these acting tags want it; what none of them says is as it is by default.
+
+    `here`: the runtime of this platform.
 
     Raises:
         Invalid: a value is not legal.
@@ -60,7 +62,9 @@ def tagged(service: Service, texts: Iterable[str], now: float) -> Service:
         Conflict: it is being deleted.
     """
     asked = rules.asked(texts, "tag")
-    held = replace(service.registration, runtime=runtime(asked.runtime), open=bool(asked.open))
+    held = replace(
+        service.registration, runtime=runtime(asked.runtime, here), open=bool(asked.open)
+    )
     found = service
     if held != service.registration:
         found = lifecycle.touch(replace(service, registration=held), now)
@@ -71,14 +75,15 @@ def tagged(service: Service, texts: Iterable[str], now: float) -> Service:
     return service if found is service else replace(found, revision=service.revision + 1)
 
 
-def runtime(asked: str | None) -> str:
+def runtime(asked: str | None, here: str = PROCESS) -> str:
     """The runtime that `ai::runtime` names; "" = the platform's choice.
 
     Raises:
         Unsupported: there is no such one here.
     """
-    if asked not in {None, "", PROCESS}:
-        raise Unsupported(f"{rules.Kind.RUNTIME}::{asked}", "replicas are processes on this host")
+    refused = rules.runtime_refused(asked or "", here)
+    if refused:
+        raise Unsupported(f"{rules.Kind.RUNTIME}::{asked}", refused)
     return asked or ""
 
 

@@ -7,7 +7,7 @@ from pierhead.core.events import Event
 from pierhead.core.principals import Principal
 from pierhead.operations import services
 from pierhead.operations.platform import Platform
-from pierhead.runtimes.base import Attempt, LogLine
+from pierhead.runtimes.base import Attempt, LogLine, LogQuery
 from pierhead.store import events as rows
 
 
@@ -40,6 +40,19 @@ async def logs(
     """
     service, _seen = await services.find(platform, name, actor)
     return await platform.runtime.logs(service.id, replica=replica, previous=previous)
+
+
+async def log_page(
+    platform: Platform, name: str, query: LogQuery, actor: Principal | None = None
+) -> tuple[list[LogLine], int]:
+    """Some lines of a service's log, oldest first, and the number of all.
+
+    Raises:
+        NotFound: there is no such service, or replica.
+        Forbidden: they are not for `actor`.
+    """
+    service, _seen = await services.find(platform, name, actor)
+    return await platform.runtime.log_page(service.id, query)
 
 
 async def attempts(

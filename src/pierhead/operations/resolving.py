@@ -90,6 +90,11 @@ class Shelf(Protocol):
         """Whose own templates may do more."""
         ...
 
+    @property
+    def images(self) -> bool:
+        """Do commands run in images of their own?"""
+        ...
+
     def template(self, name: str) -> Template | None:
         """A built-in one."""
         ...
@@ -158,6 +163,7 @@ def _facts(
         model_center=center_rows.load(tx, model.center) if model else None,
         datasets=tuple((dataset, center_rows.load(tx, dataset.center)) for dataset in datasets),
         shipped=platform.template(registered.name) if registered.shipped else None,
+        images=platform.images,
         trusted=actor.admin or registered.owner == platform.account,
     )
 

@@ -6,21 +6,30 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pierhead.core import lifecycle
+from pierhead.core import lifecycle, locks
 from pierhead.core import tags as rules
 from pierhead.core.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Taken
-from pierhead.core.events import Notice
+from pierhead.core.events import PLATFORM, Notice
 from pierhead.core.ids import access_token, object_id
 from pierhead.core.mounts import Source
 from pierhead.core.names import ID_DIGITS, id_of, service_name
 from pierhead.core.principals import Principal
 from pierhead.core.registry import Extras, ResourceType
-from pierhead.core.services import Change, Registration, Seen, Service, Version, Wanted
+from pierhead.core.services import (
+    Change,
+    Intake,
+    Registration,
+    Relaying,
+    Seen,
+    Service,
+    Version,
+    Wanted,
+)
 from pierhead.core.status import Status, verdict
 from pierhead.core.templates import Rolling, Template
 from pierhead.core.twins import CHANGE
 from pierhead.failpoint import passing
-from pierhead.operations import connections, owners, references, rights, tag_rows
+from pierhead.operations import connections, joining, owners, references, rights, tag_rows
 from pierhead.operations.noted import event, warnings
 from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.store import events as event_rows
@@ -30,7 +39,8 @@ from pierhead.store import tags as tags_of
 #: How often a change is decided anew when somebody else changed the service in between.
 ATTEMPTS = 20
 _TEXT_LIMIT = 255
-_UNREGISTERED = Registration()
+_UNREGISTERED, _USUAL = Registration(), Relaying()
+_USUAL_INTAKE = Intake()
 NO_EXTRAS = Extras()
 _JOINED = "to join a group, one must be allowed to change the services in it"
 #: Service.origin of deployments that are told in the registry's words.
@@ -49,6 +59,8 @@ class Draft:
     source: Source | None = None
     rolling: Rolling = Rolling()
     request_timeout: float | None = None
+    relaying: Relaying = _USUAL
+    intake: Intake = _USUAL_INTAKE
     workspace: str = ""
     quota: str = ""
     group: str = ""
@@ -96,6 +108,7 @@ async def create(
         service = _with_free_id(tx, platform, _new(platform, actor, draft, now), draft)
         rights.demand_made(actor, service)
         _demand_members(tx, actor, service)
+        service = joining.joined(tx, actor, service, own_token=bool(draft.token))
         odd = owners.settle(tx, platform, actor, None, service)
         connections.demand(tx, actor, None, service)
         rows.add(tx, service)
@@ -167,6 +180,7 @@ async def change(
     Raises:
         NotFound: there is no such service, or its workspace or quota must be there and is not.
         Conflict: its state forbids the change, or it was changed under us time and again.
+        Locked: its owner locked it against the change.
         Forbidden: it may not be done to the service as it is now, or as it would be afterwards.
     """
     for attempt in range(ATTEMPTS):
@@ -175,7 +189,10 @@ async def change(
         if decision.service is None:
             if also is not nothing:
                 await platform.db.write(also, service.id)
+                platform.wake(service.id)
             return service
+        if actor.id != PLATFORM:
+            locks.demand(service, decision.service)
         await _demand_after(platform, actor, service, decision.service)
         await passing("service.change.before_write")
         try:
@@ -326,9 +343,11 @@ def _store(
     service, now = decision.service, platform.clock()
     if service is None:
         return
+    if service.group != before.group:
+        service = joining.joined(tx, actor, service, own_token=True)
     odd = owners.settle(tx, platform, actor, before, service)
     connections.demand(tx, actor, before, service)
-    rows.change(tx, service)
+    rows.change(tx, service, actor.id)
     if service.wanted is Wanted.RUNNING:
         tags_of.set_replicas(tx, service.id, service.replicas)
     noted = event(service, actor, now, decision.reason, decision.message)
@@ -368,6 +387,8 @@ def _new(platform: Platform, actor: Principal, draft: Draft, now: float) -> Serv
         source=draft.source,
         rolling=draft.rolling,
         request_timeout=draft.request_timeout,
+        relaying=draft.relaying,
+        intake=draft.intake,
         submitted=draft.submitted,
     )
     return Service(

@@ -51,10 +51,7 @@ async def simulate(permission: Permission, question: Question) -> Simulation:
         Invalid: action or resource is none.
         Unavailable: the database does not answer.
     """
-    service, _, name = question.action.partition(":")
-    if not service or not name or "*" in question.action:
-        raise Invalid("action", f"[{question.action[:80]}]", "one action, such as eas:StopService")
-    target = _target(question, service)
+    target = target_of(question.action, question.resource, question.workspace)
     principal = await permission.platform.db.read(_principal, permission, question.principal)
     deed = Deed((question.action,), (target,), dict(question.context))
     if principal.admin:
@@ -74,26 +71,41 @@ async def simulate(permission: Permission, question: Question) -> Simulation:
     )
 
 
-def _target(question: Question, service: str) -> Target:
-    """The object that is meant."""
-    parts = question.resource.split(":", 4)
-    if question.resource == "*":
-        noun = (service, "*")
-    elif parts[0] == "acs" and len(parts) == 5:
-        noun = (parts[1], parts[4])
-    elif ":" not in question.resource and question.resource:
-        noun = (service, question.resource)
-    else:
-        raise Invalid("resource", f"[{question.resource[:80]}]", "an ARN, or like service/chat")
+def target_of(action: str, resource: str, workspace: str = "") -> Target:
+    """The object that an action is done to; `workspace` counts if it is not there, or is to be made.
+
+    Raises:
+        Invalid: action or resource is none.
+    """
+    noun = _noun(action, resource)
     head, _, last = noun[1].rpartition("service/")
     if noun[0] == "eas" and last and "*" not in last and (not head or head.startswith("resource/")):
         name = by_id(last.removeprefix(_ID)) if last.startswith(_ID) else last
-        return Target(noun, service=name, workspace=question.workspace)
+        return Target(noun, service=name, workspace=workspace, actions=(action,))
     kind, _, uuid = noun[1].partition("/")
     known = kind in set(ResourceType) and "*" not in uuid
     return Target(
-        noun, kind=kind if known else "", uuid=uuid if known else "", workspace=question.workspace
+        noun,
+        kind=kind if known else "",
+        uuid=uuid if known else "",
+        workspace=workspace,
+        actions=(action,),
     )
+
+
+def _noun(action: str, resource: str) -> tuple[str, str]:
+    """What the target is called."""
+    service, _, name = action.partition(":")
+    if not service or not name or "*" in action:
+        raise Invalid("action", f"[{action[:80]}]", "one action, such as eas:StopService")
+    parts = resource.split(":", 4)
+    if resource == "*":
+        return service, "*"
+    if parts[0] == "acs" and len(parts) == 5:
+        return parts[1], parts[4]
+    if ":" not in resource and resource:
+        return service, resource
+    raise Invalid("resource", f"[{resource[:80]}]", "an ARN, or like service/chat")
 
 
 def _principal(tx: Connection, permission: Permission, text: str) -> Principal:

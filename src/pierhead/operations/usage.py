@@ -22,6 +22,7 @@ from pierhead.operations.platform import Platform
 from pierhead.store import services as service_rows
 from pierhead.store import usage as rows
 from pierhead.store.db import Database
+from pierhead.store.writes import Away
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("pierhead.usage")
 
@@ -53,7 +54,10 @@ class Ledger:
         Raises:
             Unavailable: the database does not answer.
         """
-        await self.tidy()
+        try:
+            await self.tidy()
+        except Away:  # it may only read for a while: what is left to be added up can wait
+            self._tidied = 0.0
         self._turn()
         for gateway, meter in await self.db.read(rows.of_month, self._month):
             self._count(gateway, meter)

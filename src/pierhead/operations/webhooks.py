@@ -10,18 +10,22 @@ import ipaddress
 import json
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, cast
-
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
+from typing import TYPE_CHECKING, Any, cast
 
 from pierhead import telemetry
 from pierhead.core import egress
 from pierhead.core.errors import Invalid
 from pierhead.core.jobs import Job, JobState
 from pierhead.operations.platform import Platform
+from pierhead.optional import Later
 from pierhead.store import jobs as rows
+
+if TYPE_CHECKING:
+    import aiohttp
+    import yarl
+    from aiohttp.abc import AbstractResolver, ResolveResult
+else:  # without a list of allowed URLs nobody is called
+    aiohttp, yarl = Later("aiohttp"), Later("yarl")
 
 HEADER = "X-Web-Hook"
 #: Seconds before each repetition of a call that was not answered 2xx.
@@ -59,7 +63,7 @@ class Webhooks:
     ) -> None:
         """`allowed`: URL prefixes; `delays`: seconds before each repetition."""
         self._platform, self._delays = platform, delays
-        self._allowed = tuple(URL(prefix) for prefix in allowed)
+        self._allowed = tuple(yarl.URL(prefix) for prefix in allowed)
         self._resolver = PublicAddresses(lookup)
         self._slots = asyncio.Semaphore(_AT_A_TIME)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,11 +142,13 @@ class Webhooks:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return f"{type(error).__name__}: {error}"
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self) -> "aiohttp.ClientSession":
         if self._client is None:
             self._client = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    resolver=self._resolver, use_dns_cache=False, force_close=True
+                    resolver=cast("AbstractResolver", self._resolver),
+                    use_dns_cache=False,
+                    force_close=True,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=_CALL),
@@ -150,11 +156,11 @@ class Webhooks:
             )
         return self._client
 
-    def _place(self, url: str) -> URL:
+    def _place(self, url: str) -> "yarl.URL":
         try:
-            place = URL(url)
+            place = yarl.URL(url)
         except ValueError:
-            place = URL()
+            place = yarl.URL()
         if not _plain(url, place) or not any(_within(place, prefix) for prefix in self._allowed):
             legal = (
                 ", ".join(map(str, self._allowed)) or "none: the setting zstack.webhooks is empty"
@@ -163,15 +169,18 @@ class Webhooks:
         return place
 
 
-class PublicAddresses(AbstractResolver):
-    """Finds the addresses of names, the public ones only; `localhost` alone has private ones."""
+class PublicAddresses:
+    """Finds the addresses of names, the public ones only; `localhost` alone has private ones.
+
+    It is a resolver as connectors of aiohttp take one.
+    """
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    ) -> "list[ResolveResult]":
         """The addresses to connect to: no later look-up can put another one in their place.
 
         Raises:
@@ -183,14 +192,14 @@ class PublicAddresses(AbstractResolver):
         if not fit:
             raise OSError("its name leads to no public address")
         return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
+            {
+                "hostname": host,
+                "host": address,
+                "port": port,
+                "family": socket.AF_INET6 if ":" in address else socket.AF_INET,
+                "proto": 0,
+                "flags": socket.AI_NUMERICHOST,
+            }
             for address in fit
         ]
 
@@ -211,14 +220,14 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _plain(url: str, place: URL) -> bool:
+def _plain(url: str, place: "yarl.URL") -> bool:
     """Nothing in it that two readers could take for different places, and no credentials."""
     odd = any(character <= " " or character in "\\\x7f" for character in url)
     inside = ".." not in place.path.split("/")
     return inside and not odd and place.user is None and place.password is None
 
 
-def _within(place: URL, prefix: URL) -> bool:
+def _within(place: "yarl.URL", prefix: "yarl.URL") -> bool:
     same = (place.scheme, place.host, place.port) == (prefix.scheme, prefix.host, prefix.port)
     root = prefix.path.rstrip("/") + "/"
     return same and place.scheme in ("http", "https") and f"{place.path}/".startswith(root)

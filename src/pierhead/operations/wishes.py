@@ -45,6 +45,7 @@ class Facts:
     datasets: tuple[tuple[Dataset, ModelCenter | None], ...] = ()
     shipped: Template | None = None  #: the built-in template behind a shipped one
     gpus: int | None = None  #: `ai::gpus`
+    images: bool = False  #: do commands run in images of their own?
     trusted: bool = False  #: its requirements may name paths, repositories and indexes
 
 

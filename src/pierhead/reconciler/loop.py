@@ -17,7 +17,7 @@ from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
 from pierhead.reconciler.stock import take_stock, write_down, written_down
 from pierhead.runtimes.base import Runtime
-from pierhead.store import events, keys
+from pierhead.store import events, keys, scalers
 from pierhead.store import services as rows
 from pierhead.store.db import Database
 
@@ -84,8 +84,10 @@ class Reconciler:
         stock = await take_stock(self._db, self._runtime, self._clock)
         refused = await write_down(self._db, stock)  # before anything that it tells of is stopped
         found = await self._db.read(rows.everything)
+        sleepers = await self._db.read(scalers.sleepers)
         for service, _seen in found:
-            self._routes.update(service, tuple(self._runtime.observe(service.id)))
+            replicas = tuple(self._runtime.observe(service.id))
+            self._routes.update(service, replicas, sleeps=service.id in sleepers)
         await self._pass.admission.begin(self._db, found, self._runtime.observe)
         self._routes.begin()
         self._queue.start()
@@ -130,8 +132,7 @@ class Reconciler:
         began, fault = perf_counter(), ""
         try:
             return await self._pass(service)
-        # Any class: only counted here by its name, and raised again; the queue deals with it.
-        except Exception as error:
+        except Exception as error:  # any class: only counted by its name, and raised again
             fault = type(error).__name__
             raise
         finally:
@@ -160,8 +161,7 @@ class Reconciler:
                     task=getattr(work, "__name__", ""),
                     error=str(error),
                 )
-            # Any class: one fault must not end what goes on for as long as the hub does.
-            except Exception:
+            except Exception:  # any class: one fault must not end what goes on as long as the hub
                 log.exception(
                     "a periodic task failed; it is tried again",
                     task=getattr(work, "__name__", ""),

@@ -5,7 +5,7 @@ Asked in this order, the cheapest first; the first that is missing is the hold t
 
 import asyncio
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -23,6 +23,7 @@ from pierhead.core.placement import unplaceable
 from pierhead.core.replicas import Node
 from pierhead.core.services import Hold, Service, Version
 from pierhead.core.status import Status, verdict
+from pierhead.core.tags import Kind, runtime_refused
 from pierhead.core.templates import Environment, Template
 from pierhead.reconciler.selection import (
     Asked,
@@ -74,6 +75,10 @@ class Folders(Protocol):
         ...
 
 
+def _gives_all(_template: Template, _files: Files, _engine: str) -> tuple[Notice, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a preparation works with."""
@@ -87,12 +92,17 @@ class Parts:
     nodes: tuple[Node, ...]  #: as the runtime told at start; it is asked again when none will do
     offers: Mapping[str, Offer]  #: every engine there is, by name
     binds: bool = False  #: can the runtime show files at a template's mount path?
+    runtime_name: str = (
+        "process"  #: what starts replicas: `process`, or `kubernetes` with its images
+    )
     gateway: str = ""  #: base URL of the data plane, without a slash at the end
     environment_days: float = 30.0  #: days that an unused environment is kept; 0 = for ever
     preflight: Preflight | None = None  #: None = whatever is asked for is tried
     #: Name of a spec or template -> engine that its operator wants.
     wishes: Mapping[str, str] = field(default_factory=dict[str, str])
     conversions: Conversions | None = None  #: None = weights are served as they lie
+    #: (template, files, name of its engine): what the runtime does not give as it is asked for.
+    lacking: Callable[[Template, Files, str], tuple[Notice, ...]] = _gives_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +141,8 @@ class Preparation:
         engine of replicas that run this very version already.
         """
         template = version.template
-        hold = self._no_command(template) or await self._no_machine(template)
+        hold = self._elsewhere(service) or self._no_command(template)
+        hold = hold or await self._no_machine(template)
         hold = hold or await self._kept_from(service, version)
         if hold is not None:
             return hold
@@ -150,6 +161,7 @@ class Preparation:
             return missing
         files = replace(prepared.files, env=self._urls(needed))
         elsewhere = () if self._parts.binds else not_shown(template)
+        elsewhere += self._parts.lacking(template, files, prepared.engine)
         return replace(prepared, files=files, notices=prepared.notices + missing + elsewhere)
 
     async def tidy(self) -> None:
@@ -168,6 +180,20 @@ class Preparation:
         """Is it a user's own command? What that makes of its files is not known."""
         offer = self._parts.offers.get(template.engine)
         return offer is not None and offer.capabilities.needs_command
+
+    def _elsewhere(self, service: Service) -> Hold | None:
+        """Does it ask for another runtime than there is? One that was made before this one was chosen."""
+        asked = service.registration.runtime
+        refused = runtime_refused(asked, self._parts.runtime_name)
+        if not refused:
+            return None
+        problem = f"It asks for the runtime [{asked}], and {refused}"
+        text = f"{problem}: remove its tag {Kind.RUNTIME}::{asked}."
+        return Hold("CannotStart", text, permanent=True, facts={"problem": problem})
+
+    @property
+    def _images(self) -> bool:
+        return self._parts.runtime_name != "process"
 
     def _no_command(self, template: Template) -> Hold | None:
         if not self._is_own(template) or template.command or template.script:
@@ -206,7 +232,9 @@ class Preparation:
     async def _with_files(self, asked: Asked, first: Selected | None) -> Prepared | Hold:
         """The environment, the files, and the engine that is chosen for them; None = a user's command."""
         template = asked.version.template
-        built = self._built(template.environment, fresh=asked.fresh)
+        # An image is taken to have what its command needs.
+        needed = None if self._images and template.images else template.environment
+        built = self._built(needed, fresh=asked.fresh)
         if isinstance(built, Hold):
             return built
         engine = template.engine if first is None else first.choice.engine
@@ -239,7 +267,9 @@ class Preparation:
 
     async def _missing_folders(self, template: Template) -> tuple[Notice, ...] | Hold:
         """A notice when the working directory is not there; a hold when a dataset is not, or one hangs."""
-        paths = [template.workdir] * bool(template.workdir) + [link.path for link in template.links]
+        # Nobody can look into an image.
+        workdir = "" if self._images else template.workdir
+        paths = [workdir] * bool(workdir) + [link.path for link in template.links]
         if not paths:
             return ()
         missing, hanging = await self._parts.folders.missing(paths)
@@ -255,9 +285,11 @@ class Preparation:
                 permanent=True,
                 facts={"datasets": ", ".join(gone)},
             )
-        if template.workdir not in missing:
+        if workdir not in missing:
             return ()
-        text = f"The folder [{template.workdir}] does not exist: the command runs in an empty one of its own."
+        text = (
+            f"The folder [{workdir}] does not exist: the command runs in an empty one of its own."
+        )
         return (Notice("InstallPathMissing", text),)
 
     def _urls(self, needed: list[_Dependency]) -> dict[str, str]:

@@ -14,23 +14,20 @@ from pierhead.core.endpoint_tokens import EndpointToken
 from pierhead.core.ids import Clock
 from pierhead.core.launch import Capabilities
 from pierhead.core.replicas import ReplicaState, ReplicaStatus
-from pierhead.core.routes import (
-    GatewayReport,
-    Route,
-    RouteTable,
-    Target,
-    dump,
-    table,
-)
+from pierhead.core.routes import GatewayReport, Route, RouteTable, Target
 from pierhead.core.services import Service, Wanted
+from pierhead.core.slots import slots_of
 from pierhead.core.templates import AUTO
-from pierhead.core.usage import month
+from pierhead.core.traffic import Traffic, traffic
 from pierhead.failpoint import failpoint
 from pierhead.reconciler.gateways import Gateways
+from pierhead.reconciler.published import Published, Spent
 from pierhead.reconciler.tokens import Tokens
 
 #: What serves a template that left the choice open, until its replicas tell.
 EMBEDDED = "llama_cpp"
+#: An affinity: prompts that begin alike go to the same replica.
+PREFIX = "prefix"
 
 
 class RouteBook:
@@ -41,53 +38,52 @@ class RouteBook:
         clock: Clock,
         engine_key: Callable[[str], str],
         capabilities: Mapping[str, Capabilities],
-        spent: Callable[[str, str], int] = lambda _service, _token: 0,
+        spent: Spent = lambda _service, _token: 0,
         timer: Callable[[], float] = time.monotonic,
+        affinity: str = PREFIX,
     ) -> None:
         """`spent`: tokens that were used this month of (service, token).
 
         `timer` says how long gateways are silent: unlike `clock`, nobody sets it back.
+        `affinity`: of OpenAI's services that do not say theirs; "" = none.
         """
-        self._clock = clock
+        self._clock, self._affinity = clock, affinity
         self._spent = spent
         self._tokens = Tokens(clock)
         self._engine_key = engine_key
         self._capabilities = capabilities
-        self._routes: dict[str, Route] = {}
-        self._left: dict[str, int] = {}  # leaving replica -> first revision without it
+        self._published = Published(clock, spent)
+        self._leaving: frozenset[str] | None = frozenset()  # None = to be made anew
         self._gateways = Gateways(timer)
-        # From the clock, so that a restarted hub never gives an old number to a new table.
-        self._revision = self._origin = int(clock() * 1000)
-        self._dumped: tuple[int, bytes] = (0, b"")
         self._changed = asyncio.Event()
         self._told = asyncio.Event()
         self._ejected: Mapping[str, str] = {}  # at the last report
         self._asked_after = 0  # newest revision that a gateway said it has
         self._ended = False
+        self.queue_seconds = 60.0  #: how long a request may wait for a slot of its service
         self.open = False  #: False until every service was looked at once: no half table goes out
 
     @property
     def revision(self) -> int:
         """The newest table's number."""
-        return self._revision
+        return self._published.revision
 
     @property
     def table(self) -> RouteTable:
         """The newest table."""
-        routes = [self._with_use(route) for route in self._routes.values()]
-        return table(self._revision, routes, frozenset(self._left), self._origin)
+        return self._published.table
 
     @property
     def limited(self) -> Iterator[tuple[str, str]]:
         """(service, token) of every token that has a limit by the month."""
-        for route in self._routes.values():
-            names = (t.name for t in route.tokens if t.limits.monthly_tokens is not None)
-            yield from ((route.service, name) for name in dict.fromkeys(names))
+        return self._published.limited
 
     @property
     def leaving(self) -> frozenset[str]:
         """Replicas that were routed, no longer are, and still run."""
-        return frozenset(self._left)
+        if self._leaving is None:
+            self._leaving = frozenset(self._published.left)
+        return self._leaving
 
     @property
     def gateways(self) -> int:
@@ -99,6 +95,15 @@ class RouteBook:
         """Replicas that a live gateway gives no requests because they failed -> its word for it."""
         live = self._gateways.live
         return {one: report.why.get(one, "") for report in live for one in report.ejected}
+
+    @property
+    def traffic(self) -> Traffic:
+        """What live gateways together tell of the last seconds of services."""
+        live = self._gateways.live
+        # Workers of one gateway report each for itself, from places that differ behind the `#` alone.
+        places = {(one.place or one.gateway).partition("#")[0] for one in live}
+        told = traffic((one.services, one.outstanding) for one in live)
+        return replace(told, gateways=len(places))
 
     @property
     def told(self) -> bool:
@@ -113,7 +118,7 @@ class RouteBook:
     @property
     def services(self) -> frozenset[str]:
         """Ids of all services that are routed."""
-        return frozenset(self._routes)
+        return frozenset(self._published.routes)
 
     def end(self) -> None:
         """Let those who wait for news go: there will be none."""
@@ -125,22 +130,27 @@ class RouteBook:
         """Let gateways see the table."""
         self.open = True
         self._publish()
-        self._gateways.begin(self._revision)
+        self._gateways.begin(self.revision)
 
-    def update(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> bool:
-        """Route a service to its ready replicas; True if it had none and now has some."""
+    def update(
+        self, service: Service, replicas: tuple[ReplicaStatus, ...], *, sleeps: bool = False
+    ) -> bool:
+        """Route it to its ready replicas (`sleeps`: it may lose all); True if it had none and now has some."""
         route = None if service.wanted is Wanted.DELETED else self._route(service, replicas)
-        leaving = {
-            replica.id for replica in replicas if replica.state is ReplicaState.DRAINING
-        } - self._left.keys()
-        before = self._routes.get(service.id)
+        if route is not None and service.wanted is Wanted.RUNNING:
+            route = replace(route, wakes=sleeps or service.replicas == 0)
+        known, drains = self._published, ReplicaState.DRAINING
+        leaving = {one.id for one in replicas if one.state is drains} - known.left.keys()
+        before = known.routes.get(service.id)
         if route == before and not leaving:
             return False
         if route is None:
-            self._routes.pop(service.id, None)
-        else:
-            self._routes[service.id] = route
-        self._left |= dict.fromkeys(leaving, self._revision + 1)
+            known.drop(service.id)
+        elif route != before:
+            known.put(route)
+        if leaving:
+            known.left |= dict.fromkeys(leaving, known.revision + 1)
+            self._leaving = None
         self._publish()
         return bool(route and route.targets and not (before and before.targets))
 
@@ -154,24 +164,25 @@ class RouteBook:
 
     def keyed(self, service: Service, tokens: Iterable[EndpointToken]) -> None:
         """From now on these open a service; gateways hear of it at once."""
-        route = self._routes.get(service.id)
+        route = self._published.routes.get(service.id)
         if not self._tokens.keyed(service, tokens) or route is None:
             return
         changed = replace(route, tokens=tuple(self._tokens.of(service)))
         if changed != route:
-            self._routes[service.id] = changed
+            self._published.put(changed)
             self._publish()
 
     def drop(self, service: str) -> None:
         """Forget a service that is gone."""
         self._tokens.drop(service)
-        if self._routes.pop(service, None) is not None:
+        if self._published.drop(service):
             self._publish()
 
     def forget(self, replicas: frozenset[str]) -> None:
         """Stop watching replicas that are gone."""
-        for replica in replicas & self._left.keys():
-            del self._left[replica]
+        for replica in replicas & self._published.left.keys():
+            del self._published.left[replica]
+            self._leaving = None
 
     def heard(self, report: GatewayReport) -> frozenset[str]:
         """Take in what a gateway said of itself; replicas that came to be ejected, or no longer are."""
@@ -182,7 +193,7 @@ class RouteBook:
 
     async def taken_up(self, wait: float) -> None:
         """Return when every live gateway serves by the present table, or after `wait` seconds."""
-        revision, loop = self._revision, asyncio.get_running_loop()
+        revision, loop = self.revision, asyncio.get_running_loop()
         deadline = loop.time() + wait
         while not (self._ended or self._is_taken_up(revision)):
             left = deadline - loop.time()
@@ -203,16 +214,19 @@ class RouteBook:
 
     def drained(self, replicas: frozenset[str]) -> frozenset[str]:
         """Which of these leaving replicas no gateway is busy with any more."""
-        left = {one: since for one, since in self._left.items() if one in replicas}
+        left = {one: since for one, since in self._published.left.items() if one in replicas}
         return self._gateways.let_go(left)
 
-    async def newer(self, revision: int, wait: float) -> bytes | None:
-        """The table as JSON once it differs from `revision`; None if it does not within `wait` seconds."""
+    async def newer(self, revision: int, wait: float, since: int | None = None) -> bytes | None:
+        """The table as JSON once it differs from `revision`; None if it does not within `wait` seconds.
+
+        `since`: the origin of that revision, of one that can do with what changed since it.
+        """
         deadline = asyncio.get_running_loop().time() + wait
-        if self._asked_after < revision <= self._revision:
+        if self._asked_after < revision <= self.revision:
             self._asked_after = revision
             self._note_told()
-        while not self.open or revision == self._revision:
+        while not self.open or revision == self.revision:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or self._ended:
                 return None
@@ -221,21 +235,18 @@ class RouteBook:
                     await self._changed.wait()
             except TimeoutError:
                 return None
-        if revision < 0 or self._dumped[0] != self._revision:  # below 0: all that is known by now
-            self._dumped = (self._revision, dump(self.table).encode())
-        return self._dumped[1]
+        return await self._published.told(revision, -1 if since is None else since)
 
     def _note_told(self) -> None:
         self._told.set()
         self._told = asyncio.Event()
 
     def _publish(self) -> None:
-        self._revision += 1
+        self._published.revision += 1
         self._changed.set()
         self._changed = asyncio.Event()
-        failpoint(
-            "routes.after_publish"
-        )  # no disk is asked: it is a moment to die, not one to wait
+        # No disk is asked: it is a moment to die, not one to wait.
+        failpoint("routes.after_publish")
 
     def _route(self, service: Service, replicas: tuple[ReplicaStatus, ...]) -> Route:
         ready = [
@@ -251,33 +262,32 @@ class RouteBook:
         checked = all(engine.checks_model_name for engine in usual)
         checked = checked and not any(target.model for target in targets)
         names = (service.name, service.full_name, service.current.template.name)
+        share, relaying = service.registration.share, service.current.relaying
+        group = "" if share.standalone else service.group
+        api = "openai" if all(engine.api == "openai" for engine in usual) else "any"
+        usual_affinity = self._affinity if api == "openai" else ""
         return Route(
             service=service.id,
             name=service.name,
             aliases=(service.full_name,) if service.group else (),
             tokens=tuple(self._tokens.of(service)),
             targets=targets,
-            api="openai" if all(engine.api == "openai" for engine in usual) else "any",
-            models=() if checked else tuple(dict.fromkeys(names)),
+            api=api,
+            models=() if checked else tuple(dict.fromkeys((*names, *filter(None, [group])))),
             created=service.created,
             timeout=service.current.request_timeout,
             open=service.registration.open,
             paths=tuple(sorted(frozenset[str]().union(*(engine.paths for engine in usual)))),
             listed=service.current.template.routed == "openai",
+            affinity=usual_affinity if relaying.affinity is None else relaying.affinity,
+            repeats=relaying.repeats,
+            rate=service.current.intake.rate,
+            slots=slots_of(service.current, usual),
+            queue=service.current.intake.queue * max(1, len(targets)),
+            queue_seconds=self.queue_seconds,
+            group=group,
+            weight=share.weight,
         )
-
-    def _with_use(self, route: Route) -> Route:
-        """The route as it goes out: with what was used of tokens that have a limit by the month."""
-        if all(token.limits.monthly_tokens is None for token in route.tokens):
-            return route
-        now = month(self._clock())
-        tokens = (
-            token
-            if token.limits.monthly_tokens is None
-            else replace(token, spent=self._spent(route.service, token.name), spent_in=now)
-            for token in route.tokens
-        )
-        return replace(route, tokens=tuple(tokens))
 
     def _engine(self, service: Service, told: str) -> Capabilities:
         """What a replica runs: as it told, else as the template says, else the embedded engine."""
@@ -291,6 +301,6 @@ class RouteBook:
             replica=replica.id,
             host=replica.host,
             port=replica.port,
-            key=self._engine_key(replica.id) if replica.keyed else "",
+            key=self._engine_key(replica.key_of or replica.id) if replica.keyed else "",
             model=replica.model or knows,
         )

@@ -26,9 +26,9 @@ from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.waiting import Waiting
 from pierhead.runtimes.base import Runtime
 from pierhead.store import events as event_rows
+from pierhead.store import scalers, tags
 from pierhead.store import seen as seen_rows
 from pierhead.store import services as rows
-from pierhead.store import tags
 from pierhead.store.db import Database
 
 #: How long a service that comes up waits for gateways to take up its first route, in seconds.
@@ -66,18 +66,18 @@ class ServicePass:
         Raises:
             Unavailable: the runtime or the database cannot take the step now.
         """
-        pair = await self.db.read(rows.load, key)
-        if pair is None:
+        found = await self.db.read(_load, key)
+        if found is None:
             return await self._clear(key)
-        service, seen = pair
+        service, seen, sleeps = found
         if service.wanted is Wanted.DELETED:
             return await self._remove(service, seen)
-        return await self._converge(service, seen)
+        return await self._converge(service, seen, sleeps=sleeps)
 
-    async def _converge(self, service: Service, seen: Seen) -> float | None:
+    async def _converge(self, service: Service, seen: Seen, *, sleeps: bool) -> float | None:
         step, trouble = await self._apply(service, seen)
         replicas = tuple(self.runtime.observe(service.id))
-        if self.routes.update(service, replicas):
+        if self.routes.update(service, replicas, sleeps=sleeps):
             # What is called Running can be called: a gateway that just misses the news gets it first.
             await self.routes.taken_up(GATEWAYS)
         ejected = known(self.routes.ejected, seen.replicas, told=self.routes.told)
@@ -274,6 +274,12 @@ def _workload(
         rolling=version.rolling,
         held=held,
     )
+
+
+def _load(tx: Connection, key: str) -> tuple[Service, Seen, bool] | None:
+    """(what is wanted, what was seen, may a scaler take its last replica?)"""
+    pair = rows.load(tx, key)
+    return None if pair is None else (*pair, key in scalers.sleepers(tx, key))
 
 
 def _record(tx: Connection, service: str, seen: Seen, noted: list[Event]) -> None:

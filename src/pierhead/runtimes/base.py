@@ -18,6 +18,16 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which lines of a service's log: the `limit` ones before the last `skip`."""
+
+    replica: str = ""  #: "" = of all
+    previous: bool = False  #: of the run before the last restart
+    skip: int = 0
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One run of a replica: when, how it ended and why; of old ones the first and the last are kept."""
 
@@ -29,6 +39,14 @@ class Attempt:
     reason: str = ""  #: one word: why it ended
     message: str = ""
     lines: tuple[str, ...] = ()  #: what it wrote last
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a process and all that it started take of their machine."""
+
+    cpu_seconds: float  #: used since they began
+    memory: int  #: bytes that are resident
 
 
 class Runtime(Protocol):
@@ -65,6 +83,10 @@ class Runtime(Protocol):
         self, service: str, *, replica: str = "", previous: bool = False, limit: int = 100_000
     ) -> list[LogLine]:
         """The last `limit` lines, oldest first; `previous` = of the run before the last restart."""
+        ...
+
+    async def log_page(self, service: str, query: LogQuery) -> tuple[list[LogLine], int]:
+        """The lines, oldest first, and the number of all; the cost follows the place, not the log."""
         ...
 
     async def attempts(self, service: str, *, replica: str = "", lines: int = 0) -> list[Attempt]:

@@ -21,7 +21,7 @@ from pierhead.core.replicas import (
 )
 from pierhead.core.resources import GIB
 from pierhead.core.workloads import Workload
-from pierhead.runtimes.base import Attempt, LogLine
+from pierhead.runtimes.base import Attempt, LogLine, LogQuery
 from pierhead.runtimes.hints import Hints
 
 
@@ -158,6 +158,12 @@ class FakeRuntime:
         chosen = [group[replica]] if replica else list(group.values())
         lines = [line for each in chosen for line in (each.earlier if previous else each.lines)]
         return sorted(lines, key=lambda line: line.at)[max(0, len(lines) - limit) :]
+
+    async def log_page(self, service: str, query: LogQuery) -> tuple[list[LogLine], int]:
+        """A part of `logs`."""
+        lines = await self.logs(service, replica=query.replica, previous=query.previous)
+        end = max(0, len(lines) - query.skip)
+        return lines[max(0, end - query.limit) : end], len(lines)
 
     async def attempts(self, service: str, *, replica: str = "", lines: int = 0) -> list[Attempt]:
         """Every run that crashed."""

@@ -23,8 +23,9 @@ from pierhead.sources.fetching import HANGS as HANGS
 from pierhead.sources.fetching import SILENT as SILENT
 from pierhead.sources.fetching import Deaf, Fetch, summary, waiting
 from pierhead.sources.fetching import Heard as Heard
+from pierhead.sources.listings import NoModel
 from pierhead.sources.openers import Opened, opened
-from pierhead.sources.progress import Ended, Progress
+from pierhead.sources.progress import Ended, Progress, Tell
 from pierhead.sources.remote import Denied, Flaky, Missing, RemoteError
 from pierhead.sources.snapshots import Snapshots
 
@@ -61,11 +62,19 @@ class Unconnected(PierheadError):
         self.hold = hold
 
 
+#: Given a source, what opens it, and what it is told to say meanwhile; it blocks, and raises as a fetch.
+Look = Callable[[Source, Account, Tell], Path]
+
+
 class Connected:
     """Answers where the files of remote sources are, and sees to it that they come."""
 
-    def __init__(self, ways: Ways, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, ways: Ways, clock: Clock, wake: Callable[[], None], look: Look | None = None
+    ) -> None:
+        """`look` says where another machine will find a source's files; None: they are fetched here."""
         self._ways = ways
+        self._look = look
         self._clock = clock
         self._wake = wake
         self._fetches: dict[Source, Fetch] = {}
@@ -177,6 +186,8 @@ class Connected:
         account = self._ways.find(fetch.source)
         if account is None:
             return self._unasked(fetch.source)
+        if self._look is not None:
+            return self._look(fetch.source, account, fetch.tell)
         if isinstance(fetch.source, NasSource):
             return self._nas(fetch, fetch.source, account)
         remote = opened(fetch.source, account, self._ways.find, self._clock)
@@ -184,7 +195,7 @@ class Connected:
 
     def _unasked(self, source: Source) -> Path:
         """What was fetched of a hub before it might not be asked any more."""
-        if isinstance(source, HubSource):
+        if isinstance(source, HubSource) and self._look is None:
             kept = self._ways.snapshots.newest(hub.identity(source))
             if kept is not None:
                 return self._ways.snapshots.use(kept, str(source)).files
@@ -232,7 +243,7 @@ def _hold(problem: PierheadError) -> Hold:
     if isinstance(problem, Unavailable):
         facts = {"source": problem.what, "place": problem.what, "problem": problem.why}
     match problem:
-        case Unconnected():
+        case Unconnected() | NoModel():
             return problem.hold
         case Denied():
             return Hold("StorageDenied", text, permanent=True, facts=facts)

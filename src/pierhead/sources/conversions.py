@@ -180,11 +180,11 @@ class Conversions:
             )
             thread.start()
         seen = work.progress
-        size = seen.total if seen is not None else 0
+        size, done = (seen.total, seen.done) if seen is not None else (0, 0)
         facts = {"kind": wanted.kind.upper()}
         facts |= {"share": f"{100 * seen.done // size} %"} if seen is not None and size else {}
         text = _doing(work)
-        return Hold("ConvertingWeights", text, progressing=True, facts=facts, bytes=size)
+        return Hold("ConvertingWeights", text, progressing=True, facts=facts, bytes=size, done=done)
 
     def _ended(self, work: _Work, problem: Exception | None) -> None:
         """Back in the loop's thread: only it touches the list of works."""

@@ -106,8 +106,16 @@ def waiting(fetch: Fetch, now: float) -> Hold:
         asked = fetch.progress is None or fetch.progress.phase in _ASKING
         facts |= {"problem": f"no answer from {fetch.source}"} if asked else {}
     facts |= {"problem": trouble} if trouble else {}
-    size = fetch.progress.total if fetch.progress is not None else 0
-    return Hold("FetchingWeights", text, progressing=True, stage=stage, facts=facts, bytes=size)
+    size, done = (fetch.progress.total, fetch.progress.done) if fetch.progress else (0, 0)
+    return Hold(
+        "FetchingWeights",
+        text,
+        progressing=True,
+        stage=stage,
+        facts=facts,
+        bytes=size,
+        done=done,
+    )
 
 
 def _silence(fetch: Fetch, now: float) -> str:

@@ -104,7 +104,7 @@ def _model(files: Sequence[Path], model: Path, form: Format) -> Files | Hold:
     if sum(told.values()) > _MOST:  # names alone could keep us busy for hours
         text = f"{folder} holds parts of models of {sum(told.values())} parts: that is no model."
         return _hold("WeightsIncomplete", text)
-    named = {part: None for file in files for part in _parts(file)}
+    named = {part: None for file in files for part in parts_of(file)}
     absent = [shown(part.name, 200) for part in named if not part.is_file()]
     if absent:
         return _hold(
@@ -116,7 +116,7 @@ def _model(files: Sequence[Path], model: Path, form: Format) -> Files | Hold:
     return Files(str(folder), str(model), sum(part.stat().st_size for part in named), format=form)
 
 
-def _parts(file: Path) -> list[Path]:
+def parts_of(file: Path) -> list[Path]:
     """All parts of the split model that a file is one of; else the file."""
     split = _SPLIT.search(file.name)
     if split is None:

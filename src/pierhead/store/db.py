@@ -9,12 +9,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from copy import copy
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     DatabaseError,
     DataError,
@@ -36,6 +38,11 @@ READERS = 2
 CONNECT_SECONDS = 5
 #: How long SQLite waits for another process that writes.
 BUSY_SECONDS = 5
+#: How long a server may leave what was sent to it without a word, in milliseconds.
+_SILENT = 10_000
+#: After so many milliseconds in a transaction without a statement a hub counts as stopped: where there
+#: is another one, that must not wait for what it locked.
+_STOPPED = 2_500
 
 
 class Database:
@@ -47,12 +54,19 @@ class Database:
         *,
         timed: Callable[[str, float], None] = lambda _kind, _seconds: None,
         box: Texts | None = None,
+        shared: bool = False,
     ) -> None:
-        """`box` seals the secrets in rows; without one they cannot be written, and stay sealed."""
+        """`box` seals the secrets in rows; without one they cannot be written, and stay sealed.
+
+        `shared`: other hubs write to it, too.
+        """
         self.url = url
         self._timed = timed
         self._reader = connect(url, writing=False, box=box)
         self._writer = connect(url, writing=True, box=box)
+        if shared:
+            _let_go_when_stopped(self._writer)
+        self._guard: Callable[[Connection], object] = lambda _tx: None
         file = sqlite_file(url)
         #: Whether it takes writes.
         self.writes = Writes(file)
@@ -82,9 +96,21 @@ class Database:
         Raises:
             Unavailable: the database does not answer, is locked, full or read-only.
         """
-        return await self._run(
-            "write", self._writing, lambda: self._write(lambda tx: fn(tx, *args, **kwargs))
-        )
+
+        def work(tx: Connection) -> T:
+            self._guard(tx)
+            return fn(tx, *args, **kwargs)
+
+        return await self._run("write", self._writing, lambda: self._write(work))
+
+    def guarded(self, guard: Callable[[Connection], object]) -> Self:
+        """The same database, each of whose writes begins with `guard`; it shares everything else.
+
+        What `guard` raises ends the transaction, and is raised by `write`.
+        """
+        view = copy(self)
+        view._guard = guard
+        return view
 
     async def tend(self) -> None:
         """To be called every second or so: finds out whether writes are taken again, and mends the log.
@@ -215,8 +241,16 @@ def _server(url: str, *, writing: bool) -> Engine:
         max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,  # in errors and logs: they hold secrets
-        connect_args={"connect_timeout": CONNECT_SECONDS},
+        connect_args={"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": _SILENT},
     )
+
+
+def _let_go_when_stopped(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _limit(connection: DBAPIConnection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {_STOPPED}")
+        connection.commit()
 
 
 def sqlite_url(file: Path) -> str:

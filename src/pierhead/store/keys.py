@@ -228,6 +228,7 @@ def _insert(tx: Connection, box: Box, key: AccessKey) -> None:
             description=key.description,
             updated=key.updated or key.created,
             last_used=key.last_used,
+            login=key.login,
         )
     )
 
@@ -310,6 +311,7 @@ def _key(row: RowMapping) -> AccessKey:
         description=row["description"],
         updated=row["updated"],
         last_used=row["last_used"],
+        login=row["login"],
     )
 
 

@@ -1,5 +1,6 @@
 """Services as stored: wanted state with a guard, its versions and labels."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -22,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from pierhead.core.errors import Conflict, Stale
 from pierhead.core.names import ID_DIGITS, id_of
 from pierhead.core.services import Change, Seen, Service, Version, Wanted
-from pierhead.store import codec, sealing, tables
+from pierhead.store import codec, history, sealing, tables
 from pierhead.store import seen as seen_rows
 from pierhead.store.sealing import Texts
 
@@ -44,7 +45,11 @@ _NEEDING = _OLDEST_FIRST.where(_S.c.registration.contains(bindparam("uuid")))
 _BY_DIGITS = _OLDEST_FIRST.where(
     _S.c.id >= bindparam("digits"), _S.c.id < bindparam("beyond")
 ).limit(1)
-_ADD, _ADD_SEEN, _ADD_VERSION = insert(_S), insert(tables.seen), insert(tables.versions)
+_ADD, _ADD_SEEN = insert(_S), insert(tables.seen)
+
+#: What stands in a stored registration (and, with these quotes, in none of its texts) of a service
+#: that takes no part in the traffic of its group.
+_STANDALONE = '"standalone":true'
 
 Sort = Literal["created", "updated", "name"]
 
@@ -61,8 +66,13 @@ class ServiceQuery:
     or_no_workspace: bool = False  #: also those that have no workspace
     within: tuple[str, ...] | None = None  #: in one of these workspaces; None = anywhere
     quota: str = ""
-    grouped: bool | None = None  #: in a group, or not
+    #: Its document asked for the pool of machines with this id, and with each of these.
+    pools: tuple[str, ...] = ()
+    member: bool = False  #: in a group, whether it takes part there or not
+    grouped: bool | None = None  #: it takes part in the traffic of a group, or not
     caller: str = ""
+    #: With a scaler of this kind (see store/scalers.py), or without one.
+    scaled: Mapping[str, bool] = field(default_factory=dict[str, bool])
     labels: Mapping[str, str | None] = field(
         default_factory=dict[str, str | None]
     )  #: None = the key exists
@@ -84,11 +94,13 @@ def add(tx: Connection, service: Service) -> None:
         raise Conflict("service", service.name, "already exists") from error
     tx.execute(_ADD_SEEN, seen_rows.row(service.id, Seen()))
     _write_labels(tx, service)
-    add_version(tx, service.id, service.current, service.created)
+    history.add(tx, service, service.caller, service.created)
 
 
-def change(tx: Connection, service: Service) -> None:
+def change(tx: Connection, service: Service, actor: str = "") -> None:
     """Store a changed service; its revision must be one above the stored one.
+
+    `actor`: id of the principal that changes it, for the history of its versions.
 
     Raises:
         Stale: somebody was faster.
@@ -97,14 +109,18 @@ def change(tx: Connection, service: Service) -> None:
     if not service.token:  # it could not be opened: it stays for the key that can
         del values["token"]
     guard = (_S.c.id == service.id) & (_S.c.revision == service.revision - 1)
-    old = tx.execute(select(_S.c.labels, _S.c.latest).where(guard)).first()
+    columns = (_S.c.labels, _S.c.latest, _S.c.content)
+    old = tx.execute(select(*columns).where(guard)).first()
     if old is None or not tx.execute(update(_S).where(guard).values(values)).rowcount:
         raise Stale(service.id)
     if old.labels != values["labels"]:
         tx.execute(delete(tables.labels).where(tables.labels.c.service == service.id))
         _write_labels(tx, service)
     if service.latest > old.latest:
-        add_version(tx, service.id, service.current, service.updated)
+        history.add(tx, service, actor, service.updated)
+    elif old.content != values["content"]:
+        # Its owner told of it anew, such as another count: it is remembered as it was told last.
+        history.retell(tx, service.id, service.current.number, values["content"])
 
 
 def skip_versions(tx: Connection, service: str, number: int) -> None:
@@ -113,24 +129,10 @@ def skip_versions(tx: Connection, service: str, number: int) -> None:
     tx.execute(update(_S).where(lower).values(latest=number))
 
 
-def add_version(tx: Connection, service: str, version: Version, created: float) -> None:
-    """Append to a service's history."""
-    row = {
-        "service": service,
-        "number": version.number,
-        "content": _content(service, version, sealing.box_of(tx)),
-        "created": created,
-    }
-    tx.execute(_ADD_VERSION, row)
-
-
 def version(tx: Connection, service: str, number: int) -> Version | None:
     """One version of a service's history."""
-    _V = tables.versions
-    found = tx.execute(
-        select(_V.c.content).where(_V.c.service == service, _V.c.number == number)
-    ).scalar()
-    return _version(service, found, sealing.box_of(tx)) if found else None
+    kept = history.load(tx, service, number)
+    return None if kept is None else kept.version
 
 
 def remove(tx: Connection, service: str, revision: int) -> None:
@@ -238,15 +240,16 @@ def _where(statement: Select[Any], query: ServiceQuery) -> Select[Any]:
         beyond = f"{query.id}g" if len(query.id) >= ID_DIGITS else query.id
         statement = statement.where((_S.c.id == query.id) | _S.c.id.between(query.id, beyond))
     statement = statement.where(*_in_workspaces(query))
+    if query.member:
+        statement = statement.where(_S.c.group_name != "")
     if query.grouped is not None:
-        statement = statement.where(
-            (_S.c.group_name != "") if query.grouped else (_S.c.group_name == "")
-        )
+        takes_part = (_S.c.group_name != "") & ~_S.c.registration.contains(_STANDALONE)
+        statement = statement.where(takes_part if query.grouped else ~takes_part)
     if query.contains:
         statement = statement.where(_S.c.name.icontains(query.contains, autoescape=True))
     for key, value in query.labels.items():
         statement = statement.where(_labelled(key, value))
-    return statement
+    return statement.where(*_pooled(query), *_scaled(query))
 
 
 def _in_workspaces(query: ServiceQuery) -> Iterator[Any]:
@@ -257,10 +260,24 @@ def _in_workspaces(query: ServiceQuery) -> Iterator[Any]:
         yield _S.c.workspace.in_(query.within)
 
 
+def _pooled(query: ServiceQuery) -> Iterator[Any]:
+    for pool in query.pools:
+        # A text in a document has its quotes escaped: so nothing but the field looks like this.
+        named = f'"resource":{json.dumps(pool, ensure_ascii=False)}'
+        yield _S.c.content.contains(named, autoescape=True)
+
+
 def _labelled(key: str, value: str | None) -> Any:
     _L = tables.labels
     condition = exists().where(_L.c.service == _S.c.id, _L.c.key == key)
     return condition if value is None else condition.where(_L.c.value == value)
+
+
+def _scaled(query: ServiceQuery) -> Iterator[Any]:
+    _T = tables.scalers
+    for kind, present in query.scaled.items():
+        condition = exists().where(_T.c.service == _S.c.id, _T.c.kind == kind)
+        yield condition if present else ~condition
 
 
 def _write_labels(tx: Connection, service: Service) -> None:
@@ -292,7 +309,7 @@ def _row(service: Service, box: Texts | None) -> dict[str, Any]:
         "wanted": str(service.wanted),
         "change": str(service.change),
         "token": sealing.seal(box, _token_of(service.id), service.token),
-        "content": _content(service.id, service.current, box),
+        "content": history.content(service.id, service.current, box),
         "group_name": service.group,
         "labels": codec.text(codec.labels, dict(service.labels)),
         "registration": codec.text(codec.registration, service.registration),
@@ -301,28 +318,9 @@ def _row(service: Service, box: Texts | None) -> dict[str, Any]:
     }
 
 
-def _content(service: str, version: Version, box: Texts | None) -> str:
-    """A version as it is stored: what is secret of the submitted document is sealed."""
-    submitted = sealing.seal_document(box, _document_of(service), version.submitted)
-    if submitted is not version.submitted:
-        version = replace(version, submitted=submitted)
-    return codec.text(codec.version, version)
-
-
-def _version(service: str, content: str, box: Texts | None) -> Version:
-    found = codec.read_version(content)
-    submitted = sealing.unseal_document(box, _document_of(service), found.submitted)
-    return found if submitted is found.submitted else replace(found, submitted=submitted)
-
-
 def _token_of(service: str) -> str:
     """What a service's token is sealed as."""
     return f"endpoint token:{service}"
-
-
-def _document_of(service: str) -> str:
-    """What secrets of a service's documents are sealed as."""
-    return f"service document:{service}"
 
 
 def seal_plain(tx: Connection) -> int:
@@ -331,7 +329,7 @@ def seal_plain(tx: Connection) -> int:
 
     def sealed(id_: str, content: str) -> str:
         version = codec.read_version(content)
-        document = sealing.seal_document_once(box, _document_of(id_), version.submitted)
+        document = sealing.seal_document_once(box, history.document_of(id_), version.submitted)
         return codec.text(codec.version, replace(version, submitted=document))
 
     found = tx.execute(select(_S.c.id, _S.c.token, _S.c.content)).all()
@@ -341,8 +339,8 @@ def seal_plain(tx: Connection) -> int:
             "content": sealed(id_, content),
         }
         tx.execute(update(_S).where(_S.c.id == id_).values(**values))
-    history = select(versions_.c.service, versions_.c.number, versions_.c.content)
-    for id_, number, content in tx.execute(history).all():
+    older = select(versions_.c.service, versions_.c.number, versions_.c.content)
+    for id_, number, content in tx.execute(older).all():
         one = (versions_.c.service == id_) & (versions_.c.number == number)
         tx.execute(update(versions_).where(one).values(content=sealed(id_, content)))
     return len(found)
@@ -396,7 +394,7 @@ def _service(values: tuple[Any, ...], box: Texts | None) -> Service:
         wanted=Wanted(wanted),
         change=Change(change_),
         replicas=replicas,
-        current=_version(id_, content, box),
+        current=history.read(id_, content, box),
         latest=latest,
         epoch=epoch,
         revision=revision,

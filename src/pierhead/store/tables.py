@@ -26,6 +26,7 @@ from pierhead.store.identity_tables import (
     roles,
     users,
 )
+from pierhead.store.lease_tables import calls, leases
 from pierhead.store.quota_tables import quotas, workspaces
 from pierhead.store.registry_tables import (
     bindings,
@@ -48,6 +49,7 @@ __all__ = [
     "audit",
     "bearer_tokens",
     "bindings",
+    "calls",
     "centers",
     "connections",
     "datasets",
@@ -56,6 +58,7 @@ __all__ = [
     "facts",
     "groups",
     "labels",
+    "leases",
     "logins",
     "members",
     "metadata",
@@ -67,6 +70,7 @@ __all__ = [
     "policy_versions",
     "quotas",
     "roles",
+    "scalers",
     "seen",
     "services",
     "tags",
@@ -128,6 +132,10 @@ versions = Table(
     Column("number", Integer, primary_key=True),
     Column("content", Text, nullable=False),
     Column("created", Float, nullable=False),
+    # Of older releases' versions these may be "": not known.
+    Column("actor", String(128), nullable=False, server_default=sql("''")),
+    Column("origin", String(32), nullable=False, server_default=sql("''")),
+    Column("registration", Text, nullable=False, server_default=sql("''")),  # JSON
 )
 
 seen = Table(
@@ -143,6 +151,17 @@ seen = Table(
     Column("served", Boolean, nullable=False),
     Column("broken", Text, nullable=False),
     Column("granted", Integer, nullable=False, server_default="0"),
+)
+
+scalers = Table(
+    "scalers",
+    metadata,
+    Column("service", String(32), ForeignKey("services.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", String(8), primary_key=True),  # `load` or `cron`
+    Column("content", Text, nullable=False),  # JSON: what its owner wants
+    Column("state", Text, nullable=False),  # JSON: what it has to remember
+    Column("created", Float, nullable=False),
+    Column("revision", Integer, nullable=False),
 )
 
 events = Table(
@@ -182,6 +201,7 @@ access_keys = Table(
     Column("session", Text, nullable=False, server_default=sql("''")),  # `<role>/<session name>`
     Column("session_policy", Text, nullable=False, server_default=sql("''")),
     Column("last_used", Float),
+    Column("login", String(64), nullable=False, server_default=sql("''")),  # it ends with that
     Index("access_keys_by_principal", "principal"),
     Index("access_keys_by_uuid", "uuid", unique=True),
 )
@@ -240,6 +260,8 @@ logins = Table(
     Column("kind", String(16), nullable=False),
     Column("created", Float, nullable=False),
     Column("expires", Float, nullable=False),
+    Column("parent", String(64), nullable=False, server_default=sql("''")),  # it ends with that
+    Column("key", String(128), nullable=False, server_default=sql("''")),  # what opened it
     Index("logins_by_principal", "principal"),
     Index("logins_by_expiry", "expires"),
 )

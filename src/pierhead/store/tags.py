@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from pierhead.core.errors import Duplicate
 from pierhead.core.query import Found, Query
 from pierhead.core.registry import ResourceType, Tag
+from pierhead.core.tags import Kind
 from pierhead.store import patterns, sight
 from pierhead.store import query as asked
 from pierhead.store import services as service_rows
@@ -24,8 +25,6 @@ from pierhead.store.registry_tables import tags
 from pierhead.store.registry_tables import templates as template_table
 from pierhead.store.shelf import Form, Shelf, batches, names_of
 from pierhead.store.tables import services
-
-REPLICAS = "ai::replicas::"
 
 
 def _seen(tx: Connection, scope: Scope) -> Iterator[Truth]:
@@ -160,9 +159,14 @@ def remove_of(tx: Connection, resource: str) -> None:
 
 def set_replicas(tx: Connection, service: str, replicas: int) -> None:
     """Let a service's `ai::replicas` tag, if it has one, say how many are wanted now."""
+    set_value(tx, service, Kind.REPLICAS, replicas)
+
+
+def set_value(tx: Connection, service: str, kind: Kind, value: int) -> None:
+    """Let a service's system tag of a kind, if it has one, say what is so now."""
     for tag in of(tx, service):
-        if tag.system and tag.tag.startswith(REPLICAS):
-            change(tx, replace(tag, tag=f"{REPLICAS}{replicas}"))
+        if tag.system and tag.tag.startswith(f"{kind}::"):
+            change(tx, replace(tag, tag=f"{kind}::{value}"))
 
 
 def _digest(tag: Tag) -> str:

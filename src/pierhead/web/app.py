@@ -1,14 +1,18 @@
 """The hub's front door, as one ASGI app: its own few paths, everything else goes to the dialects.
 
-/healthz /metrics /openapi/{eas,zstack}.json   for everybody; names in /metrics for who has its token
-/internal/routes /internal/report              for gateways, with the internal key
+/healthz /readyz[/active]                      for probes; of several hubs one is the active one
+/metrics /openapi/{eas,zstack}.json            for everybody; names in /metrics for who has its token
+/internal/{routes,report,wake}                 for gateways, with the internal key
 /zstack/...                                    the ZStack dialect
-/ with an Action, or by POST                   RAM and STS, in RPC style; the rest is EAS
+/console/api/...                               the console's own paths (console.py)
+/api/product/makeCode                          samples of code (make_code.py)
+/ with an Action, or by POST                   RAM and STS, in RPC style
+/ and what browsers ask for as a page          the console's pages (static_files.py); the rest is EAS
 """
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,8 +20,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pierhead.core.errors import Unavailable
+from pierhead.core.errors import Conflict, NotFound, PierheadError, Unavailable
 from pierhead.core.routes import GatewayReport
+from pierhead.core.waking import Waking
+from pierhead.web.console import PREFIX
 
 _REPORT: TypeAdapter[GatewayReport] = TypeAdapter(GatewayReport)
 _REPORT_LIMIT = 4 * 1024 * 1024
@@ -30,11 +36,22 @@ _ALIVE = frozenset({"ok", "read-only"})
 Answer = Callable[[Request], Awaitable[Response]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Wake:
+    service: str  #: service id
+
+
+_WAKE: TypeAdapter[_Wake] = TypeAdapter(_Wake)
+
+
 class Routes(Protocol):
     """The route table as gateways fetch it."""
 
-    async def newer(self, revision: int, wait: float) -> bytes | None:
-        """The table as JSON once it is not `revision` any more; None after `wait` seconds."""
+    async def newer(self, revision: int, wait: float, since: int | None = None) -> bytes | None:
+        """The table as JSON once it is not `revision` any more; None after `wait` seconds.
+
+        `since`: the origin of that revision, of one that can do with what changed since it.
+        """
         ...
 
 
@@ -45,6 +62,8 @@ class Inside:
     routes: Routes
     #: Takes a gateway's report; gives `<service>/<token>` -> tokens that all others used this month.
     heard: Callable[[GatewayReport], Awaitable[Mapping[str, int]]]
+    #: Wakes a service, by its id, and tells how far it is. Raises NotFound, Conflict, Unavailable.
+    wake: Callable[[str], Awaitable[Waking]]
     health: Callable[[], dict[str, Any]]
     #: (body, content type); with the names of services and tokens if it is told so.
     metrics: Callable[[bool], Awaitable[tuple[bytes, str]]]
@@ -52,16 +71,47 @@ class Inside:
     openapi: Mapping[str, Callable[[], dict[str, Any]]]
     internal_key: str
     metrics_token: str = ""  #: shows the figures with names; "" = nobody sees them
+    #: Is this hub the active one? Gateways follow that one alone.
+    active: Callable[[], bool] = lambda: True
+    #: Of paths besides: (method, path) -> who answers.
+    besides: Mapping[tuple[str, str], Answer] = field(default_factory=dict[tuple[str, str], Answer])
+
+
+class Taker(Protocol):
+    """An ASGI app that tells which requests are its own."""
+
+    def takes(self, scope: Scope) -> bool:
+        """Is this request for it?"""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one."""
+        ...
 
 
 class FrontDoor:
     """Sends each request where it belongs."""
 
-    def __init__(self, inside: Inside, eas: ASGIApp, zstack: ASGIApp, ram: ASGIApp) -> None:
+    def __init__(
+        self,
+        inside: Inside,
+        eas: ASGIApp,
+        zstack: ASGIApp,
+        ram: ASGIApp,
+        console: ASGIApp | None = None,
+        pages: Taker | None = None,
+    ) -> None:
+        """`console`: takes what is below /console/api; without one the EAS dialect refuses it.
+
+        `pages`: what people see in a browser; without, the EAS dialect says that there is no such path.
+        """
         self._inside = inside
         self._eas, self._zstack, self._ram = eas, zstack, ram
+        self._console, self._pages = console or eas, pages
         self._own: dict[tuple[str, str], Answer] = {
             ("GET", "/healthz"): self._healthz,
+            ("GET", "/readyz"): self._healthz,
+            ("GET", "/readyz/active"): self._ready_active,
             ("GET", "/metrics"): self._metrics,
             **{
                 ("GET", f"/openapi/{name}"): self._document(make)
@@ -69,6 +119,8 @@ class FrontDoor:
             },
             ("GET", "/internal/routes"): self._internal(self._routes),
             ("POST", "/internal/report"): self._internal(self._report),
+            ("POST", "/internal/wake"): self._internal(self._wake),
+            **inside.besides,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,11 +137,18 @@ class FrontDoor:
     def _dialect(self, scope: Scope) -> ASGIApp:
         if _is_under(scope.get("path", ""), "/zstack"):
             return self._zstack
+        if _is_under(scope.get("path", ""), PREFIX):
+            return self._console
+        if self._pages is not None and self._pages.takes(scope):
+            return self._pages
         return self._ram if scope["type"] == "http" and _is_rpc(scope) else self._eas
 
     async def _healthz(self, _request: Request) -> Response:
         health = self._inside.health()
         return JSONResponse(health, status_code=200 if health["status"] in _ALIVE else 503)
+
+    async def _ready_active(self, request: Request) -> Response:
+        return await self._healthz(request) if self._inside.active() else _standby()
 
     async def _metrics(self, request: Request) -> Response:
         shown, token = _bearer(request), self._inside.metrics_token
@@ -107,9 +166,11 @@ class FrontDoor:
         try:
             revision = int(request.query_params.get("revision", "0"))
             wait = min(float(request.query_params.get("wait", "0")), _LONGEST_WAIT)
+            origin = int(request.query_params.get("origin", "0"))
         except ValueError:
-            return PlainTextResponse("revision and wait are numbers", 400)
-        table = await self._inside.routes.newer(revision, wait)
+            return PlainTextResponse("revision, wait and origin are numbers", 400)
+        since = origin if request.query_params.get("delta") == "1" else None
+        table = await self._inside.routes.newer(revision, wait, since)
         return (
             Response(status_code=304)
             if table is None
@@ -128,6 +189,22 @@ class FrontDoor:
             return PlainTextResponse(error.message, 503)
         return JSONResponse({"spent": dict(spent)})
 
+    async def _wake(self, request: Request) -> Response:
+        """Asked as often as one likes: one call wakes, and all of them tell how far it is."""
+        try:
+            asked = _WAKE.validate_json(await request.body())
+        except ValidationError as error:
+            return JSONResponse({"error": f"service: {error.errors()[0]['msg']}"}, 400)
+        try:
+            found = await self._inside.wake(asked.service)
+        except NotFound as error:
+            return _refusal(error, 404)
+        except Conflict as error:
+            return _refusal(error, 409)
+        except Unavailable as error:
+            return _refusal(error, 503)
+        return JSONResponse(asdict(found))
+
     def _internal(self, answer: Answer) -> Answer:
         """`answer`, for those who know the internal key and send no more than a report."""
 
@@ -138,9 +215,21 @@ class FrontDoor:
                 return PlainTextResponse("the internal key is needed here", 403)
             if int(request.headers.get("content-length") or 0) > _REPORT_LIMIT:
                 return PlainTextResponse("too large", 413)
-            return await answer(request)
+            if not self._inside.active():
+                return _standby()
+            response = await answer(request)
+            # A long poll may have outlasted this hub's turn: then its table is nobody's any more.
+            return response if self._inside.active() else _standby()
 
         return guarded
+
+
+def _standby() -> Response:
+    return PlainTextResponse("standby", 503)
+
+
+def _refusal(error: PierheadError, status: int) -> Response:
+    return JSONResponse({"error": error.message}, status)
 
 
 def _bearer(request: Request) -> str:

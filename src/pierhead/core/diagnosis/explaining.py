@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from pierhead.core.causes import Cause, Facts
 from pierhead.core.diagnosis.evidence import evidence
+from pierhead.core.diagnosis.fact_words import retold
 from pierhead.core.diagnosis.refining import refined
 from pierhead.core.diagnosis.wording import Entry, amounts, told
 from pierhead.core.languages import Language
@@ -40,7 +41,7 @@ def explained(cause: Cause, language: Language = Language.EN) -> Diagnosis:
     facts: Facts = fine.facts or {"problem": fine.message}
     if entry is None:
         entry, facts = entries[UNKNOWN], {**facts, "word": fine.reason, "message": fine.message}
-    text, facts = entry.text(language), amounts(facts, language)
+    text, facts = entry.text(language), amounts(retold(facts, language), language)
     return Diagnosis(
         fine.reason,
         told(text.error, facts),

@@ -89,6 +89,7 @@ _FINER: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "ConversionFailed": (_DISK,),
     "CannotStart": (
+        ("PodRefused", r"cluster does not admit its pods"),
         _DISK,
         ("PermissionDenied", r"permission denied"),
     ),

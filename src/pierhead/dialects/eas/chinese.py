@@ -17,8 +17,10 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "InvalidAccessKeyId.NotFound": ("访问密钥不存在。", "存取金鑰不存在。"),
     "InvalidAccessKeyId.Inactive": ("访问密钥已停用。", "存取金鑰已停用。"),
     "SignatureDoesNotMatch": (
-        "签名或正文摘要与收到的请求不符。",
-        "簽名或正文摘要與收到的請求不符。",
+        "签名或正文摘要与收到的请求不符。对控制台的会话凭证，返回中的 CanonicalRequest 和 "
+        "StringToSign 给出服务端据此请求得到的内容。",
+        "簽名或正文摘要與收到的請求不符。對控制台的會話憑證，返回中的 CanonicalRequest 和 "
+        "StringToSign 給出服務端據此請求得到的內容。",
     ),
     "InvalidTimeStamp.Format": ("请求的时间格式不对。", "請求的時間格式不對。"),
     "InvalidTimeStamp.Expired": (
@@ -63,6 +65,10 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "InvalidService.Conflict": (
         "服务的当前状态不允许：名称已被占用、正在删除，或同时被他人修改。",
         "服務的當前狀態不允許：名稱已被佔用、正在刪除，或同時被他人修改。",
+    ),
+    "InvalidService.Locked": (
+        "服务已加安全锁，不允许该变更：用 UpdateServiceSafetyLock 解除。",
+        "服務已加安全鎖，不允許該變更：用 UpdateServiceSafetyLock 解除。",
     ),
     "MissingParameter": ("缺少必需的参数。", "缺少必需的參數。"),
     "InvalidParameter": ("参数不合法。", "參數不合法。"),

@@ -32,6 +32,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Variables that the platform sets for every replica.
 _OURS = ("PORT", "HOST", "MODEL_DIR", "SERVICE_NAME", "REPLICA_ID", *devices.VARIABLES)
 _NO_FOLDER = "a replica's process has the host's temporary folder; nothing is made at mount_path"
+#: Where no images run.
 _NO_CONTAINER = "replicas are processes on this host, without a container around them"
 
 
@@ -110,13 +111,16 @@ def _needed(part: Part, key: str) -> str:
     return value
 
 
-def template_of(container: Part, name: str, mount: Mounted, templates: Templates) -> Template:
-    """containers[0] as a complete template.
+def template_of(
+    container: Part, name: str, mount: Mounted, templates: Templates, *, images: bool = False
+) -> Template:
+    """containers[0] as a complete template; `images`: can a command run in an image of its own?
 
     Raises:
         Missing, Invalid, Unsupported: it names neither a command nor a template, or not legally.
     """
-    base = _base(container, templates)
+    base = _base(container, templates, images=images)
+    own_image = container.text("image") if images and base is None else ""
     configured = container.integer("port", 1, 65535)
     port = configured or DEFAULT_PORT
     command = _command(container)
@@ -127,7 +131,11 @@ def template_of(container: Part, name: str, mount: Mounted, templates: Templates
     container.report("limits are read from metadata.cpu, memory and gpu", "resources")
     if command:
         template = _custom(container, base, name, command)
-        template = replace(template, command=_placed(container, template.command, port, mount))
+        template = replace(
+            template,
+            command=_placed(container, template.command, port, mount),
+            images={"": own_image} if own_image else template.images,
+        )
     elif base is not None:
         template = base
         container.report("the template's engine has its own options", "args")
@@ -149,7 +157,7 @@ def template_of(container: Part, name: str, mount: Mounted, templates: Templates
     return template
 
 
-def _base(container: Part, templates: Templates) -> Template | None:
+def _base(container: Part, templates: Templates, *, images: bool) -> Template | None:
     image = container.text("image")
     if not image:
         return None
@@ -163,7 +171,8 @@ def _base(container: Part, templates: Templates) -> Template | None:
             f"[{image[:200]}] is no template, and there is neither script nor command",
             f"{IMAGE_PREFIX}<template>, or a script",
         )
-    container.report(_NO_CONTAINER, "image")
+    if not images:
+        container.report(_NO_CONTAINER, "image")
     return None
 
 

@@ -11,7 +11,7 @@ from pierhead.core.principals import Principal
 from pierhead.dialects import denial
 from pierhead.dialects.eas.chinese import in_chinese
 from pierhead.dialects.signing.codes import CODES as SIGNATURE_CODES
-from pierhead.dialects.signing.codes import SignError
+from pierhead.dialects.signing.codes import PLATFORM_CODES, SignError
 
 #: Code -> (HTTP status, what it means). Clients decide by code and by 4xx against 5xx.
 CODES: dict[str, tuple[int, str]] = {
@@ -33,6 +33,10 @@ CODES: dict[str, tuple[int, str]] = {
         409,
         "The service's state forbids it: name taken, being deleted, or changed at the same time.",
     ),
+    "InvalidService.Locked": (
+        409,
+        "The service is locked against such a change: UpdateServiceSafetyLock takes the lock off.",
+    ),
     "MissingParameter": (400, "A required parameter is absent; the message names it."),
     "InvalidParameter": (400, "A parameter is not legal; the message names it and what is legal."),
     "UnsupportedOperation": (
@@ -48,10 +52,7 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidAction.Mismatch": (400, "x-acs-action names another operation than the path."),
     "InvalidVersion": (400, "x-acs-version is not 2021-07-01."),
     "UnsupportedHTTPMethod": (405, "The path has no operation with this method."),
-    "RequestTimeout": (408, "The body did not arrive in time."),
-    "RequestEntityTooLarge": (413, "The body is larger than the limit."),
-    "InternalError": (500, "A fault of the platform; its log tells more under the request id."),
-    "ServiceUnavailable": (503, "A part of the platform does not answer now; try again."),
+    **PLATFORM_CODES,
 }
 
 #: What a core error's kind is called in a `...NotFound` code.
@@ -76,6 +77,7 @@ _BY_CLASS: tuple[tuple[type[errors.PierheadError], str], ...] = (
     (errors.Missing, "MissingParameter"),
     (errors.Invalid, "InvalidParameter"),
     (errors.Unsupported, "UnsupportedOperation"),
+    (errors.Locked, "InvalidService.Locked"),
     (errors.Conflict, "InvalidService.Conflict"),
     (errors.Stale, "InvalidService.Conflict"),
     (errors.Forbidden, "Forbidden.RAM"),
@@ -132,6 +134,8 @@ def envelope(
     }
     if isinstance(error, errors.Forbidden):
         body["AccessDeniedDetail"] = denial.detail(error, principal)
+    if isinstance(error, SignError):
+        body |= error.shown
     return body
 
 

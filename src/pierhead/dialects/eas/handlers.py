@@ -3,25 +3,26 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
-from urllib.parse import urlsplit
 
-from pierhead.core.errors import Invalid, NotFound, Unsupported
+from pierhead.core.errors import Invalid, Unsupported
 from pierhead.core.events import Notice
 from pierhead.core.services import Seen, Service
-from pierhead.core.why import why, why_replica
 from pierhead.dialects.eas import listing, present, revise
 from pierhead.dialects.eas import service_document as documents
 from pierhead.dialects.eas.app import Call, Handler
 from pierhead.dialects.eas.containers import named
+from pierhead.dialects.eas.group_handlers import GroupHandlers
+from pierhead.dialects.eas.label_handlers import LabelHandlers
 from pierhead.dialects.eas.messages import app_request, without_effect
 from pierhead.dialects.eas.present import APP, DOCUMENT, View
-from pierhead.operations import reports, resolving, services
+from pierhead.dialects.eas.report_handlers import ReportHandlers
+from pierhead.dialects.eas.resource_handlers import ResourceHandlers
+from pierhead.dialects.eas.scaler_handlers import ScalerHandlers
+from pierhead.dialects.eas.version_handlers import VersionHandlers
+from pierhead.operations import pools, resolving, scalers, services
 from pierhead.operations.platform import Platform
 from pierhead.operations.resolving import Resolved
 from pierhead.operations.services import Decision, Draft
-from pierhead.store.events import EventQuery
-
-_WEEK = 7 * 86400.0
 
 Answer = dict[str, Any]
 
@@ -33,6 +34,8 @@ class Handlers:
         self._platform = platform
         self._view = View(platform.region, platform.gateway, platform.clock, revise.config)
         self._listed = present.Listed(self._view)
+        self._pool = pools.id_of(platform)
+        self._here = documents.Here(self._pool, platform.images)
 
     def table(self) -> Mapping[str, Handler]:
         """Operation -> handler."""
@@ -47,12 +50,12 @@ class Handlers:
             "StartService": self.start_service,
             "StopService": self.stop_service,
             "RestartService": self.restart_service,
-            "ListServiceInstances": self.list_service_instances,
-            "DescribeServiceLog": self.describe_service_log,
-            "DescribeServiceEvent": self.describe_service_event,
-            "DescribeServiceEndpoints": self.describe_service_endpoints,
-            "DescribeServiceDiagnosis": self.describe_service_diagnosis,
-            "DescribeServiceInstanceDiagnosis": self.describe_service_instance_diagnosis,
+            **ScalerHandlers(self._platform).table(),
+            **ReportHandlers(self._platform, self._view).table(),
+            **GroupHandlers(self._platform, self._view).table(),
+            **VersionHandlers(self._platform).table(),
+            **LabelHandlers(self._platform).table(),
+            **ResourceHandlers(self._platform, self._listed).table(),
         }
 
     async def create_app_service(self, call: Call) -> Answer:
@@ -87,17 +90,19 @@ class Handlers:
             )
         found = await self._resolved(call, named(call.body), _document_name(call.body))
         names = revise.Names(found)
-        spec = documents.translate(call.body, names)
+        spec = documents.translate(call.body, names, here=self._here)
         fresh = names.fresh(call.body)
         draft = Draft(
             name=spec.name,
             origin=DOCUMENT,
             template=spec.template,
-            replicas=1 if spec.instance is None else spec.instance,
+            replicas=scalers.first_count(spec.autoscaler, spec.instance),
             submitted=call.body,
             source=spec.source,
             rolling=spec.rolling,
             request_timeout=spec.request_timeout,
+            relaying=spec.relaying,
+            intake=spec.intake,
             workspace=call.query.get("WorkspaceId") or spec.workspace_id,
             quota=spec.quota_id,
             group=spec.group,
@@ -105,7 +110,9 @@ class Handlers:
             labels=call.query.get("Labels", {}),
             notices=(*spec.notices, *(fresh.notices if fresh else ())),
         )
-        return self._created(await services.create(self._platform, call.principal, draft))
+        scaler = spec.autoscaler
+        also = await scalers.beside(self._platform, scaler, told=scaler is not None)
+        return self._created(await services.create(self._platform, call.principal, draft, also))
 
     async def update_app_service(self, call: Call) -> Answer:
         """Only Replicas = scale, else a new version and a rolling update."""
@@ -126,6 +133,7 @@ class Handlers:
 
     async def update_service(self, call: Call) -> Answer:
         """Merge into the service JSON or put a new one in place."""
+        listing.demand_no_member(call.query, "MemberToUpdate")
         merge = str(call.query.get("UpdateType", "merge")).lower() == "merge"
         before, _seen = await services.find(self._platform, _name(call), call.principal)
         found: dict[str, Resolved] = {}
@@ -133,12 +141,14 @@ class Handlers:
             names = [name for name in named(document) if not revise.is_own(before, name)]
             found |= await self._resolved(call, names, before.name)
 
-        def decide(service: Service, _seen: Seen, now: float) -> Decision:
-            return revise.document(service, call.body, found, now, merge=merge)
+        scaling = revise.scaling(before, call.body, merge=merge)
+        also = await scalers.beside(self._platform, scaling.autoscaler, told=scaling.told)
 
-        return self._message(
-            await services.change(self._platform, call.principal, _name(call), decide), "updating"
-        )
+        def decide(service: Service, _seen: Seen, now: float) -> Decision:
+            return revise.document(service, call.body, found, now, merge=merge, here=self._here)
+
+        changed = await services.change(self._platform, call.principal, _name(call), decide, also)
+        return self._message(changed, "updating")
 
     async def describe_service(self, call: Call) -> Answer:
         """Wanted and observed state as one object."""
@@ -150,7 +160,7 @@ class Handlers:
         number, size = listing.page(call.query)
         found, total = [], 0
         if not listing.matches_nothing(call.query):
-            query = listing.service_query(call.query)
+            query = listing.service_query(call.query, self._pool, self._platform.region)
             found, total = await services.page(
                 self._platform, query, call.query.get("ServiceStatus", ""), call.principal
             )
@@ -181,104 +191,6 @@ class Handlers:
             await services.restart(self._platform, call.principal, _name(call)), "restarting"
         )
 
-    async def list_service_instances(self, call: Call) -> Answer:
-        """Replicas: address, state, restarts, node."""
-        number, size = listing.page(call.query)
-        _service, seen = await services.find(self._platform, _name(call), call.principal)
-        matching = listing.instances(seen.replicas, call.query)
-        shown = [
-            present.instance(self._view, replica, call.language)
-            for replica in matching[(number - 1) * size : number * size]
-        ]
-        return {
-            "Instances": shown,
-            "PageNumber": number,
-            "PageSize": size,
-            "TotalCount": len(matching),
-        }
-
-    async def describe_service_log(self, call: Call) -> Answer:
-        """What the replicas wrote; page 1 is the newest."""
-        number, size = listing.page(call.query, "PageNum")
-        service, seen = await services.find(self._platform, _name(call), call.principal)
-        instance = self._instance(call, seen)
-        found = await reports.logs(
-            self._platform,
-            _name(call),
-            replica=instance,
-            previous=bool(call.query.get("Previous")),
-            actor=call.principal,
-        )
-        hosts = {replica.id: replica.host for replica in seen.replicas}
-        wanted_host, container = call.query.get("Ip"), call.query.get("ContainerName", service.name)
-        lines = [
-            line
-            for line in found
-            if wanted_host in {None, hosts.get(line.replica)} and container == service.name
-        ]
-        lines = listing.log_lines(lines, call.query)
-        texts = [
-            line.text if instance else f"[{line.replica}] {line.text}"
-            for line in listing.newest_page(lines, number, size)
-        ]
-        return {
-            "Logs": texts,
-            "PageNum": number,
-            "TotalCount": len(lines),
-            "TotalPageNum": listing.pages(len(lines), size),
-        }
-
-    async def describe_service_event(self, call: Call) -> Answer:
-        """What happened and why, newest first; without times the last seven days."""
-        number, size = listing.page(call.query, "PageNum")
-        now = self._platform.clock()
-        since, until = listing.span(call.query, now - _WEEK, now)
-        query = EventQuery(
-            type=call.query.get("EventType", ""),
-            replica=call.query.get("InstanceName", ""),
-            since=since,
-            until=until,
-            offset=(number - 1) * size,
-            limit=size,
-        )
-        found, total = await reports.events(self._platform, _name(call), query, call.principal)
-        return {
-            "Events": [present.event(item) for item in found],
-            "PageNum": number,
-            "TotalCount": total,
-            "TotalPageNum": listing.pages(total, size),
-        }
-
-    async def describe_service_diagnosis(self, call: Call) -> Answer:
-        """All that is not as wanted, what lies deepest first; nothing when it runs as wanted."""
-        service, seen = await services.find(self._platform, _name(call), call.principal)
-        found = why(service, seen, self._platform.clock(), call.language)
-        return {"DiagnosisList": [present.diagnosis(each, call.language) for each in found]}
-
-    async def describe_service_instance_diagnosis(self, call: Call) -> Answer:
-        """Why one replica is not ready; empty when it is."""
-        service, seen = await services.find(self._platform, _name(call), call.principal)
-        name = call.path["InstanceName"]
-        replica = next((each for each in seen.replicas if each.id == name), None)
-        if replica is None:
-            raise NotFound("instance", name)
-        found = why_replica(service, replica, call.language)
-        return {"Diagnosis": present.diagnosis(found, call.language)}
-
-    async def describe_service_endpoints(self, call: Call) -> Answer:
-        """URLs and token."""
-        service, _seen = await services.find(self._platform, _name(call), call.principal)
-        url = self._view.endpoint(service)
-        endpoint = {
-            "BackendId": "",
-            "EndpointType": "DefaultGateway",
-            "InternetEndpoints": [url],
-            "IntranetEndpoints": [url],
-            "PathType": "Service",
-            "Port": _port(self._platform.gateway),
-        }
-        return {"AccessToken": service.token, "Endpoints": [endpoint], "Message": ""}
-
     async def _spec(self, call: Call, spec: str, service: str) -> Resolved:
         """The template that a ServiceSpec names, for a service of this name."""
         found = await resolving.resolve(self._platform, call.principal, spec, service)
@@ -305,12 +217,6 @@ class Handlers:
             "Message": f"Service [{service.name}] in region [{self._platform.region}] is {doing}"
         }
 
-    def _instance(self, call: Call, seen: Seen) -> str:
-        name: str = call.query.get("InstanceName", "")
-        if name and name not in {replica.id for replica in seen.replicas}:
-            raise NotFound("instance", name)
-        return name
-
 
 def _name(call: Call) -> str:
     return present.core_id(call.path["ServiceName"])
@@ -329,9 +235,3 @@ def _strangers(call: Call) -> tuple[Notice, ...]:
     return tuple(
         without_effect(name, "no version of this operation knows it") for name in call.unknown
     )
-
-
-def _port(url: str) -> int:
-
-    parts = urlsplit(url)
-    return parts.port or (443 if parts.scheme == "https" else 80)

@@ -1,31 +1,30 @@
 """Filters, sorting and paging of the list operations, as the wire has them. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pierhead.core.errors import Invalid
+from pierhead.core.errors import Invalid, Unsupported
 from pierhead.core.names import id_of
 from pierhead.core.replicas import ReplicaStatus
 from pierhead.dialects.eas.present import INSTANCE_STATUS, core_id
 from pierhead.runtimes.base import LogLine
+from pierhead.store.scalers import CRON, LOAD
 from pierhead.store.services import ServiceQuery, Sort
 
 #: Filters on what is the same for every service here: another value matches nothing.
 _CONSTANT: Mapping[str, str] = {
     "Accessibility": "PUBLIC",
-    "AutoscalerEnabled": "false",
-    "CronscalerEnabled": "false",
     "Gateway": "",
     "ParentServiceUid": "",
-    "ResourceAliasName": "",
     "ResourceBurstable": "false",
-    "ResourceId": "",
-    "ResourceName": "",
     "ResourceType": "",
     "Role": "Standard",
     "ServiceType": "Standard",
 }
+#: Filters on the pool of machines that a service asked for, by its id or its name.
+_POOLS = ("ResourceId", "ResourceName", "ResourceAliasName")
+_SCALERS = {"AutoscalerEnabled": LOAD, "CronscalerEnabled": CRON}
 _SORTS: Mapping[str, Sort] = {
     "createtime": "created",
     "updatetime": "updated",
@@ -49,9 +48,13 @@ def matches_nothing(query: Mapping[str, Any]) -> bool:
     return False
 
 
-def service_query(query: Mapping[str, Any]) -> ServiceQuery:
-    """The query of ListServices; conditions AND. The status is filtered apart, it is computed."""
+def service_query(query: Mapping[str, Any], pool: str = "", pool_name: str = "") -> ServiceQuery:
+    """The query of ListServices; conditions AND. The status is filtered apart, it is computed.
+
+    `pool`: id of the pool of machines.
+    """
     number, size = page(query)
+    pools = {pool if query[name] == pool_name else query[name] for name in _POOLS if name in query}
     return ServiceQuery(
         name=query.get("ServiceName", ""),
         contains=query.get("Filter", ""),
@@ -60,10 +63,12 @@ def service_query(query: Mapping[str, Any]) -> ServiceQuery:
         workspace=query.get("WorkspaceId", ""),
         or_no_workspace=bool(query.get("IncludeNoWorkspace")),
         quota=query.get("QuotaId", ""),
+        pools=tuple(sorted(pools)),
         caller=query.get("CallerUid", ""),
         grouped={"grouping": True, "standalone": False}.get(
             str(query.get("TrafficState", "")).lower()
         ),
+        scaled={kind: query[name] for name, kind in _SCALERS.items() if name in query},
         labels=query.get("Label", {}),
         sort=_SORTS.get(str(query.get("Sort", "")).lower(), "created"),
         descending=str(query.get("Order", "desc")).lower() != "asc",
@@ -82,8 +87,28 @@ def page(query: Mapping[str, Any], number: str = "PageNumber") -> tuple[int, int
     return int(query[number]), int(query["PageSize"])
 
 
+def demand_no_member(query: Mapping[str, Any], name: str) -> None:
+    """Refuse what speaks of one member of a service that is made of several.
+
+    Raises:
+        Unsupported: there is such a parameter, and it is not empty.
+    """
+    if query.get(name):
+        reason = "no service here is made of several members; leave the parameter out"
+        raise Unsupported(f"The parameter {name}", reason)
+
+
+def is_of(query: Mapping[str, Any], pools: Collection[str], quota: str) -> bool:
+    """Are instances in these pools, of a service of this quota, those that are asked for?"""
+    pool, counted = query.get("Resource"), query.get("QuotaId")
+    return (not pool or pool in pools) and (not counted or counted == quota)
+
+
 def instances(replicas: Sequence[ReplicaStatus], query: Mapping[str, Any]) -> list[ReplicaStatus]:
-    """The replicas that pass the filters, in the order asked for."""
+    """The replicas that pass the filters, in the order asked for.
+
+    Each is one instance, so `ListReplica` lists the same.
+    """
     passing = [replica for replica in replicas if _passes(replica, query)]
     passing.sort(
         key=lambda replica: (replica.started or replica.created, replica.id),

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from pierhead.core.openapi import extensions
+from pierhead.core.reference import Operation as Told
+from pierhead.core.reference import Place
+from pierhead.dialects.eas import explained
 from pierhead.dialects.eas.catalog import Catalog, Field, Operation
 from pierhead.dialects.eas.errors import CODES
 
@@ -12,7 +16,9 @@ def document(catalog: Catalog, server_url: str) -> dict[str, Any]:
     """The document; `server_url` is where the control plane answers."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in catalog.operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        told = explained.told(operation, catalog)
+        shown = _operation(operation, told)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = shown
     return {
         "openapi": "3.1.0",
         "info": {
@@ -39,7 +45,7 @@ def _models(catalog: Catalog) -> dict[str, Any]:
     return {name: _object(fields) for name, fields in catalog.models.items()}
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, told: Told) -> dict[str, Any]:
     value: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.kind],
@@ -50,20 +56,23 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The operation was accepted or answered.",
-                "content": {"application/json": {"schema": _answer(operation.response)}},
+                "content": {
+                    "application/json": {
+                        "schema": _answer(operation.response),
+                        "example": dict(told.answer),
+                    }
+                },
             },
             "4XX": {"$ref": "#/components/responses/Refused"},
             "5XX": {"$ref": "#/components/responses/Refused"},
         },
         "x-pierhead-tier": operation.tier,
-        "x-ram-action": operation.ram.action,
-        "x-ram-access-level": operation.ram.access,
-        "x-ram-resource": operation.ram.resource,
+        **extensions(told),
     }
     if operation.deprecated:
         value["deprecated"] = True
     if operation.body is not None:
-        value["requestBody"] = _body(operation)
+        value["requestBody"] = _body(operation, told)
     return value
 
 
@@ -91,15 +100,21 @@ def _query(item: Field) -> dict[str, Any]:
     return {**value, "schema": _schema(item)}
 
 
-def _body(operation: Operation) -> dict[str, Any]:
+def _body(operation: Operation, told: Told) -> dict[str, Any]:
     body = operation.body
     assert body is not None  # noqa: S101 - asked by the caller
     schema = _object(body.fields)
     return {
         "required": bool(schema.get("required")),
         "description": body.note or "A JSON object.",
-        "content": {"application/json": {"schema": schema}},
+        "content": {"application/json": {"schema": schema, "example": _sent(told)}},
     }
+
+
+def _sent(told: Told) -> dict[str, Any]:
+    """The body of the example."""
+    beside = {one.name for one in told.parameters if one.place is not Place.BODY}
+    return {name: value for name, value in told.example.items() if name not in beside}
 
 
 def _object(fields: tuple[Field, ...]) -> dict[str, Any]:

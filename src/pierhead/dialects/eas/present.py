@@ -108,7 +108,7 @@ def _service(
     ready = sum(replica.state is ReplicaState.READY for replica in seen.replicas)
     running = min(ready, item.wanted_replicas) if item.wanted_replicas else ready
     resources = item.current.template.resources
-    endpoint, uid = view.endpoint(item), service_id(item)
+    endpoint, uid, pool = view.endpoint(item), service_id(item), _pool(item)
     # One literal: a list has a hundred of these, and merging dicts costs as much as making them.
     return {
         "ServiceId": uid,
@@ -136,12 +136,12 @@ def _service(
         "PendingInstance": max(0, item.wanted_replicas - running),
         "QuotaId": item.quota,
         "Reason": judged.reason,
-        "Resource": "",
-        "ResourceAlias": "",
+        "Resource": pool,
+        "ResourceAlias": view.region if pool else "",
         "Role": "Standard",
         "RoleAttrs": "",
         "RunningInstance": running,
-        "SafetyLock": "none",
+        "SafetyLock": str(item.registration.lock),
         "SecondaryInternetEndpoint": "",
         "SecondaryIntranetEndpoint": "",
         "ServiceConfig": compact(_config(view, item, secrets=secrets)),
@@ -150,11 +150,19 @@ def _service(
         "ServiceUid": uid,
         "Source": "",
         "TotalInstance": item.replicas,
-        "TrafficState": "grouping" if item.group else "standalone",
+        "TrafficState": traffic_state(item),
         "UpdateTime": time_text(item.updated),
-        "Weight": 100,
+        "Weight": item.registration.share.weight,
         "WorkspaceId": item.workspace,
     }
+
+
+def _pool(item: Service) -> str:
+    """Id of the pool of machines, if the service asked for it by name; every service runs in it."""
+    if item.origin != DOCUMENT:
+        return ""
+    metadata = cast("dict[str, Any]", item.current.submitted.get("metadata") or {})
+    return str(metadata.get("resource") or "")
 
 
 def _config(view: View, item: Service, *, secrets: bool) -> Mapping[str, Any]:
@@ -218,6 +226,11 @@ def event(item: Event) -> dict[str, str]:
         "Message": item.message,
         "Time": time_text(item.at),
     }
+
+
+def traffic_state(item: Service) -> str:
+    """Does the endpoint of its group lead to it?"""
+    return "grouping" if item.group and not item.registration.share.standalone else "standalone"
 
 
 def service_id(item: Service) -> str:

@@ -18,6 +18,8 @@ from pierhead.dialects.eas.strict_json import UNCLEAN, parse_json
 MAX_PAGE = 1000
 _MAX_INT = 2**63 - 1
 _MAX_DIGITS = 19
+#: No listing is so long; what comes before it is a number that every database can skip.
+_LAST_PAGE = 10**12
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -94,8 +96,8 @@ def _from_text(item: Field, text: str) -> Any:
 
 def _page(item: Field, text: str) -> int:
     count = _text_integer(item, text)
-    if count < 1:
-        raise Invalid(item.name, f"[{count}]", "a whole number from 1")
+    if not 1 <= count <= _LAST_PAGE:
+        raise Invalid(item.name, f"[{count}]", f"a whole number from 1 to {_LAST_PAGE}")
     return min(count, MAX_PAGE) if item.name == "PageSize" else count
 
 
@@ -183,6 +185,16 @@ def _form_text(text: str) -> str:
     if "body" not in fields:
         raise Invalid("body", "it is a form without the field `body`", "body=<JSON>, or plain JSON")
     return fields["body"]
+
+
+def typed(fields: tuple[Field, ...], document: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """A JSON object inside a document, checked as a body with these fields is; `path` ends with a dot.
+
+    Raises:
+        Missing: a required field is absent or empty.
+        Invalid: a value is mistyped, or not legal; the message names the field.
+    """
+    return _object(fields, document, path)
 
 
 def _object(fields: tuple[Field, ...], document: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -7,12 +7,15 @@ from typing import Any
 from pierhead.core.errors import Invalid
 from pierhead.core.events import Notice
 from pierhead.core.ids import fixed_id
+from pierhead.core.scalers import AutoScaler
 from pierhead.core.services import Registration, Service, Version
 from pierhead.core.templates import Template
 from pierhead.dialects.eas import service_document as documents
 from pierhead.dialects.eas.containers import named
+from pierhead.dialects.eas.document_part import Part
 from pierhead.dialects.eas.messages import AppRequest, without_effect
 from pierhead.dialects.eas.present import APP, DOCUMENT
+from pierhead.dialects.eas.scalers import autoscaler
 from pierhead.operations.regrouping import layers_of
 from pierhead.operations.resolving import Resolved
 from pierhead.operations.services import (
@@ -45,7 +48,7 @@ class Owners:
 def config(service: Service) -> Mapping[str, Any]:
     """The service JSON of a service: as submitted, or derived where none was."""
     if service.origin == DOCUMENT:
-        return documents.shown(_submitted(service))
+        return documents.shown(_base(service))
     owners = {"workspace_id": service.workspace, "quota_id": service.quota, "group": service.group}
     name = reference(service)
     if service.origin == GROUP:
@@ -209,6 +212,7 @@ def document(
     now: float,
     *,
     merge: bool,
+    here: documents.Here = documents.NOWHERE,
 ) -> Decision:
     """UpdateService: merge or put in place; only metadata.instance changed = scale.
 
@@ -218,10 +222,10 @@ def document(
         Missing, Invalid, Unsupported: the document that results is not legal.
         Conflict: it is being deleted.
     """
-    base = _submitted(service) if service.origin == DOCUMENT else config(service)
+    base = _base(service)
     wanted = documents.merge(base, body) if merge else dict(body)
     names = Names(found, service)
-    spec = documents.translate(wanted, names, name=service.name)
+    spec = documents.translate(wanted, names, name=service.name, here=here)
     owned = _owned(service, spec)
     if wanted == base:
         return touched(service, owned, now, spec.notices)
@@ -232,7 +236,10 @@ def document(
             if service.origin == DOCUMENT
             else service.current
         )
-        return scaled(replace(owned, current=current), count, now, spec.notices)
+        owned = replace(owned, current=current)
+        if count == service.replicas:
+            return touched(service, owned, now, spec.notices)
+        return scaled(owned, count, now, spec.notices)
     fresh = names.fresh(wanted)
     version = Version(
         number=0,
@@ -240,6 +247,8 @@ def document(
         source=spec.source,
         rolling=spec.rolling,
         request_timeout=spec.request_timeout,
+        relaying=spec.relaying,
+        intake=spec.intake,
         submitted=wanted,
     )
     notices = (*spec.notices, *(fresh.notices if fresh else ()))
@@ -251,6 +260,38 @@ def document(
         # A document of one's own is made from nothing that is registered.
         owned = replace(owned, registration=replace(owned.registration, template="", model=""))
     return upgraded(replace(owned, origin=DOCUMENT), version, now, spec.instance, notices)
+
+
+def _base(service: Service) -> Mapping[str, Any]:
+    """The document that an update changes."""
+    if service.origin == DOCUMENT:
+        return documents.counted(_submitted(service), service.replicas)
+    return config(service)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """What an update by document says of the auto-scaler."""
+
+    told: bool = False  #: False: nothing, it stays as it is
+    autoscaler: AutoScaler | None = None  #: None = there shall be none
+
+
+def scaling(service: Service, body: Mapping[str, Any], *, merge: bool) -> Scaling:
+    """What UpdateService says of the auto-scaler: one that it leaves out was taken out, or is not its own.
+
+    Raises:
+        Missing, Invalid: it is not complete, or cannot be followed.
+    """
+    base = _base(service)
+    before = base.get("autoscaler")
+    after = (documents.merge(base, body) if merge else body).get("autoscaler")
+    if not after:
+        return Scaling(told=bool(before))
+    if body.get("autoscaler") is None:
+        return Scaling()
+    part = Part("", {"autoscaler": after}, []).part("autoscaler")
+    return Scaling(told=True, autoscaler=autoscaler(part))
 
 
 def _layers(service: Service, template: Template) -> Layers:

@@ -14,8 +14,10 @@ from pierhead.core.events import Notice
 from pierhead.core.mounts import NasSource, OssSource, Source
 from pierhead.core.names import service_name
 from pierhead.core.resources import GIB, MIB, Resources
-from pierhead.core.services import Service
+from pierhead.core.scalers import AutoScaler
+from pierhead.core.services import Intake, Relaying, Service
 from pierhead.core.templates import Rolling, Template
+from pierhead.dialects.eas import sizes
 from pierhead.dialects.eas.containers import (
     Mounted,
     Templates,
@@ -24,10 +26,17 @@ from pierhead.dialects.eas.containers import (
     template_of,
 )
 from pierhead.dialects.eas.document_part import Part
+from pierhead.dialects.eas.messages import without_effect
+from pierhead.dialects.eas.own_part import OWN, relaying, shown_relaying
+from pierhead.dialects.eas.rpc_part import intake, rpc_part, shown_rpc, timeout
+from pierhead.dialects.eas.scalers import autoscaler
+from pierhead.dialects.eas.sizes import Size
 
 _PROCESS = "replicas are plain processes on this host"
+_POD = "every replica has the same of it, as the operator set it"
+_NO_IMAGE = "no image is pulled, so it is not used"
+_DOCKER_AUTH = "registries are opened by the Secrets of the setting kubernetes.image_pull_secrets"
 _PROCESSOR = "there are no processor runtimes; give containers with a script or a template's image"
-_GATEWAY = "the built-in gateway queues nothing and limits nothing per service in this release"
 _SHARE = re.compile(r"\d{1,3}%")
 #: Where an app service's files appear in the service JSON that is derived for it.
 _MOUNT_PATH = "/mnt/model"
@@ -47,16 +56,29 @@ class DocumentSpec:
     source: Source | None  #: None = the template's own weights
     rolling: Rolling
     request_timeout: float | None  #: seconds; None = the platform's limit
+    relaying: Relaying
+    intake: Intake
+    autoscaler: AutoScaler | None  #: None = none is given
     notices: tuple[Notice, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What a platform has to run services on."""
+
+    pool: str = ""  #: id of the built-in pool
+    images: bool = False  #: do commands run in images of their own?
+
+
+NOWHERE = Here()
+
+
 def translate(
-    document: Mapping[str, Any], templates: Templates, *, name: str = "", pool: str = ""
+    document: Mapping[str, Any], templates: Templates, *, name: str = "", here: Here = NOWHERE
 ) -> DocumentSpec:
     """A whole service JSON (after merging) in the domain's words.
 
-    `name` is the service's present name (an update; "" = a new service), `pool` the id of the
-    built-in pool.
+    `name` is the service's present name (an update; "" = a new service).
 
     Raises:
         Missing, Invalid, Unsupported: a key is absent, not legal, or asks for what is not there.
@@ -65,15 +87,12 @@ def translate(
     notices: list[Notice] = []
     top = Part("", document, notices)
     _refuse_processors(top)
-    top.refuse(
-        "auto-scaling is not part of this release; set metadata.instance instead", "autoscaler"
-    )
     metadata = top.part("metadata")
     chosen = _name(top, metadata, name)
     mount = mounted(top.parts("storage"))
-    template = _template(top, metadata, chosen, mount, templates)
-    rolling, timeout = _rolling(metadata.part("rolling_strategy")), _timeout(metadata.part("rpc"))
-    _place(top, metadata, pool)
+    template = _template(top, metadata, _Container(chosen, mount, here), templates)
+    rolling, rpc = _rolling(metadata.part("rolling_strategy")), rpc_part(metadata)
+    _place(top, metadata, here)
     spec = DocumentSpec(
         name=chosen,
         instance=metadata.integer("instance", 1),
@@ -84,9 +103,13 @@ def translate(
         template=template,
         source=mount.source,
         rolling=rolling,
-        request_timeout=timeout,
+        request_timeout=timeout(rpc),
+        relaying=relaying(top.part(OWN)),
+        intake=intake(rpc, own=template.engine == "custom"),
+        autoscaler=autoscaler(top.part("autoscaler")),
         notices=(),
     )
+    rpc.rest()
     metadata.rest()
     top.rest()
     return replace(spec, notices=tuple(notices))
@@ -117,9 +140,16 @@ def _group(metadata: Part) -> str:
     return service_name(group, "metadata.group") if group else ""
 
 
-def _template(
-    top: Part, metadata: Part, name: str, mount: Mounted, templates: Templates
-) -> Template:
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """What its container does not say of a service."""
+
+    name: str
+    mount: Mounted
+    here: Here
+
+
+def _template(top: Part, metadata: Part, known: _Container, templates: Templates) -> Template:
     kind = metadata.text("type")
     if kind not in {"", "Standard"}:
         raise Unsupported(f"metadata.type [{kind[:80]}]", "only Standard services run here")
@@ -128,11 +158,12 @@ def _template(
         raise Missing("containers", "a script or command, or the image of a template")
     if len(containers) > 1:
         raise Unsupported("containers[1]", "a replica is one process here; give one container")
-    template = template_of(containers[0], name, mount, templates)
+    images = known.here.images
+    template = template_of(containers[0], known.name, known.mount, templates, images=images)
     grace = _grace(top.part("runtime"))
     return replace(
         template,
-        resources=_resources(top, metadata, template.resources),
+        resources=_shared(metadata, known.here, _resources(top, metadata, template.resources)),
         stop_grace=template.stop_grace if grace is None else grace,
     )
 
@@ -145,8 +176,11 @@ def _grace(runtime: Part) -> float | None:
 
 def _resources(top: Part, metadata: Part, usual: Resources) -> Resources:
     cpu, memory = metadata.number("cpu", 0.01), metadata.integer("memory", 1)
+    told = cpu is not None and memory is not None
+    size = _computing(top.part("cloud"), sized=told, gpus=metadata.entries.get("gpu") is not None)
+    if size is not None:
+        usual = _of_size(size, usual)
     gpu, gpu_memory = _gpus(metadata, usual)
-    _computing(top.part("cloud"), sized=cpu is not None and memory is not None)
     sized = Resources(
         cpu=usual.cpu if cpu is None else cpu,
         memory=usual.memory if memory is None else memory * MIB,
@@ -159,6 +193,15 @@ def _resources(top: Part, metadata: Part, usual: Resources) -> Resources:
         cpu_request=usual.cpu_request if sized.cpu == usual.cpu else None,
         memory_request=usual.memory_request if sized.memory == usual.memory else None,
     )
+
+
+def _shared(metadata: Part, here: Here, resources: Resources) -> Resources:
+    """With the /dev/shm that is asked for, where each replica has one of its own."""
+    if not here.images:
+        metadata.report(_PROCESS, "shm_size")
+        return resources
+    size = metadata.integer("shm_size", 1, 1024)
+    return resources if size is None else replace(resources, shm=size * GIB)
 
 
 def _gpus(metadata: Part, usual: Resources) -> tuple[int, int | None]:
@@ -174,21 +217,38 @@ def _gpus(metadata: Part, usual: Resources) -> tuple[int, int | None]:
     return (usual.gpu, usual.gpu_memory) if count is None and part is None else (0, None)
 
 
-def _computing(cloud: Part, *, sized: bool) -> None:
+def _of_size(size: Size, usual: Resources) -> Resources:
+    """What a size says; of GPUs a size without any says nothing: a template may need some."""
+    gpu, part = (size.gpu, None) if size.gpu else (usual.gpu, usual.gpu_memory)
+    return Resources(cpu=float(size.cpu), memory=size.memory * GIB, gpu=gpu, gpu_memory=part)
+
+
+def _computing(cloud: Part, *, sized: bool, gpus: bool) -> Size | None:
+    """The size that is named, unless metadata says all of it: `sized`, and of `gpus`."""
     computing = cloud.part("computing")
     types = [(computing.name("instance_type"), computing.text("instance_type"))]
     for entry in computing.parts("instances"):
         types.append((entry.name("type"), entry.text("type")))
         entry.rest()
     for field, name in types:
-        if name and not (sized and name.startswith("ecs.")):
+        if name and not sizes.named(name) and not (sized and name.startswith("ecs.")):
             raise Invalid(
                 field,
                 f"[{name[:80]}] is no size of this host",
-                "an ecs.* type beside metadata.cpu and metadata.memory, or these two alone",
+                "a size of DescribeMachineSpec; or an ecs.* type beside metadata.cpu and "
+                "metadata.memory; or these two alone",
             )
-    why = "the size is metadata.cpu and metadata.memory; no cloud machine is rented"
-    computing.report(why, "instance_type", "instances")
+    found = [(field, sizes.named(name)) for field, name in types if name]
+    used = next(
+        ((field, one) for field, one in found if one and not (sized and (gpus or not one.gpu))),
+        None,
+    )
+    if used is None:
+        why = "the size is metadata.cpu and metadata.memory; no cloud machine is rented"
+        computing.report(why, "instance_type", "instances")
+    else:
+        why = f"the size is {used[0]}"
+        cloud.notices += [without_effect(field, why) for field, _ in found if field != used[0]]
     computing.rest()
     network = cloud.part("networking")
     network.report(
@@ -197,6 +257,7 @@ def _computing(cloud: Part, *, sized: bool) -> None:
     )
     network.rest()
     cloud.rest()
+    return used[1] if used else None
 
 
 def _rolling(strategy: Part) -> Rolling:
@@ -220,26 +281,19 @@ def _bound(strategy: Part, key: str, usual: int | str) -> int | str:
     return strategy.integer(key, 0, 1000) or 0
 
 
-def _timeout(rpc: Part) -> float | None:
-    keepalive = rpc.integer("keepalive", 1)
-    rpc.report(_GATEWAY, "max_queue_size", "rate_limit")
-    rpc.report("the engine has no such option", "worker_threads", "max_batch_size", "io_threads")
-    rpc.rest()
-    return None if keepalive is None else keepalive / 1000
-
-
-def _place(top: Part, metadata: Part, pool: str) -> None:
+def _place(top: Part, metadata: Part, here: Here) -> None:
     """What says where and beside what replicas run."""
     resource = metadata.text("resource")
-    if resource and resource != pool:
+    if resource and resource != here.pool:
         raise NotFound("resource", resource, "There is one pool; leave metadata.resource out.")
-    metadata.report(_PROCESS, "disk", "shm_size", "rdma", "enable_webservice", "enable_grpc")
+    why = _POD if here.images else _PROCESS
+    metadata.report(why, "disk", "rdma", "enable_webservice", "enable_grpc")
     networking = top.part("networking")
     networking.report("every service is reached through the built-in gateway", "gateway", "nlb")
     networking.rest()
     features = top.part("features")
     features.rest()
-    top.report("no image is pulled, so it is not used", "dockerAuth")
+    top.report(_DOCKER_AUTH if here.images else _NO_IMAGE, "dockerAuth")
 
 
 def merge(document: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,16 +312,29 @@ def merge(document: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, An
 
 
 def only_replicas_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Do two documents differ in metadata.instance and in nothing else?"""
-    return old != new and _without_instance(old) == _without_instance(new)
+    """Do two documents differ in metadata.instance, in autoscaler, and in nothing else?"""
+    return old != new and _without_counts(old) == _without_counts(new)
 
 
-def _without_instance(document: Mapping[str, Any]) -> dict[str, Any]:
+def _without_counts(document: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in document.items() if key != "autoscaler"}
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
-        return {**document, "metadata": metadata or {}}
+        return {**rest, "metadata": metadata or {}}
     entries = cast(dict[str, Any], metadata)
-    return {**document, "metadata": {k: v for k, v in entries.items() if k != "instance"}}
+    return {**rest, "metadata": {k: v for k, v in entries.items() if k != "instance"}}
+
+
+def counted(document: Mapping[str, Any], replicas: int) -> Mapping[str, Any]:
+    """The document with the number of replicas that a scaler, or another door, set since it came.
+
+    None at all cannot be written in it: then it says nothing of their number.
+    """
+    metadata = cast("dict[str, Any]", document.get("metadata") or {})
+    if metadata.get("instance", 1) == replicas:
+        return document
+    rest = {key: value for key, value in metadata.items() if key != "instance"}
+    return {**document, "metadata": rest | ({"instance": replicas} if replicas else {})}
 
 
 def shown(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,9 +347,10 @@ def derive(
 ) -> dict[str, Any]:
     """The service JSON of an app service; CreateService takes it and makes the same service.
 
-    `owners` may hold workspace_id, quota_id and group.
+    `owners` may hold workspace_id, quota_id and group. Of one that sleeps it says no number.
     """
-    metadata = {"name": name, "instance": replicas, **{k: v for k, v in owners.items() if v}}
+    told = {"instance": replicas, **owners}
+    metadata = {"name": name, **{key: value for key, value in told.items() if value}}
     document: dict[str, Any] = {"metadata": metadata, "containers": [shown_container(template)]}
     mount = _shown_source(source)
     if mount:
@@ -306,7 +374,11 @@ def synthesized(service: Service, template: str, owners: Mapping[str, str]) -> d
         "gpu_memory": None if resources.gpu_memory is None else _gib(resources.gpu_memory),
     }
     document["metadata"] |= {key: value for key, value in sizes.items() if value}
+    document["metadata"] |= shown_rpc(service.current)
     document["containers"] = [shown_container(template, current.env)]
+    own = shown_relaying(service.current.relaying)
+    if own:
+        document[OWN] = own
     return document
 
 

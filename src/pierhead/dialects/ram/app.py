@@ -15,14 +15,15 @@ import structlog
 from pydantic_core import to_json
 
 from pierhead.core.audit import Act
-from pierhead.core.errors import PierheadError, Throttled
+from pierhead.core.errors import Invalid, PierheadError, Throttled
 from pierhead.core.ids import Clock, Entropy
 from pierhead.core.permits import Deed
 from pierhead.core.policy import Request
 from pierhead.core.principals import Principal
-from pierhead.dialects.bodies import BodyLimits, Gone, Receive, TooLarge, TooSlow, read_body
+from pierhead.dialects import mock
+from pierhead.dialects.bodies import BodyLimits, BodyRefused, Gone, Receive, read_body
 from pierhead.dialects.circumstances import circumstances
-from pierhead.dialects.ram import errors, present, reading
+from pierhead.dialects.ram import checks, errors, present, reading
 from pierhead.dialects.ram.asking import deed, requests, told
 from pierhead.dialects.ram.calls import Call, Handler
 from pierhead.dialects.ram.catalog import NATIVE, RAM, STS, Catalog, Operation, load
@@ -72,6 +73,7 @@ class _Exchange:
     given: Mapping[str, str] = field(default_factory=dict[str, str])
     resources: tuple[str, ...] = ()
     denied: bool = False
+    mock: bool = False  #: it is only tried out: nothing is written
 
     def header(self, name: str) -> str:
         """The first value of a header; "" when absent."""
@@ -113,12 +115,14 @@ class RamApp:
         looks = operation is not None and operation.access in {"get", "list"}
         note = _log.debug if looks and code == "OK" else _log.info
         note("call", **_where(exchange), code=code, ms=round(seconds * 1000, 1))
-        if operation is not None and self._doors.watch.counts(code, reading=looks):
+        counts = self._doors.watch.counts(code, reading=looks)
+        if operation is not None and counts and not (exchange.mock and code == "OK"):
             source = source_of(exchange.scope, exchange.request_id)
             self._doors.watch.note(_act(exchange, operation, code), exchange.principal, source)
 
     async def _answer(self, exchange: _Exchange) -> dict[str, Any]:
         scope = exchange.scope
+        exchange.mock = _is_mock(exchange)
         if scope["method"] not in METHODS:
             raise RamError(
                 "UnsupportedHTTPMethod", f"The method {scope['method'][:20]} is not GET or POST."
@@ -130,13 +134,19 @@ class RamApp:
         exchange.given = given
         target = f"/?{query.decode('latin-1')}" if query else "/"
         request = SignedRequest(scope["method"], target, exchange.headers, body)
-        principal = await self._doors.callers.of(request, address_of(scope))
+        principal = await self._doors.callers.of(request, address_of(scope), mock=exchange.mock)
         exchange.principal = principal
         self._doors.watch.pace.take(principal.id)
         context = circumstances(scope, self._doors.clock())
         principal = await self._allowed(exchange, operation, principal, context)
         _check_format(given)
         call = Call(operation, reading.read(operation, given), principal, context)
+        if exchange.mock:
+            from pierhead.dialects.ram import explained  # most hubs never mock
+
+            checks.check(call)
+            answer = explained.answer_of(operation, call.values)
+            return {**answer, "RequestId": exchange.request_id}
         found = await self._handlers[operation.id](call)
         return {"RequestId": exchange.request_id, **present.fit(operation.response, found)}
 
@@ -188,6 +198,13 @@ def _named(exchange: _Exchange, given: Mapping[str, str], name: str) -> str:
     return found
 
 
+def _is_mock(exchange: _Exchange) -> bool:
+    try:
+        return mock.is_asked(exchange.headers)
+    except Invalid as error:
+        raise RamError("InvalidParameter", error.message) from error
+
+
 def _check_format(given: Mapping[str, str]) -> None:
     told = given.get("Format") or "JSON"
     if told.upper() != "JSON":
@@ -210,16 +227,9 @@ async def _read_body(exchange: _Exchange, limits: BodyLimits) -> bytes:
     length, expect = exchange.header("content-length"), exchange.header("expect")
     try:
         return await read_body(exchange.receive, limits, length, expect)
-    except TooSlow as error:
-        exchange.close = True
-        raise RamError(
-            "RequestTimeout", f"The body did not arrive within {limits.seconds:g} s."
-        ) from error
-    except TooLarge as error:
+    except BodyRefused as error:
         exchange.close = not error.ended
-        raise RamError(
-            "RequestEntityTooLarge", f"The body is larger than the limit of {limits.body} bytes."
-        ) from error
+        raise RamError(error.code, error.message) from error
 
 
 def _act(exchange: _Exchange, operation: Operation, code: str) -> Act:
@@ -269,6 +279,8 @@ async def _send(send: Send, status: int, body: dict[str, Any], exchange: _Exchan
         (b"x-acs-request-id", exchange.request_id.encode()),
         (b"cache-control", b"no-store"),  # answers hold secrets
     ]
+    if exchange.mock:
+        headers.append(mock.TOLD)
     if status == 405:
         headers.append((b"allow", ", ".join(METHODS).encode()))
     if exchange.wait:

@@ -12,7 +12,7 @@ from pierhead.core.principals import Principal
 from pierhead.dialects import denial
 from pierhead.dialects.ram.catalog import Parameter, load
 from pierhead.dialects.signing.codes import CODES as SIGNATURE_CODES
-from pierhead.dialects.signing.codes import SignError
+from pierhead.dialects.signing.codes import PLATFORM_CODES, SignError
 
 #: Where each code is explained, relative to the project; the anchor is the code without its dots.
 REFERENCE = "docs/reference/ram-errors.md"
@@ -33,6 +33,7 @@ _THINGS = {
     "Workspace": "workspace",
     "Service": "service",
     "ServiceToken": "token of the service",
+    "StorageConnection": "storage connection",
 }
 _HOLDERS = {
     "User.AccessKey": "The user has access keys.",
@@ -50,6 +51,7 @@ _HOLDERS = {
     "Workspace.Service": "Services are in the workspace.",
     "Workspace.Policy": "Policies are bounded to the workspace.",
     "Workspace.Connection": "Storage connections are bounded to the workspace.",
+    "StorageConnection.Service": "Services need the storage connection.",
     "Policy.Version.Default": "It is the default version of the policy.",
 }
 #: Code -> (HTTP status, what it means), besides those of signatures and of single parameters.
@@ -97,10 +99,7 @@ _CODES: dict[str, tuple[int, str]] = {
     "MissingVersion": (400, "The call names no version."),
     "InvalidVersion": (400, "The version is none of RAM, STS and Pierhead."),
     "UnsupportedHTTPMethod": (405, "The method is neither GET nor POST."),
-    "RequestTimeout": (408, "The body did not arrive in time."),
-    "RequestEntityTooLarge": (413, "The body is larger than the limit."),
-    "InternalError": (500, "A fault of the platform; its log tells more under the request id."),
-    "ServiceUnavailable": (503, "A part of the platform does not answer now; try again."),
+    **PLATFORM_CODES,
 }
 #: Codes that are ours: the vendor's documents name none for these cases.
 OURS = frozenset(
@@ -114,7 +113,8 @@ OURS = frozenset(
         "DeleteConflict.Workspace.Policy",
         "DeleteConflict.Workspace.Connection", "EntityNotExist.Service",
         "EntityNotExist.ServiceToken", "EntityAlreadyExists.ServiceToken",
-        "LimitExceeded.Service.Token",
+        "LimitExceeded.Service.Token", "EntityNotExist.StorageConnection",
+        "EntityAlreadyExists.StorageConnection", "DeleteConflict.StorageConnection.Service",
     }
 )  # fmt: skip
 _NOUNS = {"bound": "number, nor none", "whole": "whole number, nor none"}
@@ -138,12 +138,12 @@ def codes() -> Mapping[str, tuple[int, str]]:
         code: (400, meaning)
         for operation in load().operations.values()
         for item in operation.parameters
-        for code, meaning in _of_parameter(item)
+        for code, meaning in of_parameter(item)
     }
     return {**parameters, **SIGNATURE_CODES, **_CODES}
 
 
-def _of_parameter(item: Parameter) -> Iterator[tuple[str, str]]:
+def of_parameter(item: Parameter) -> Iterator[tuple[str, str]]:
     name = f"InvalidParameter.{item.name}"
     if item.required:
         yield f"Missing{item.name}", f"{item.name} is absent or empty."
@@ -200,7 +200,7 @@ def _of_field(field: str) -> str:
 
 
 def _kind(kind: str) -> str:
-    return kind[:1].upper() + kind[1:]
+    return "".join(word[:1].upper() + word[1:] for word in kind.split(" "))
 
 
 _BY_CLASS: tuple[tuple[type[errors.PierheadError], str], ...] = (
@@ -238,6 +238,8 @@ def envelope(
     }
     if isinstance(error, errors.Forbidden):
         body["AccessDeniedDetail"] = denial.detail(error, principal)
+    if isinstance(error, SignError):
+        body |= error.shown
     return body
 
 

@@ -22,6 +22,8 @@ _GUESSES = frozenset(
 _BEARER = "bearer"
 
 Read = Callable[[SignedRequest, Options], Claim]
+#: (key id, nonce, expiry in epoch seconds) -> False when it was there already
+Burn = Callable[[str, str, float], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,15 @@ class Callers:
     read: Read = sign.read
     used: Callable[[str], None] = lambda _key: None  #: takes the id of a key that signed something
     guard: Lockout = field(default_factory=Lockout)  #: counts failed signatures
+    try_nonce: Burn | None = None  #: `record_nonce` for calls that write nothing; None = the same
 
-    async def of(self, request: SignedRequest, address: str = "") -> Principal:
+    async def of(
+        self, request: SignedRequest, address: str = "", *, mock: bool = False
+    ) -> Principal:
         """Who signed the request, or whose bearer token it brings; `address` is the client's.
+
+        `mock`: the database is left alone: the nonce is burnt beside it, the use of the key is not
+        noted. Such a call has to have a nonce: that it is one is no part of what is signed.
 
         Raises:
             SignError: nobody whom we know, or not this request, or not now, or not for the first time.
@@ -60,11 +68,15 @@ class Callers:
                 self.guard.failed(address, claim.key_id)
             raise
         self.guard.passed(address, claim.key_id)
+        if mock and verified.nonce is None:
+            raise SignError("IncompleteSignature", "A mock call needs x-acs-signature-nonce.")
         if verified.nonce is not None:
             expires = now + self.nonce_seconds
-            if not await self.record_nonce(verified.key.id, verified.nonce, expires):
+            burn = (self.try_nonce if mock else None) or self.record_nonce
+            if not await burn(verified.key.id, verified.nonce, expires):
                 raise SignError("SignatureNonceUsed", "Specified signature nonce was used already.")
-        self.used(verified.key.id)
+        if not mock:
+            self.used(verified.key.id)
         return verified.key.principal
 
     async def _by_bearer(self, request: SignedRequest, address: str) -> Principal:

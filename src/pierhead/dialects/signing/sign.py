@@ -9,7 +9,7 @@ after all of these.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pierhead.core.principals import AccessKey
 from pierhead.dialects.signing.codes import SignError
@@ -170,7 +170,8 @@ def judge(
     _in_time(claim.moment(request), now, options)
     _named_key(request, key)
     _security_token(claim.token(request), key, now)
-    claim.check(request, key.secret, options)
+    told = replace(options, explain=True) if key.login else options
+    claim.check(request, key.secret, told)
     return Verified(key, claim.nonce, claim.scheme)
 
 

@@ -70,6 +70,19 @@ class _V3Claim:
         return header_token(request)
 
     def check(self, request: SignedRequest, secret: str, options: Options) -> None:
+        try:
+            self._check(request, secret, options)
+        except SignError as error:
+            if options.explain:
+                error.shown = self._shown(request)
+            raise
+
+    def _shown(self, request: SignedRequest) -> Mapping[str, str]:
+        """What the server made of the request, with the hash of the body that arrived."""
+        canonical = self._canonical(request, {}, hashlib.sha256(request.body).hexdigest())
+        return {"CanonicalRequest": canonical, "StringToSign": _string_to_sign(canonical)}
+
+    def _check(self, request: SignedRequest, secret: str, options: Options) -> None:
         check_body_hash(request)
         body_hash = request.one("x-acs-content-sha256")
         canonical = self._canonical(request, {}, body_hash)
@@ -166,6 +179,10 @@ def _canonical(
     return f"{method}\n{raw_path}\n{query}\n{lines}\n{names}\n{body_hash}"
 
 
+def _string_to_sign(canonical: str) -> str:
+    return f"{V3}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
 def _v3_signature(secret: str, canonical: str) -> str:
-    string = f"{V3}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    string = _string_to_sign(canonical)
     return hmac.digest(secret.encode(), string.encode(), "sha256").hex()

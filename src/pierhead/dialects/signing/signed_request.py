@@ -30,6 +30,8 @@ class Options:
     roa_require_md5: bool = False
     rpc_enabled: bool = True  #: HMAC-SHA1 over the parameters of a call in RPC style
     debug: bool = False  #: tell the string that we signed when a signature does not match
+    #: Tell it in fields of its own: to the console's pages, which show where the two differ.
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

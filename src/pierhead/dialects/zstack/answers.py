@@ -13,7 +13,7 @@ from pierhead.dialects.zstack.schema import schema_of
 JSON = "application/json;charset=utf-8"
 TEXT = "text/plain;charset=utf-8"
 #: Answers that clients read to the letter, without `success` and `error`.
-_BARE = frozenset({"ValidateSession", "GetVersion"})
+BARE = frozenset({"ValidateSession", "GetVersion"})
 #: APIs whose answer is a secret: told to the caller only, never kept for a poll.
 TOLD_ONCE = frozenset({"CreateAccessKey", "RenewSession"})
 _SECRETS = frozenset({"AccessKeySecret", "accessToken"})
@@ -26,7 +26,7 @@ def success(
     body = asked_part(answer, query)
     if schema or query is not None:
         body["schema"] = schema_of(api, body)
-    return body if api.name in _BARE else {"success": True, **body, "error": None}
+    return body if api.name in BARE else {"success": True, **body, "error": None}
 
 
 def failure(error: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class ZStackApp:
             watch.note(act, exchange.principal, exchange.source)
 
     async def _answer(self, exchange: Exchange) -> tuple[str, Reply]:
+        exchange.notice_mock()
         if exchange.method == "OPTIONS" and allowed_origin(exchange, self._options.cors_origins):
             return "OK", preflight(exchange)
         parts = [part for part in exchange.path.split("/") if part]
@@ -114,13 +115,15 @@ class ZStackApp:
             base_url=exchange.base_url,
             language=exchange.language,
             source=exchange.source,
+            mock=exchange.mock,
             known=exchange.known,
         )
         exchange.asked, exchange.told = ask.asked, True
         return ask
 
     async def _log_in(self, exchange: Exchange, uuid: str) -> None:
-        exchange.login = await self._doors.find_login(uuid)
+        find = (self._doors.look_at_login if exchange.mock else None) or self._doors.find_login
+        exchange.login = await find(uuid)
         exchange.principal = exchange.login.principal
         self._doors.watch.pace.take(exchange.principal.id)
 
@@ -129,7 +132,7 @@ class ZStackApp:
     async def _rest(self, exchange: Exchange) -> Reply:
         route = match(exchange.method, exchange.path)
         exchange.api = route.apis[0]
-        if exchange.api.name == "GetApiJob":
+        if exchange.api.name == "GetApiJob" and not exchange.mock:
             return await self._poll(exchange, route.names["uuid"])
         job = exchange.job()
         if exchange.api.authenticated:
@@ -140,7 +143,7 @@ class ZStackApp:
         query = rest.parse_query(exchange.query)
         api, given = rest.understand(route, exchange.method, query, document)
         exchange.api = api
-        lack = self._dispatcher.lacks(api)
+        lack = "" if api.name == "GetApiJob" else self._dispatcher.lacks(api)
         if lack:
             raise TextRefusal(404, no_api(route.path, f"{api.name}: {lack}"))
         ask = replace(
@@ -194,8 +197,9 @@ class ZStackApp:
         elif given.startswith("ZStack"):
             raw = exchange.path.partition("zstack")[2]  # its first part: a route was found
             signed = Signed(exchange.method, raw, unquote(raw), exchange.headers)
+            look = self._doors.look_at_signature if exchange.mock else None
             exchange.principal = await trail.judge(
-                self._doors.watch, exchange.source, signed, self._doors.judge_signature
+                self._doors.watch, exchange.source, signed, look or self._doors.judge_signature
             )
             self._doors.watch.pace.take(exchange.principal.id)
         else:

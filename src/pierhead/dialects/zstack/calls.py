@@ -94,6 +94,9 @@ class Doors:
     #: (API name, `OK` or the error's code or the HTTP status, seconds), for the figures.
     answered: Callable[[str, str, float], None] = lambda _api, _code, _seconds: None
     watch: Watch = field(default_factory=Watch)
+    #: `find_login` and `judge_signature` for calls that write nothing; None = the same.
+    look_at_login: Callable[[str], Awaitable[LoginSession]] | None = None
+    look_at_signature: Callable[[Signed], Awaitable[Principal]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 from pierhead.core.audit import Source
 from pierhead.core.conditions import Context
-from pierhead.core.errors import PierheadError, Throttled
+from pierhead.core.errors import Invalid, PierheadError, Throttled
 from pierhead.core.languages import negotiated
 from pierhead.core.principals import LoginSession, Principal
+from pierhead.dialects import mock
 from pierhead.dialects.bodies import BodyLimits, Receive, TooLarge, TooSlow, read_body
 from pierhead.dialects.zstack.answers import JSON, TEXT, encoded, failure
 from pierhead.dialects.zstack.calls import NOBODY
@@ -52,6 +53,7 @@ class Exchange:
     source: Source = field(default_factory=Source)
     known: Context = field(default_factory=dict[str, str])  #: what policies may ask about it
     told: bool = False  #: the audit trail knows of it, or will
+    mock: bool = False  #: it is only tried out: nothing is written
 
     def header(self, name: str) -> str:
         """A header's value without white space around it; "" when absent."""
@@ -78,6 +80,17 @@ class Exchange:
         given = self.header("x-api-timeout")
         usable = given.isascii() and given.isdigit() and len(given) < 9 and int(given) > 0
         return int(given) * 1000 if usable else API_TIMEOUT
+
+    def notice_mock(self) -> None:
+        """Find out whether the call is only tried out.
+
+        Raises:
+            TextRefusal: the header says neither yes nor nothing.
+        """
+        try:
+            self.mock = mock.is_asked(self.headers.items())
+        except Invalid as error:
+            raise TextRefusal(400, error.message) from error
 
     def job(self) -> str:
         """The client's own job id; "" when it has none.
@@ -179,6 +192,8 @@ async def send_reply(send: Send, reply: Reply, exchange: Exchange, origins: Sequ
     if origin:
         headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
         headers.append((b"vary", b"Origin"))
+    if exchange.mock:
+        headers.append(mock.TOLD)
     if exchange.close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -1,25 +1,17 @@
 """The catalog as an OpenAPI 3.1 document: all 74 APIs, supported or not, and the RPC door."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from pierhead.dialects.zstack import json_schema
+from pierhead.core.openapi import extensions
+from pierhead.dialects.zstack import explained, json_schema
 from pierhead.dialects.zstack.catalog import Api, Catalog
 from pierhead.dialects.zstack.errors import CODES
+from pierhead.dialects.zstack.query_parameters import QUERY_PARAMETERS
 
-#: What every Query API takes: name -> (JSON type, meaning).
-QUERY_PARAMETERS: Mapping[str, tuple[str, str]] = {
-    "q": ("array", "A condition such as `name=chat`; repeated ones must all hold."),
-    "limit": ("integer", "Rows at most; 1000 unless given."),
-    "start": ("integer", "Rows to skip."),
-    "count": ("boolean", "Answer only how many there are."),
-    "replyWithCount": ("boolean", "Add how many there are in all."),
-    "sort": ("string", "A field, with + or - before it."),
-    "fields": ("string", "Fields to show, separated by commas."),
-    "groupBy": ("string", "Only the first row per value of this field."),
-    "filterName": ("string", "type:value; no type is known here."),
-}
+__all__ = ["QUERY_PARAMETERS", "document"]
+
 _JSON = "application/json"
 
 
@@ -68,7 +60,7 @@ def _operation(apis: Sequence[Api], catalog: Catalog) -> dict[str, Any]:
         "description": " ".join(_state(api) for api in apis),
         "parameters": [*_path_parameters(apis[0].path), *_query_parameters(apis[0], catalog)],
         "responses": _responses(apis, catalog),
-        "x-pierhead-apis": {api.name: {"tier": api.tier, "message": api.message} for api in apis},
+        "x-pierhead-apis": {api.name: _told(api, catalog) for api in apis},
     }
     if any(not api.authenticated for api in apis):
         value["security"] = []
@@ -77,6 +69,11 @@ def _operation(apis: Sequence[Api], catalog: Catalog) -> dict[str, Any]:
         schema = bodies[0] if len(bodies) == 1 else {"oneOf": bodies}
         value["requestBody"] = {"content": {_JSON: {"schema": schema}}}
     return value
+
+
+def _told(api: Api, catalog: Catalog) -> dict[str, Any]:
+    found = explained.told(api, catalog)
+    return {"tier": api.tier, "message": api.message, **extensions(found)}
 
 
 def _state(api: Api) -> str:
@@ -90,7 +87,7 @@ def _item(api: Api, catalog: Catalog) -> dict[str, Any]:
         "description": _state(api),
         "parameters": _path_parameters(api.item_path),
         "responses": _responses([api], catalog),
-        "x-pierhead-apis": {api.name: {"tier": api.tier, "message": api.message}},
+        "x-pierhead-apis": {api.name: _told(api, catalog)},
     }
 
 

@@ -10,6 +10,7 @@ from pierhead.core.principals import ROLE, AccessKey, Principal
 from pierhead.operations.iam import common
 from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.store import keys as rows
+from pierhead.store import logins
 
 KIND = "User.AccessKey"
 #: Keys of a user: the one in use, and the one that is to follow it. The account itself may have more.
@@ -125,18 +126,20 @@ def add(tx: Connection, platform: Platform, key: AccessKey, also: Also = nothing
 
 
 def switch(tx: Connection, actor: Principal, key: AccessKey, active: bool, now: float) -> AccessKey:
-    """Turn a key on or off; gives it as it is then.
+    """Turn a key on or off; gives it as it is then. With a key that goes off the logins end that it opened.
 
     Raises:
         Forbidden: it is the account's own, and somebody else asks.
     """
     _own("UpdateAccessKey", actor, key)
+    if not active:
+        logins.remove_by_key(tx, key.id)
     rows.switch(tx, rows.uuid_of(key), active, now)
     return replace(key, active=active, updated=now)
 
 
 def remove(tx: Connection, actor: Principal, key: AccessKey) -> None:
-    """Delete a key.
+    """Delete a key, and end the logins that it opened.
 
     Raises:
         Forbidden: it is the account's own, and somebody else asks.
@@ -149,6 +152,7 @@ def remove(tx: Connection, actor: Principal, key: AccessKey) -> None:
             "or disable it"
         )
         raise Conflict("AccessKeyVO", rows.uuid_of(key), problem)
+    logins.remove_by_key(tx, key.id)
     rows.remove(tx, rows.uuid_of(key))
 
 

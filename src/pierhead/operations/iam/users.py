@@ -148,6 +148,16 @@ async def get_login_profile(platform: Platform, actor: Principal, user_name: str
     return LoginProfile(known.user_name, known.created)
 
 
+async def has_login_profile(platform: Platform, actor: Principal, user_name: str) -> bool:
+    """Has a user a password to log in with?
+
+    Raises:
+        NotFound: there is no such user.
+        Unavailable: the database does not answer.
+    """
+    return await platform.db.read(_has_password, platform, user_name)
+
+
 async def delete_login_profile(platform: Platform, actor: Principal, user_name: str) -> None:
     """Take a user's password; its logins end at once, its keys work on.
 
@@ -233,6 +243,11 @@ def _remove_password(tx: Connection, platform: Platform, user_name: str) -> User
     return user
 
 
+def _has_password(tx: Connection, platform: Platform, user_name: str) -> bool:
+    principal = common.principal_of(platform, common.user(tx, user_name))
+    return passwords.of_principal(tx, principal) is not None
+
+
 def _known(tx: Connection, platform: Platform, user_name: str) -> tuple[User, Password]:
     user = common.user(tx, user_name)
     known = passwords.of_principal(tx, common.principal_of(platform, user))
@@ -253,10 +268,19 @@ def refuse_in_use(kind: str, name: str, having: dict[str, list[str]]) -> None:
             raise InUse(kind, name, f"still has {by} {shown}", by)
 
 
-async def _hash(hashing: Hashing, password: str) -> str:
+def check_password(password: str) -> None:
+    """Refuse a password that no user may have.
+
+    Raises:
+        Invalid: it is too short, too long or not printable.
+    """
     legal = f"{SHORTEST_PASSWORD} to {LONGEST_PASSWORD} printable characters"
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or not password.isprintable():
         raise Invalid("Password", "its form", legal)
+
+
+async def _hash(hashing: Hashing, password: str) -> str:
+    check_password(password)
     return await hashing.make(wire_password(password))
 
 

@@ -7,13 +7,18 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, cast
-
-import aiohttp
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 from pierhead.core.templates import Probe
+from pierhead.optional import Later
 from pierhead.runtimes.process.identity import Identity
 from pierhead.runtimes.process.mounting import beside
+
+if TYPE_CHECKING:
+    import aiohttp
+else:
+    aiohttp = Later("aiohttp")
 
 #: A completion of one token is far below this.
 _BODY_LIMIT = 1024 * 1024
@@ -48,6 +53,10 @@ class Prober:
 
     async def ask(self, probe: Probe, subject: Subject) -> str:
         """One try, bounded by the probe's timeout: "" when it succeeds, else why not."""
+        if (
+            self._session is None
+        ):  # the first import takes its time: neither the probe's nor the hub's
+            await asyncio.to_thread(import_module, "aiohttp")
         try:
             async with asyncio.timeout(probe.timeout):
                 return await self._ask(probe, subject)
@@ -125,7 +134,7 @@ class Prober:
             await writer.wait_closed()
         return ""
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> "aiohttp.ClientSession":
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, force_close=True),
@@ -135,7 +144,7 @@ class Prober:
         return self._session
 
 
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+async def _bounded(answer: "aiohttp.ClientResponse") -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in answer.content.iter_chunked(65536):

@@ -20,7 +20,7 @@ from pierhead.core.launch import Launch, Placement
 from pierhead.core.names import replica_name
 from pierhead.core.replicas import Node, ReplicaState, ReplicaStatus, RuntimeInfo
 from pierhead.core.workloads import Workload
-from pierhead.runtimes.base import Attempt, LogLine
+from pierhead.runtimes.base import Attempt, LogLine, LogQuery
 from pierhead.runtimes.hints import Hints
 from pierhead.runtimes.process import attempts, hardware, logfiles, remains
 from pierhead.runtimes.process.allotment import Allotment
@@ -334,24 +334,36 @@ class ProcessRuntime:
         Raises:
             NotFound: there is no such replica.
         """
-        group = self._services.get(service, {})
-        if replica and replica not in group:
-            raise NotFound("replica", replica)
-        chosen = [group[replica]] if replica else list(group.values())
-        runs = [
-            (run, each.intent.id, each.hidden)
-            for each in chosen
-            if (run := each.run_folder(previous=previous))
-        ]
+        runs = self._log_runs(service, replica, previous=previous)
 
         def read() -> list[LogLine]:
             tails = [
-                logfiles.hiding(logfiles.tail(run.path, id_, limit), hidden)
-                for run, id_, hidden in runs
+                logfiles.hiding(logfiles.tail(run.path, run.replica, limit), run.hidden)
+                for run in runs
             ]
             return logfiles.merged(tails, limit)
 
         return await asyncio.to_thread(read)
+
+    async def log_page(self, service: str, query: LogQuery) -> tuple[list[LogLine], int]:
+        """Some lines, and the number of all.
+
+        Raises:
+            NotFound: there is no such replica.
+        """
+        runs = self._log_runs(service, query.replica, previous=query.previous)
+        return await asyncio.to_thread(logfiles.page, runs, query.skip, query.limit)
+
+    def _log_runs(self, service: str, replica: str, *, previous: bool) -> list[logfiles.LogRun]:
+        group = self._services.get(service, {})
+        if replica and replica not in group:
+            raise NotFound("replica", replica)
+        chosen = [group[replica]] if replica else list(group.values())
+        return [
+            logfiles.LogRun(run.path, each.intent.id, each.hidden)
+            for each in chosen
+            if (run := each.run_folder(previous=previous))
+        ]
 
     async def attempts(self, service: str, *, replica: str = "", lines: int = 0) -> list[Attempt]:
         """Runs of its replicas, and of those that were replaced, oldest first.

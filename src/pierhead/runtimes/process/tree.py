@@ -36,14 +36,15 @@ class Tree:
         return sum(_own_bytes(pid) for pid in self._pids())
 
     def _pids(self) -> Iterator[int]:
-        rest = _children(self.keeper)
+        rest = children(self.keeper)
         while rest:
             pid = rest.pop()
             yield pid
-            rest += _children(pid)
+            rest += children(pid)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Of a process and all its threads; none when it is gone."""
     found: list[int] = []
     try:
         for thread in (_PROC / str(pid) / "task").iterdir():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pierhead.core.diagnosis.texts import (
     answers,
+    clusters,
     commands,
     endings,
     ends,
@@ -46,6 +47,7 @@ SECTIONS: tuple[tuple[str, Mapping[str, Entry]], ...] = (
     ("Stores and file systems", stores.ENTRIES),
     ("Connections and keys", keys.ENTRIES),
     ("Machines", machines.ENTRIES),
+    ("Clusters", clusters.ENTRIES),
     ("Quotas", quotas.ENTRIES),
     ("What has to be there before a start", environments.ENTRIES),
     ("Statuses", statuses.ENTRIES),

@@ -80,12 +80,12 @@ ENTRIES = entries(
         ),
         Text(
             ("无法构建环境（{environment}）。", "无法构建 Python 环境。"),
-            ("{problem}。",),
+            ("系统报告：{problem}。",),
             ("修正依赖列表或软件源；重启服务会立即重试。",),
         ),
         Text(
             ("無法建置環境（{environment}）。", "無法建置 Python 環境。"),
-            ("{problem}。",),
+            ("系統回報：{problem}。",),
             ("修正相依列表或套件來源；重新啟動服務會立即重試。",),
         ),
     ),

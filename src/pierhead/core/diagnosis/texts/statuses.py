@@ -51,6 +51,35 @@ ENTRIES = entries(
         ),
     ),
     Entry(
+        "ScaledToZero",
+        Text(
+            "The service sleeps: no replica runs, and the next request starts one.",
+            (
+                "A scaler set its number of replicas to none, because nobody asked for it or because a job said so.",
+            ),
+            (
+                "Nothing needs to be done; send a request, or scale it, to wake it.",
+                "To keep a replica running, set the auto-scaler's min to 1.",
+            ),
+        ),
+        Text(
+            "服务处于休眠状态：没有副本在运行，下一个请求会将其启动。",
+            ("伸缩器已将副本数设为零，因为没有请求，或者定时任务如此设定。",),
+            (
+                "无需操作；发送一个请求或调整副本数即可唤醒。",
+                "如需始终保留一个副本，请将自动伸缩器的 min 设为 1。",
+            ),
+        ),
+        Text(
+            "服務處於休眠狀態：沒有副本在執行，下一個請求會將其啟動。",
+            ("伸縮器已將副本數設為零，因為沒有請求，或者排程工作如此設定。",),
+            (
+                "無需操作；傳送一個請求或調整副本數即可喚醒。",
+                "如需始終保留一個副本，請將自動伸縮器的 min 設為 1。",
+            ),
+        ),
+    ),
+    Entry(
         "Creating",
         Text(
             "The service is being created.",
@@ -228,7 +257,7 @@ ENTRIES = entries(
         Text(
             ("本版本没有对状态 [{word}] 的解释。", "本版本没有对该状态的解释。"),
             (
-                "{message}",
+                "系统报告：{message}。",
                 "它由平台的其他版本写入。",
             ),
             ("查看服务的事件和日志。",),
@@ -236,7 +265,7 @@ ENTRIES = entries(
         Text(
             ("本版本沒有對狀態 [{word}] 的解釋。", "本版本沒有對該狀態的解釋。"),
             (
-                "{message}",
+                "系統回報：{message}。",
                 "它由平台的其他版本寫入。",
             ),
             ("檢視服務的事件和記錄檔。",),

@@ -56,9 +56,11 @@ class Users:
         return {"User": present.user(made)}
 
     async def get(self, call: Call) -> Json:
-        """One user."""
-        found = await users.get_user(self.platform, call.principal, call.text("UserName"))
-        return {"User": present.user(found)}
+        """One user; beside what the vendor tells, whether it has a login profile to ask for."""
+        name = call.text("UserName")
+        found = await users.get_user(self.platform, call.principal, name)
+        profile = await users.has_login_profile(self.platform, call.principal, name)
+        return {"User": {**present.user(found), "HasLoginProfile": profile}}
 
     async def update(self, call: Call) -> Json:
         """Other fields, or another name."""

@@ -1,0 +1,377 @@
+"""The Kubernetes runtime: a Deployment by service; the cluster acts, and we tell what it did.
+
+apply     workload -> step (stepping) -> objects (render) -> server (delivery)
+observe   pods, nodes, events (copies) and earlier runs (runs) -> replicas (pods), from memory
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from math import ceil
+from pathlib import Path
+from random import Random
+from weakref import WeakValueDictionary
+
+from pierhead.core.errors import NotFound, Occupied, PierheadError, Refused, Stale, Unavailable
+from pierhead.core.ids import Clock
+from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus, RuntimeInfo
+from pierhead.core.workloads import Workload
+from pierhead.runtimes.base import Attempt, LogLine, LogQuery
+from pierhead.runtimes.hints import Hints
+from pierhead.runtimes.kubernetes import causes, fields, launching, names, pods, probe, stepping
+from pierhead.runtimes.kubernetes.api import NODE, KubeApi, Manifest, Selection
+from pierhead.runtimes.kubernetes.cluster import Cluster
+from pierhead.runtimes.kubernetes.copies import Copies
+from pierhead.runtimes.kubernetes.delivery import Delivery
+from pierhead.runtimes.kubernetes.logbook import Logbook
+from pierhead.runtimes.kubernetes.quantities import quantity
+from pierhead.runtimes.kubernetes.reflector import Beat, LoopTime, Pace
+from pierhead.runtimes.kubernetes.render import Extras, manifests
+
+#: Seconds that `adopt` waits for the cluster.
+_PATIENCE = 60.0
+_SOON = 1  #: seconds that a pod gets to end which nobody waits for
+DEFAULT_PACE = Pace()
+_LIMITS = (
+    "Each replica's memory and CPU are bounded by its container's cgroup, as the cluster does it."
+)
+_MOUNTS = "Files are mounted into each replica's container, read-only."
+
+
+class KubernetesRuntime:
+    """Implements runtimes.base.Runtime; `launch` is the engines' answer, given by bootstrap.
+
+    `key_of` gives the key between gateway and engines, by service id. `folder` keeps what ended runs wrote.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it works with, named by bootstrap alone
+        self,
+        api: KubeApi,
+        cluster: Cluster,
+        launch: launching.Ask,
+        clock: Clock,
+        rng: Random,
+        key_of: Callable[[str], str],
+        folder: Path,
+        *,
+        pace: Pace = DEFAULT_PACE,
+        patience: float = _PATIENCE,
+    ) -> None:
+        self._api, self._cluster, self._launch = api, cluster, launch
+        self._clock, self._key_of, self._patience = clock, key_of, patience
+        beat = Beat(LoopTime(), rng, pace)
+        self._copies = Copies(api, cluster.namespace, self._hint, self._pod_changed, beat)
+        self._delivery = Delivery(api, cluster)
+        self._logbook = Logbook(api, cluster.namespace, folder, self._hint)
+        self._listeners: set[Hints] = set()
+        self._lacking: tuple[str, ...] | None = (
+            None  #: rights, a sentence each; None = not asked yet
+        )
+        self._turns = WeakValueDictionary[str, asyncio.Lock]()
+        #: Of pods that take requests: they stay what they are until something of them changes.
+        self._steady: dict[str, tuple[Manifest, Manifest | None, ReplicaStatus]] = {}
+
+    # ---- what it has ------------------------------------------------------------------------
+
+    async def probe(self) -> RuntimeInfo:
+        """The nodes that take pods, with what they offer them; from memory, but for our rights.
+
+        Raises:
+            Unavailable: the server does not answer the first question for our rights.
+        """
+        if self._lacking is None:
+            lacking = await probe.lacking(self._api, self._cluster)
+            self._lacking = tuple(right.sentence for right in lacking if right.needed)
+        taken = self._taken()
+        nodes = tuple(
+            probe.node_of(each, self._cluster, taken.get(fields.text(each, "metadata", "name"), 0))
+            for each in await self._nodes()
+            if probe.ready(each)[0] and not fields.at(each, "spec", "unschedulable")
+        )
+        warnings = self._lacking
+        if not nodes:
+            warnings += ("No node of the cluster takes pods, or its nodes cannot be seen.",)
+        return RuntimeInfo("kubernetes", nodes, _LIMITS, warnings, _MOUNTS, binds=True)
+
+    async def _nodes(self) -> tuple[Manifest, ...]:
+        """All nodes; asked for where nothing is watched yet, as a hub wants them before it adopts."""
+        if self._copies.nodes_known:
+            return tuple(self._copies.nodes.objects.values())
+        with suppress(
+            Refused
+        ):  # we may not see them: what that disables is told with the other rights
+            return (await self._api.list(NODE, Selection())).items
+        return ()
+
+    def _taken(self) -> dict[str, int]:
+        """Node -> bytes of memory that our pods on it asked for."""
+        taken: dict[str, int] = {}
+        for service in self._copies.services():
+            for pod in self._copies.of(service).values():
+                node = fields.text(pod, "spec", "nodeName")
+                for each in fields.many(pod, "spec", "containers"):
+                    asked = fields.text(each, "resources", "requests", "memory")
+                    taken[node] = taken.get(node, 0) + int(quantity(asked))
+        return taken
+
+    def facts_age(self) -> float | None:
+        """Seconds since all that `observe` says was known for sure; None = it never was."""
+        return self._copies.age()
+
+    def facts_problem(self) -> str:
+        """Why the facts may be old; "" when they are not."""
+        return self._copies.problem()
+
+    async def adopt(self) -> None:
+        """Learn what is there: whatever carries our labels is ours.
+
+        Raises:
+            Unavailable: the cluster does not tell; without its facts nothing may be decided.
+        """
+        await self._logbook.load()
+        self._copies.start()
+        await self._copies.listed(self._patience)
+
+    # ---- apply, remove ----------------------------------------------------------------------
+
+    async def apply(self, workload: Workload) -> None:
+        """Send what differs from what is there, and let go of pods that nobody needs any more.
+
+        Raises:
+            Unavailable: the server does not answer; call again.
+            Occupied: a quota of the cluster has no room for its pods.
+            Refused: the server will not have it so.
+        """
+        async with self._turn(workload.service):
+            try:
+                await self._apply(workload)
+                await self._let_go(workload)
+            except Stale as error:
+                why = f"something was changed meanwhile: {error}"
+                raise Unavailable("The Kubernetes cluster", why) from error
+            self._raise_refusal(workload)
+
+    async def _apply(self, workload: Workload) -> None:
+        service = workload.service
+        present = self._copies.deployment(service)
+        replicas = self.observe(service)
+        live = [each for each in replicas if each.state not in LEAVING]
+        of_it = sum(each.rollout == workload.rollout for each in live)
+        match stepping.step(workload, _deployed(present), of_it):
+            case stepping.Render(bounded):
+                await self._rank(service, live, bounded.replicas, present)
+                answer = await self._delivery.send(service, self._rendered(bounded), present)
+                self._note(answer)
+            case stepping.Scale(number) if present is not None:
+                await self._rank(service, live, number, present)
+                self._note(await self._delivery.scale(present, number))
+            case _:
+                pass
+
+    def _rendered(self, workload: Workload) -> tuple[Manifest, ...]:
+        launch = launching.launched(self._launch, workload, self._cluster)
+        key = self._key_of(workload.service) if launch.keyed else ""
+        return manifests(workload, launch, self._cluster, Extras(key=key))
+
+    def _note(self, deployment: Manifest | None) -> None:
+        """What we did ourselves is known before the server tells of it."""
+        if deployment is not None:
+            self._copies.deployments.note(deployment)
+
+    async def _rank(
+        self, service: str, live: list[ReplicaStatus], wanted: int, present: Manifest | None
+    ) -> None:
+        now = _deployed(present)
+        if now is not None and 0 < wanted < now.replicas:
+            leaving = stepping.surplus(live, wanted)
+            await self._delivery.rank(self._copies.of(service), leaving)
+
+    async def _let_go(self, workload: Workload) -> None:
+        """Cut short the grace of pods that serve nobody any more; clear away those that ended as a whole."""
+        group = dict(self._copies.of(workload.service))
+        replicas = {each.id: each for each in self.observe(workload.service)}
+        for uid, pod in group.items():
+            status = replicas.get(uid)
+            if status is None and fields.text(pod, "status", "phase") in {"Failed", "Succeeded"}:
+                await self._delivery.end(pod, 0)
+            elif _waits_in_vain(pod, status, workload.drained):
+                await self._delivery.end(pod, _SOON)
+
+    def _raise_refusal(self, workload: Workload) -> None:
+        """Say why the cluster makes no pods, if it does not.
+
+        Raises:
+            Occupied: a quota of the cluster has no room.
+            Refused: something in the cluster does not admit them.
+        """
+        present = self._copies.deployment(workload.service)
+        if present is None or workload.replicas == 0:
+            return
+        cause = causes.refused(present)
+        if cause is None:
+            return
+        if cause.reason == "PodQuotaExceeded":
+            raise Occupied("PodQuotaExceeded", cause.message, placement=True, facts=cause.facts)
+        raise Refused(cause.message)
+
+    async def remove(self, service: str, grace: float) -> bool:
+        """Delete every object of a service; True once the server has none of them, and no pod.
+
+        Raises:
+            Unavailable: the server does not answer; call again.
+        """
+        async with self._turn(service):
+            try:
+                return await self._remove(service, grace)
+            except Stale as error:
+                why = f"something was changed meanwhile: {error}"
+                raise Unavailable("The Kubernetes cluster", why) from error
+
+    async def _remove(self, service: str, grace: float) -> bool:
+        present = self._copies.deployment(service)
+        bare = await self._delivery.clear(service, present)
+        group = dict(self._copies.of(service))
+        replicas = {each.id: each for each in self.observe(service)}
+        now = self._clock()
+        for uid, pod in group.items():
+            await self._end(pod, replicas.get(uid), grace, now)
+        if not bare or group or present is not None:
+            return False
+        await asyncio.to_thread(self._logbook.forget, service)
+        return True
+
+    async def _end(
+        self, pod: Manifest, status: ReplicaStatus | None, grace: float, now: float
+    ) -> None:
+        """Let a pod of a service that is removed end; one on a node that is lost is forced, after a while."""
+        by = pods.leaves_at(pod)
+        if by is None:
+            return  # what made it is deleted, and the cluster deletes it with that
+        if status is None:
+            if pods.lost_since(self._sight(pod)) is None or now > by + causes.STUCK:
+                await self._delivery.end(pod, 0)
+        elif status.state is not ReplicaState.DRAINING and not pods.let_go(pod):
+            await self._delivery.end(pod, _SOON)
+        elif by - now > max(_SOON, ceil(grace)):
+            await self._delivery.end(pod, max(_SOON, ceil(grace)))
+
+    def _turn(self, service: str) -> asyncio.Lock:
+        """One caller at a time per service; a lock lives as long as somebody holds or awaits it."""
+        return self._turns.setdefault(service, asyncio.Lock())
+
+    # ---- look -------------------------------------------------------------------------------
+
+    def observe(self, service: str | None = None) -> list[ReplicaStatus]:
+        """From memory: while the server is away, what it said last."""
+        chosen = list(self._copies.services()) if service is None else [service]
+        return [status for each in chosen for status in self._observed(each)]
+
+    def _observed(self, service: str) -> list[ReplicaStatus]:
+        now = self._clock()
+        found: list[ReplicaStatus] = []
+        over: set[str] = set()
+        for uid, pod in self._copies.of(service).items():
+            status = self._status(uid, pod, now)
+            if status is not None:
+                found.append(status)
+                if fields.text(pod, "status", "phase") in {"Failed", "Succeeded"}:
+                    over.add(uid)
+        return stepping.shown(found, frozenset(over))
+
+    def _status(self, uid: str, pod: Manifest, now: float) -> ReplicaStatus | None:
+        node = self._copies.node(fields.text(pod, "spec", "nodeName"))
+        known = self._steady.get(uid)
+        if known is not None and known[0] is pod and known[1] is node:
+            return known[2]
+        status = pods.status_of(self._sight(pod), now)
+        if status is not None and status.state is ReplicaState.READY:
+            self._steady[uid] = (pod, node, status)
+        return status
+
+    def _sight(self, pod: Manifest) -> pods.Sight:
+        uid = fields.text(pod, "metadata", "uid")
+        return pods.Sight(
+            pod,
+            self._copies.node(fields.text(pod, "spec", "nodeName")),
+            self._copies.nodes_known,
+            self._copies.told(uid),
+            self._logbook.past(pod),
+            self._cluster.toleration_seconds,
+        )
+
+    def _pod_changed(self, service: str, old: Manifest | None, new: Manifest | None) -> None:
+        self._steady.pop(fields.text(new or old, "metadata", "uid"), None)
+        if new is None:
+            self._logbook.gone(fields.text(old, "metadata", "uid"))
+        else:
+            self._logbook.seen(service, new, self._sight)
+
+    async def logs(
+        self, service: str, *, replica: str = "", previous: bool = False, limit: int = 100_000
+    ) -> list[LogLine]:
+        """Lines of one replica or of all, in the order of time.
+
+        Raises:
+            NotFound: there is no such replica.
+            Unavailable: the server does not answer.
+        """
+        chosen = self._chosen(service, replica)
+        return await self._logbook.lines(chosen, previous=previous, limit=limit)
+
+    async def log_page(self, service: str, query: LogQuery) -> tuple[list[LogLine], int]:
+        """Some lines, and the number of all, as far as the cluster keeps them and we count.
+
+        Raises:
+            NotFound: there is no such replica.
+            Unavailable: the server does not answer.
+        """
+        chosen = self._chosen(service, query.replica)
+        return await self._logbook.page(chosen, query)
+
+    def _chosen(self, service: str, replica: str) -> list[Manifest]:
+        group = self._copies.of(service)
+        if replica and replica not in group:
+            raise NotFound("replica", replica)
+        return [group[replica]] if replica else list(group.values())
+
+    async def attempts(self, service: str, *, replica: str = "", lines: int = 0) -> list[Attempt]:
+        """Runs of its replicas, and of some that were replaced, oldest first.
+
+        Raises:
+            Unavailable: the server does not answer.
+        """
+        group = list(self._copies.of(service).values())
+        return await self._logbook.attempts(service, group, replica=replica, lines=lines)
+
+    def changes(self) -> AsyncIterator[str]:
+        """Hints from now on, until `close`."""
+        listener = Hints()
+        self._listeners.add(listener)
+        return listener
+
+    def _hint(self, service: str) -> None:
+        for listener in self._listeners:
+            listener.add(service)
+
+    async def close(self) -> None:
+        """Stop watching; replicas run on."""
+        await self._copies.close()
+        await self._logbook.close()
+        for listener in self._listeners:
+            listener.close()
+        with suppress(PierheadError):
+            await self._api.close()
+
+
+def _deployed(deployment: Manifest | None) -> stepping.Deployed | None:
+    if deployment is None or fields.at(deployment, "metadata", "deletionTimestamp"):
+        return None
+    rollout = fields.text(deployment, "spec", "template", "metadata", "labels", names.ROLLOUT)
+    return stepping.Deployed(rollout, fields.number(deployment, "spec", "replicas"))
+
+
+def _waits_in_vain(pod: Manifest, status: ReplicaStatus | None, drained: frozenset[str]) -> bool:
+    """Does a pod that was told to end sit out a grace that nobody needs?"""
+    if pods.leaves_at(pod) is None or pods.let_go(pod) or status is None:
+        return False
+    return status.state is not ReplicaState.DRAINING or status.id in drained

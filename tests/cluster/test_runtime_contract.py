@@ -1,0 +1,105 @@
+"""The runtimes' contract, played on real servers with pods that are processes (see contract/test_runtime)."""
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hollow_cluster import HollowCluster
+
+sys.path.append(str(Path(__file__).parent.parent / "contract"))
+
+import test_runtime as contract
+
+from pierhead.core.ids import engine_key
+from pierhead.core.templates import Rolling
+from pierhead.core.workloads import Workload
+from pierhead.runtimes.kubernetes.cluster import Cluster
+from pierhead.runtimes.kubernetes.lightkube_api import LightkubeApi, configured
+from pierhead.runtimes.kubernetes.probe import discover
+from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
+from replica_servers import CRASHES, NEVER_READY, SERVER, gone, launch, workload
+
+#: Each pod has an address of its own.
+_SERVER = SERVER.replace('"127.0.0.1"', 'os.environ["POD_IP"]')
+
+#: All but what is about our own back-off (a kubelet has its own), about the platform's processes, and
+#: about which pods leave first (servers before 1.22 cannot be told: those that share a node do).
+SCENES: list[Callable[..., None]] = [
+    partial(contract.test_rolling_update_serves_all_the_time, rolling=Rolling(1, 0)),
+    partial(contract.test_rolling_update_serves_all_the_time, rolling=Rolling(0, 1)),
+    contract.test_a_failed_roll_leaves_the_old_version_serving,
+    contract.test_restart_replaces_every_replica,
+    contract.test_stop_and_start_again,
+    contract.test_a_draining_replica_lives_until_it_is_let_go,
+    partial(contract.test_remove_from_any_state, version="mute"),
+    partial(contract.test_remove_from_any_state, version="crashing"),
+    contract.test_never_ready_is_never_called_ready,
+    contract.test_every_change_is_hinted_and_close_ends_the_listening,
+    contract.test_an_unknown_replica_has_no_log,
+    contract.test_probe_names_a_node_and_how_limits_hold,
+]
+
+
+@dataclass(slots=True)
+class _Stage(contract.Stage):
+    """A runtime on a real server."""
+
+    def version(self, kind: str, replicas: int, rollout: str = "1.0") -> Workload:
+        code = {"good": _SERVER, "crashing": CRASHES, "mute": NEVER_READY}[kind]
+        return workload(replicas, code=code, rollout=rollout)
+
+    def nothing_left(self) -> bool:
+        return self.runtime.observe() == [] and not list(self.folder.iterdir())
+
+    def nothing_runs(self) -> bool:
+        return self.runtime.observe() == []
+
+
+def _play(
+    cluster: HollowCluster,
+    namespace: str,
+    _kind: str,
+    folder: Path,
+    scene: contract.Scene,
+    *,
+    closes: bool = False,
+) -> None:
+    async def run() -> None:
+        api = LightkubeApi(configured(str(cluster.kubeconfig)))
+        found = await discover(api)
+        settings = Cluster(namespace=namespace).discovered(found.version, found.kinds)
+        key_of = partial(engine_key, secrets.token_bytes(16))
+        made = KubernetesRuntime(api, settings, launch, time.time, Random(3), key_of, folder)
+        await made.adopt()
+        server: Any = cluster  # as little as a double's: only that there is one is asked for
+        try:
+            await scene(_Stage(made, folder, server))
+            if not closes:
+                await gone(made)
+                assert _Stage(made, folder, server).nothing_left()
+        finally:
+            await made.close()
+
+    asyncio.run(asyncio.wait_for(run(), 120))
+
+
+@pytest.mark.parametrize(
+    "scene", SCENES, ids=lambda each: str(getattr(each, "func", each).__name__)
+)
+def test_on_real_servers(
+    scene: Callable[..., None],
+    cluster: HollowCluster,
+    namespace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contract, "play", partial(_play, cluster, namespace))
+    scene(kind="kubernetes", tmp_path=tmp_path)

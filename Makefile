@@ -1,13 +1,13 @@
 # Every target is a line or two; what is longer lives in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help install test-deps demo up test test-unit test-fault check test-cluster audit fix bench docs clean
+.PHONY: help install test-deps demo up test test-unit test-fault check test-cluster test-kubelets audit fix bench docs clean
 
 help: ## show this list
 	@echo "Pierhead: self-hosted model serving that speaks PAI-EAS and ZStack AIOS on the wire"
 	@echo
 	@echo "Start here:   make demo     (first time about two minutes, most of it downloads)"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "Pass options with ARGS, e.g.  make demo ARGS=--keep   make test ARGS='-k planner'"
 
@@ -34,7 +34,10 @@ test-fault: test-deps ## play every fault, a line for each at the end (ARGS=--re
 		$$(.venv/bin/python tests/fault_list.py) $(ARGS)
 
 test-cluster: install ## test against a real Kubernetes control plane (first: .venv/bin/python scripts/cluster build)
-	@.venv/bin/pytest -q -o faulthandler_timeout=300 tests/cluster $(ARGS)
+	@.venv/bin/pytest -q -n 3 --dist worksteal -o faulthandler_timeout=300 tests/cluster $(ARGS)
+
+test-kubelets: install ## test with containers on two real kubelets (root, cgroup v1; first as for test-cluster)
+	@PIERHEAD_TEST_KUBELETS=$${PIERHEAD_TEST_KUBELETS:-1} .venv/bin/pytest -q -o faulthandler_timeout=600 tests/kubelets $(ARGS)
 
 check: install ## lint, types, layers, generated pages, change fragments, dependencies (lock, licences)
 	@sh scripts/check.sh

@@ -21,6 +21,7 @@ TITLES = {
     "weights": "Fetching weights",
     "install": "Install size",
     "cli": "Command line",
+    "kubernetes": "Kubernetes with 1,000 services",
 }
 _HEAD = "### "
 

@@ -8,16 +8,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.processes import children, until
 
 READY_SECONDS, STOP_SECONDS = 60.0, 60.0
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -65,23 +67,27 @@ def hub(folder: Path, program: Sequence[str] = ("-m", "pierhead")) -> Iterator[R
 
 
 @contextmanager
-def up(folder: Path) -> Iterator[Running]:
-    """Supervisor, hub and gateway."""
+def up(folder: Path, settings: Mapping[str, str] = NO_SETTINGS) -> Iterator[Running]:
+    """Supervisor, hub and gateway; `settings` = variables of their environment."""
     listen, gateway = free_address(), free_address()
     command = ["-m", "pierhead", "up", f"--listen={listen}", f"--gateway-listen={gateway}"]
-    with _launched(command, folder, (listen, gateway)) as running:
+    with _launched(command, folder, (listen, gateway), settings) as running:
         yield running
 
 
 @contextmanager
 def _launched(
-    command: Sequence[str], folder: Path, addresses: tuple[str, ...]
+    command: Sequence[str],
+    folder: Path,
+    addresses: tuple[str, ...],
+    settings: Mapping[str, str] = NO_SETTINGS,
 ) -> Iterator[Running]:
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
         **{name: text for name, text in os.environ.items() if not name.startswith("PIERHEAD_")},
         "PIERHEAD_CACHE_DIR": str(cache()),
         "PYTHONPATH": str(Path(__file__).parent.parent),
+        **settings,
     }
     began = time.monotonic()
     with (folder / "log").open("ab") as log:

@@ -54,6 +54,17 @@ def memory(pid: int) -> Memory:
     return Memory(found["Rss:"], found["Pss:"])
 
 
+def peak(pid: int) -> int:
+    """The most bytes (RSS) that were mapped in at once since its start, or since `peak_anew`."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def peak_anew(pid: int) -> None:
+    """Forget the peak that was."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def children(pid: int) -> list[tuple[int, list[str]]]:
     """(pid, argv) of the direct children."""
     tasks = Path(f"/proc/{pid}/task").iterdir()

@@ -218,6 +218,8 @@ def metrics() -> str:
     from pierhead.telemetry import HubFigures, new_registry
 
     hub = HubFigures(new_registry())
+    hub.turn.sees(0.0, "")  # these are there only where there is something to tell
+    hub.turn.has_lease(0)
     gateway = Metrics(lambda: {"replica": 1}, lambda: {"replica": Failure.SILENT})
     return "\n".join(
         [

@@ -40,6 +40,7 @@ class Faults:
     expire_watches: int = 0  #: so many watches end with 410 at the next event
     double_events: bool = False
     no_controllers: bool = False  #: nothing is done about what is wanted
+    changes_left: int | None = None  #: after so many changes each one is answered with 503
 
 
 @dataclass(slots=True)
@@ -257,6 +258,10 @@ class KubeDouble:
         status = self.faults.status or self.faults.refuse.get((request.method, plural), 0)
         if status:
             return _refusal(status, f"{request.method} {plural}: refused as the test wants it")
+        if request.method != "GET" and self.faults.changes_left is not None:
+            self.faults.changes_left -= 1
+            if self.faults.changes_left < 0:
+                return _refusal(503, "it went away as the test wants it")
         if watch:
             return await self._watch(request, plural, namespace)
         if plural in {"", "selfsubjectaccessreviews"}:
@@ -376,7 +381,11 @@ class KubeDouble:
         changed = _merged(copy.deepcopy(found), body)
         owners = self._owners.setdefault(found["metadata"]["uid"], {})
         owned = owners.setdefault((manager, "Update"), set())
-        owned |= {path for path, _ in _leaves(body)}
+        for path, value in _leaves(body):
+            if _at(found, path) != value:  # whoever changes a field is then the only one to own it
+                for paths in owners.values():
+                    paths.discard(path)
+            owned.add(path)
         return web.json_response(self.put(key, _generation(found, changed)))
 
     def _apply(self, key: Key, body: Object, manager: str, *, force: bool) -> web.Response:
@@ -449,6 +458,7 @@ class KubeDouble:
                 for pod in self.all("pods"):
                     self._collect(pod)
                     self._kubelet(pod)
+                self._collect_owned()
             await asyncio.sleep(_TICK)
 
     def _roll(self, deployment: Object) -> None:
@@ -509,6 +519,14 @@ class KubeDouble:
         owners = {each["metadata"]["uid"] for each in self.all("deployments")}
         if pod["metadata"]["owner"] not in owners and "deletionTimestamp" not in pod["metadata"]:
             self._end_pod(_key_of("pods", pod), pod, None)
+
+    def _collect_owned(self) -> None:
+        """What names owners goes with the last of them."""
+        there = {each["metadata"]["uid"] for each in self.objects.values()}
+        for key, found in list(self.objects.items()):
+            owners = {each["uid"] for each in found["metadata"].get("ownerReferences", ())}
+            if owners and not owners & there:
+                self.drop(key)
 
     def _behaviour(self, pod: Object) -> Behaviour:
         rollout = pod["metadata"]["labels"].get("pierhead.dev/rollout", "")

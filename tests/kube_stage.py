@@ -1,6 +1,7 @@
 """A Kubernetes runtime over the server double."""
 
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 
 from kube_double import KubeDouble
-from pierhead.core.ids import engine_key
+from pierhead.core.ids import Clock, engine_key
 from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.lightkube_api import LightkubeApi
 from pierhead.runtimes.kubernetes.reflector import Pace
@@ -33,16 +34,24 @@ def config_of(server: KubeDouble) -> SingleConfig:
     return config
 
 
-def on_cluster(server: KubeDouble, folder: Path, **cluster: Any) -> KubernetesRuntime:
+def on_cluster(
+    server: KubeDouble,
+    folder: Path,
+    *,
+    clock: Clock = time.time,
+    ask: Callable[[], Awaitable[Cluster]] | None = None,
+    **cluster: Any,
+) -> KubernetesRuntime:
     """A runtime over a double that is up; must be made and used inside its event loop."""
     return KubernetesRuntime(
-        LightkubeApi(config_of(server), timeout=2.0),
+        LightkubeApi(config_of(server), time.time, timeout=2.0),
         Cluster(**{"namespace": server.namespace, **cluster}),
         launch,
-        time.time,
+        clock,
         Random(7),
         lambda service: engine_key(b"a secret of this test", service),
         folder,
         pace=QUICK,
         patience=5.0,
+        ask=ask,
     )

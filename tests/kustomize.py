@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy" / "kubernetes"
-OVERLAYS = ("single", "high-availability")
+OVERLAYS = ("single", "high-availability", "high-availability-tls")
 #: The first minor version of kubectl 1 that suits.
 _OLDEST = 27
 _OWN = ROOT / ".cache" / "kubectl"

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
+
 _CONFIG = """
 NFS_CORE_PARAM {{ NFS_Port = {port}; Bind_addr = 127.0.0.1; Protocols = 4; Enable_NLM = false;
   Enable_RQUOTA = false; mount_path_pseudo = true; }}
@@ -67,7 +69,7 @@ def nfs_server(folder: Path, port: int = 0) -> Generator[NfsServer]:
         )
     for name in ("export", "recov"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    port = port or _free_port()
+    port = port or free_port()
     config = folder / "ganesha.conf"
     config.write_text(_CONFIG.format(port=port, folder=folder))
     where = ("-f", str(config), "-L", f"{folder}/log", "-p", f"{folder}/pid")
@@ -84,12 +86,6 @@ def nfs_server(folder: Path, port: int = 0) -> Generator[NfsServer]:
         finally:
             server.go_on()
             process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _wait_for(port: int, folder: Path) -> None:

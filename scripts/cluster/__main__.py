@@ -4,6 +4,7 @@
     python scripts/cluster up              start them with two nodes; prints where the kubeconfig is
     python scripts/cluster status|down|wipe
     python scripts/cluster node ...        one node, or many in one process, in the foreground
+    python scripts/cluster kubelets ...    with two real kubelets instead (root)
 
 Built servers are kept in $PIERHEAD_CLUSTER_CACHE (default ~/.cache/pierhead/kubernetes-DIGEST). Everything
 listens on loopback, on free ports. `up` again starts whatever does not run any more.
@@ -23,6 +24,8 @@ import psutil
 from control_plane import COMPONENTS, ClusterError, ControlPlane
 from daemons import Daemon
 from places import built, cache, default_run
+
+import kubelets
 
 HERE = Path(__file__).parent
 
@@ -45,7 +48,7 @@ def _build(_: argparse.Namespace) -> int:
 def _up(options: argparse.Namespace) -> None:
     if not built(cache()):
         raise ClusterError("no servers are built here; first run: python scripts/cluster build")
-    plane = ControlPlane(cache() / "bin", options.folder)
+    plane = ControlPlane(cache() / "bin", options.folder, _by_server(options.server_option))
     plane.up()
     for number in range(1, options.nodes + 1):
         command = [sys.executable, str(HERE), "node", f"--name=node-{number}"]
@@ -58,8 +61,22 @@ def _up(options: argparse.Namespace) -> None:
     print(f"export KUBECONFIG={plane.kubeconfig}")
 
 
+def _by_server(words: list[str]) -> dict[str, list[str]]:
+    """`apiserver=--v=2` -> what that server is told besides."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        name, _, option = word.partition("=")
+        if name not in COMPONENTS:
+            raise ClusterError(f"there is no server {name!r}; there are {', '.join(COMPONENTS)}")
+        found.setdefault(name, []).append(option)
+    return found
+
+
 def _down(options: argparse.Namespace) -> None:
-    for daemon in _nodes(options):
+    nodes = _nodes(options)
+    for daemon in nodes:
+        daemon.ask()
+    for daemon in nodes:
         daemon.end()
     ControlPlane(cache() / "bin", options.folder).down()
 
@@ -129,6 +146,13 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--node-option", action="append", default=[], help="passed on to each node"
             )
+            command.add_argument(
+                "--server-option",
+                action="append",
+                default=[],
+                help="SERVER=OPTION, passed on to it",
+            )
+    kubelets.add_command(commands)
     node = commands.add_parser("node")
     node.set_defaults(run=_node)
     node.add_argument("--kubeconfig", type=_absolute, required=True)

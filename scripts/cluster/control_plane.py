@@ -5,14 +5,17 @@ one folder, may be thrown away at any time, and survives `down` and `up`.
 """
 
 import json
+import random
 import secrets
+import shutil
 import socket
 import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemons import Daemon
@@ -21,11 +24,21 @@ HOST = "127.0.0.1"
 READY_SECONDS = 180.0
 #: Started in this order, ended in the reverse one.
 COMPONENTS = ("etcd", "apiserver", "controller-manager", "scheduler")
-_PORTS = ("etcd", "peer", "apiserver", "controller-manager", "scheduler")
+#: Clients of the API server alone; they serve nothing here, and have no ports that could be taken.
+FOLLOWERS = COMPONENTS[2:]
+_PORTS = ("etcd", "peer", "apiserver")
+#: Below the range from which the kernel takes ports for connections: still free after a kill.
+_RANGE = range(20000, 32000)
+#: Somebody else may still be faster, between our look and the server's.
+_TRIES = 5
 
 
 class ClusterError(Exception):
     """The cluster could not be started; the text says what to look at."""
+
+
+class _PortTakenError(ClusterError):
+    """Another process has the port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,8 @@ class ControlPlane:
 
     binaries: Path
     folder: Path
+    #: By server, what it is told beside what is said here; of an option that is given twice the last one counts.
+    more: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
     @property
     def kubeconfig(self) -> Path:
@@ -46,18 +61,39 @@ class ControlPlane:
     def up(self) -> None:
         """Start whatever does not run; returns once the API server is ready.
 
+        Those that follow the API server are started anew with it: one that outlived it waits ever longer
+        between its tries (up to a minute). An init system says the same by `PartOf=`.
+
         Raises:
             ClusterError: a server ended at once or was not ready within 180 s.
         """
+        for left in reversed(range(_TRIES)):
+            fresh = not (self.folder / "ports.json").exists()
+            try:
+                self._up()
+                return
+            except _PortTakenError:
+                # Ports that were given out already stand in kubeconfigs: they stay.
+                if not (fresh and left):
+                    raise
+                self.down()
+                (self.folder / "ports.json").unlink()
+
+    def _up(self) -> None:
         self._prepare()
         ports: dict[str, int] = json.loads((self.folder / "ports.json").read_text())
+        if self.daemon("apiserver").process() is None:
+            for name in FOLLOWERS:
+                self.daemon(name).end()
         for name in COMPONENTS:
-            self.daemon(name).start(_command(name, self, ports))
+            self.daemon(name).start([*_command(name, self, ports), *self.more.get(name, ())])
             if name == "apiserver":
                 self._wait_ready(ports)
 
     def down(self) -> None:
         """End all servers; nothing of them runs afterwards."""
+        for name in FOLLOWERS:
+            self.daemon(name).ask()
         for name in reversed(COMPONENTS):
             self.daemon(name).end()
 
@@ -74,6 +110,8 @@ class ControlPlane:
             check=True,
             capture_output=True,
         )
+        shutil.rmtree(self.folder / "etcd")  # a first try's: it knows itself by another port
+        (self.folder / "etcd").mkdir(mode=0o700)
         _private(pki / "tokens.csv", f"{token},admin,admin,system:masters\n")
         _private(self.kubeconfig, _kubeconfig(ports["apiserver"], token))
         (self.folder / "ports.json").write_text(json.dumps(ports))  # last: the mark of all this
@@ -85,11 +123,24 @@ class ControlPlane:
             headers={"Authorization": f"Bearer {token}"},
         )
         deadline = time.monotonic() + READY_SECONDS
-        server = self.daemon("apiserver")
-        while not _answers(request):
-            if server.process() is None or time.monotonic() > deadline:
-                raise ClusterError(f"the API server is not ready:\n{server.last_words()}")
+        ready = False
+        while not ready:
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"the API server is not ready:\n{self.daemon('apiserver').last_words()}"
+                )
             time.sleep(0.1)
+            self._demand_running("etcd", "apiserver")
+            # Ours, and not somebody else's: an API server would do with any etcd.
+            ours = all(self.daemon(name).listens(ports[name]) for name in ("etcd", "apiserver"))
+            ready = ours and _answers(request)
+
+    def _demand_running(self, *names: str) -> None:
+        for server in map(self.daemon, names):
+            if server.process() is None:
+                told = f"{server.name} has ended:\n{server.last_words()}"
+                taken = "address already in use" in told
+                raise _PortTakenError(told) if taken else ClusterError(told)
 
 
 def _command(name: str, plane: ControlPlane, ports: dict[str, int]) -> list[str]:
@@ -129,12 +180,10 @@ def _command(name: str, plane: ControlPlane, ports: dict[str, int]) -> list[str]
         f"--kubeconfig={plane.kubeconfig}",
         f"--authentication-kubeconfig={plane.kubeconfig}",
         f"--authorization-kubeconfig={plane.kubeconfig}",
-        f"--bind-address={HOST}",
         "--port=0",
-        f"--secure-port={ports[name]}",
-        # One that cannot reach the API server gives up within 10 s, as everywhere: `up` starts it again,
-        # while one that stays waits ever longer between its tries.
-        "--leader-elect=true",
+        "--secure-port=0",
+        # There is one of each: it need not wait until a lease runs out that it held itself before a restart.
+        "--leader-elect=false",
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         *(_controllers(pki) if name == "controller-manager" else ()),
@@ -149,7 +198,7 @@ def _controllers(pki: Path) -> tuple[str, ...]:
         # Pods of hollow nodes have loopback addresses, which Endpoints refuse: those two would retry for ever.
         "--controllers=*,-endpoint,-endpointslice",
         "--node-monitor-grace-period=12s",
-        "--node-monitor-period=2s",
+        "--node-monitor-period=1s",
         "--pod-eviction-timeout=5s",
     )
 
@@ -174,12 +223,17 @@ def _private(path: Path, text: str) -> None:
 
 def _free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago, each another one."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    found: list[int] = []
+    for port in random.sample(_RANGE, len(_RANGE)):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            break
+    return found
 
 
 def _answers(request: urllib.request.Request) -> bool:

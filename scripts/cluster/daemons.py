@@ -3,7 +3,9 @@
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +39,17 @@ class Daemon:
         except (OSError, psutil.NoSuchProcess):
             return None
 
+    def listens(self, port: int) -> bool:
+        """Does it take connections at this port, itself?"""
+        try:
+            found = self.process()
+            sockets = [] if found is None else found.net_connections("tcp")
+        except psutil.NoSuchProcess:
+            return False
+        return any(
+            each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets
+        )
+
     def start(self, command: Sequence[str]) -> None:
         """Start it, unless it runs."""
         if self.process() is not None:
@@ -52,20 +65,32 @@ class Daemon:
         created = psutil.Process(process.pid).create_time()
         self.pid_file.write_text(json.dumps([process.pid, created]))
 
-    def end(self) -> None:
-        """Ask it to end, then insist; nothing of it runs afterwards."""
+    def ask(self) -> None:
+        """Ask it to end; several may end at the same time."""
         process = self.process()
         if process is not None:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGCONT)  # a stopped one would not hear
                 process.send_signal(signal.SIGTERM)
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
+
+    def end(self) -> None:
+        """Ask it to end, then insist; nothing of it runs afterwards."""
+        self.ask()
+        if not self._ended():
+            process = self.process()
+            if process is not None:
                 process.kill()
-                process.wait(STOP_SECONDS)
-            except psutil.NoSuchProcess:
-                pass
+            self._ended()
         self.pid_file.unlink(missing_ok=True)
+
+    def _ended(self) -> bool:
+        # Not psutil's wait: it lasts until the machine's init has taken note, which may be in no hurry.
+        give_up = time.monotonic() + STOP_SECONDS
+        while self.process() is not None:
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.02)
+        return True
 
     def last_words(self) -> str:
         """The end of its log."""

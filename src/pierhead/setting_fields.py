@@ -250,6 +250,14 @@ class SettingFields:
     tls_key: Path = field(
         default=Path(), metadata=about("PEM file of the certificate's private key", "tls.key")
     )
+    tls_hub_ca: Path = field(
+        default=Path(),
+        metadata=about(
+            "PEM file with the authorities that vouch for the hubs at hub_url; "
+            "empty: this machine's own",
+            "tls.hub_ca",
+        ),
+    )
     tls_self_signed: bool = field(
         default=False,
         metadata=about(

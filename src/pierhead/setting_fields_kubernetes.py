@@ -9,6 +9,7 @@ from pierhead.setting_fields import SettingFields, about
 RuntimeName = Literal["process", "kubernetes", "auto"]
 ClusterWeights = Literal["fetch", "csi"]
 PullPolicy = Literal["", "always", "ifnotpresent", "never"]
+WhoScales = Literal["hub", "cluster"]
 
 
 def _about(meaning: str, name: str) -> dict[str, str]:
@@ -23,7 +24,7 @@ class KubernetesFields(SettingFields):
         default="process",
         metadata=about(
             "where replicas run: process = this machine, kubernetes = a cluster, auto = a cluster if "
-            "one answers, else this machine"
+            "one answers, else this machine, and as long as there are services where those are"
         ),
     )
     kubernetes_kubeconfig: str = field(
@@ -148,6 +149,14 @@ class KubernetesFields(SettingFields):
             "run_as_user",
         ),
     )
+    kubernetes_autoscaler: WhoScales = field(
+        default="hub",
+        metadata=_about(
+            "who follows the load of services with an auto-scaler: hub, or cluster = its "
+            "HorizontalPodAutoscaler (cpu) or KEDA (figures in Prometheus), and the hub for the rest",
+            "autoscaler",
+        ),
+    )
     kubernetes_prometheus: str = field(
         default="",
         metadata=_about(
@@ -155,11 +164,21 @@ class KubernetesFields(SettingFields):
             "prometheus",
         ),
     )
+    # Short: by then the cluster has heard nothing of the node for its own grace, usually 40 s.
     kubernetes_toleration_seconds: int = field(
+        default=3,
+        metadata=_about(
+            "seconds after the cluster calls a node unreachable until its replicas are replaced",
+            "toleration_seconds",
+        ),
+    )
+    # Longer: the node says so itself, and at once, as at each restart of its container runtime; what runs
+    # there mostly runs on.
+    kubernetes_not_ready_seconds: int = field(
         default=30,
         metadata=_about(
-            "seconds that a node may be lost before its replicas are replaced",
-            "toleration_seconds",
+            "seconds after a node says that it is not ready until its replicas are replaced",
+            "not_ready_seconds",
         ),
     )
     kubernetes_network_policy: bool = field(

@@ -18,7 +18,8 @@ def completed(data_dir: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Attribute -> its value, of those that `given` leaves open or writes with `~`.
 
     Raises:
-        BadSetting: a certificate goes without its key, or the other way round.
+        BadSetting: a certificate goes without its key, or the other way round; authorities are named
+            for nobody.
     """
     found: dict[str, Any] = {
         name: data_dir / name.removesuffix("_dir")
@@ -32,6 +33,10 @@ def completed(data_dir: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tls(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    if given["tls_hub_ca"] != Path() and not given["hub_url"].strip().startswith("https://"):
+        raise BadSetting(
+            "The setting tls.hub_ca is for hubs elsewhere that speak TLS: it needs hub_url with https://."
+        )
     named = (given["tls_certificate"] != Path(), given["tls_key"] != Path())
     if given["tls_self_signed"] and not named[0]:
         return {"tls_certificate": folder / "certificate.pem", "tls_key": folder / "key.pem"}

@@ -409,4 +409,5 @@ CHECKS: dict[str, typing.Callable[[Any], str]] = {
     "kubernetes_service_account": _check_object,
     "kubernetes_node_labels": _check_labels,
     "kubernetes_toleration_seconds": _within(0, 86400),
+    "kubernetes_not_ready_seconds": _within(0, 86400),
 }

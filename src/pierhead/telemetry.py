@@ -31,6 +31,7 @@ with hidden("rich", "snappy"):
     from structlog.typing import EventDict, Processor
 
     from pierhead.token_figures import TokenFigures
+    from pierhead.turn_figures import TurnFigures
     from pierhead.weight_figures import WeightFigures
 
 #: Keys whose values are of several lines by nature.
@@ -247,6 +248,7 @@ class HubFigures:
         self._refused_before = 0
         self.weights = WeightFigures(self.registry)
         self.tokens = TokenFigures(self.registry)
+        self.turn = TurnFigures(self.registry)
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One API request was answered; `code` is `OK` or the error's code."""

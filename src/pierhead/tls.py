@@ -52,12 +52,15 @@ def _first(certificate: Path) -> str:
 
 
 def trusting(ca_file: str = "") -> ssl.SSLContext:
-    """For clients elsewhere: this machine's authorities, or those in a PEM file.
+    """For clients elsewhere: this machine's authorities, or those in a PEM file, and them alone.
+
+    What is in the file need not be an authority: a server's own certificate stands for that server.
 
     Raises:
         OSError: the file cannot be read, or holds none.
     """
     context = ssl.create_default_context(cafile=ca_file or None)
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -90,6 +93,28 @@ async def follow(
         else:
             known = found
             told("a new certificate is in use")
+
+
+async def follow_authorities(
+    context: ssl.SSLContext, file: Path, told: Callable[[str], None]
+) -> None:
+    """Trust what is put in the place of a client's `trusting` file, beside what it held before.
+
+    Runs until it is cancelled; `told` gets sentences.
+    """
+    known = _stamp(file)
+    while True:
+        await asyncio.sleep(LOOK)
+        found = _stamp(file)
+        if found in (known, ()):
+            continue
+        known = found
+        try:
+            context.load_verify_locations(cafile=file)
+        except OSError as error:
+            told(f"the new authorities cannot be used, those of before are trusted on: {error}")
+        else:
+            told("new authorities are trusted")
 
 
 def _stamp(*paths: Path) -> tuple[tuple[int, int, int], ...]:

@@ -73,6 +73,7 @@ def test_from_nothing_to_gone_by_clicks(consoles: Consoles) -> None:
     page.get_by_text("1 of 1 replicas ready").wait_for()
 
     page.get_by_role("button", name="Chat").click()
+    page.get_by_role("spinbutton", name="Temperature").fill("0")  # a drawn answer may be one word
     page.get_by_role("spinbutton", name="Most tokens").fill("40")
     page.get_by_role("textbox", name="Question").fill(QUESTION)
     page.get_by_role("button", name="Send").click()
@@ -148,6 +149,8 @@ def test_from_nothing_to_gone_by_keyboard_alone(  # noqa: PLR0915 - one story, t
     is_in(page, "Running")
 
     pressed(page, page.get_by_role("button", name="Chat"))
+    tabbed(page, page.get_by_role("spinbutton", name="Temperature"))
+    page.keyboard.type("0")
     tabbed(page, page.get_by_role("spinbutton", name="Most tokens"))
     page.keyboard.type("40")
     tabbed(page, page.get_by_role("textbox", name="Question"))
@@ -160,7 +163,7 @@ def test_from_nothing_to_gone_by_keyboard_alone(  # noqa: PLR0915 - one story, t
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    assert page.get_by_role("log", name="Log of by_keys").inner_text()
+    expect(page.get_by_role("log", name="Log of by_keys")).not_to_be_empty()
 
     commanded(page, "scale by_keys", "Scale by_keys")
     tabbed(page, page.get_by_role("spinbutton", name="Replicas"))

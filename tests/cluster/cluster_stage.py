@@ -25,7 +25,6 @@ def settings(cluster: HollowCluster, namespace: str, cache: Path) -> dict[str, s
         "PIERHEAD_KUBERNETES_IMAGE": "pierhead:test",
         "PIERHEAD_KUBERNETES_PYTHON": sys.executable,
         "PIERHEAD_KUBERNETES_CACHE_PATH": str(cache),
-        "PIERHEAD_KUBERNETES_TOLERATION_SECONDS": "2",
     }
 
 

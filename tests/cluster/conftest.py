@@ -1,7 +1,8 @@
-"""Fixtures of the tests against a real control plane: one for all of them, a namespace for each.
+"""Fixtures of the tests against a real control plane: one for each test process, a namespace for each test.
 
 Its servers are built once per machine: `python scripts/cluster build`, or PIERHEAD_BUILD_CLUSTER=1. With
-PIERHEAD_TEST_KUBECONFIG=FOLDER/kubeconfig the cluster of `python scripts/cluster up` is taken instead.
+PIERHEAD_TEST_KUBECONFIG=FOLDER/kubeconfig the cluster of `python scripts/cluster up` is taken instead, by one
+process (`-n 0`): some tests kill its servers.
 """
 
 import os
@@ -29,6 +30,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HollowCluster]
     """A control plane with two hollow nodes, gone at the end with everything on it."""
     given = os.environ.get("PIERHEAD_TEST_KUBECONFIG")
     if given:
+        alone = os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") == "1"
+        assert alone, "with PIERHEAD_TEST_KUBECONFIG there is one cluster: add -n 0"
         yield HollowCluster(Path(given).parent)
         return
     if not built():

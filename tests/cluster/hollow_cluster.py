@@ -1,5 +1,6 @@
 """The test cluster, driven by the developers' own tool, `scripts/cluster`."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,22 @@ from kube_client import KubeClient, KubeRefusedError, until
 
 TOOL = Path(__file__).parent.parent.parent / "scripts" / "cluster"
 NODES = 2
+#: What the API server notes down: every request that changes something, but what nodes tell of pods.
+AUDITED = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "None", "resources": [{"group": "", "resources": ["events", "pods/status"]}]},
+        {
+            "level": "Metadata",
+            "verbs": ["create", "update", "patch", "delete", "deletecollection"],
+            "resources": [{"group": group} for group in ("", "apps", "policy")],
+        },
+    ],
+}
+#: By this the library that hubs ask the API server with calls itself; nodes and tests have others.
+HUBS_AGENT = "python-httpx"
 Json = dict[str, Any]
 
 
@@ -34,12 +51,34 @@ class HollowCluster:
 
     def up(self) -> None:
         """Start what does not run, and wait until both nodes are Ready."""
-        _tool("up", f"--folder={self.folder}", f"--nodes={NODES}")
+        (self.folder / "audit-policy.json").write_text(json.dumps(AUDITED))
+        _tool(*self._up)
         self.nodes_ready()
+
+    @property
+    def _up(self) -> tuple[str, ...]:
+        policy, log = self.folder / "audit-policy.json", self.folder / "audit.log"
+        options = (f"--audit-policy-file={policy}", f"--audit-log-path={log}")
+        # A cluster that was given has no such policy.
+        told = (f"--server-option=apiserver={each}" for each in options if policy.exists())
+        return ("up", f"--folder={self.folder}", f"--nodes={NODES}", *told)
+
+    def writes(self, namespace: str) -> list[tuple[str, str, str]]:
+        """What hubs changed in a namespace so far, as the API server noted it: (verb, kind, name)."""
+        log = self.folder / "audit.log"
+        if not log.exists():
+            pytest.skip(f"{self.kubeconfig} was given, and its API server notes nothing down")
+        noted = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+        return [
+            (each["verb"], each["objectRef"]["resource"], each["objectRef"].get("name", ""))
+            for each in noted
+            if each["objectRef"].get("namespace") == namespace
+            and HUBS_AGENT in each.get("userAgent", "")
+        ]
 
     def back(self) -> float:
         """Start what does not run; the moment at which the API server answered (monotonic seconds)."""
-        command = [sys.executable, str(TOOL), "up", f"--folder={self.folder}", f"--nodes={NODES}"]
+        command = [sys.executable, str(TOOL), *self._up]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as tool:
             until(self._answers, "the API server answers", 180)
             moment = time.monotonic()

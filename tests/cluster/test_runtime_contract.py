@@ -73,7 +73,7 @@ def _play(
     closes: bool = False,
 ) -> None:
     async def run() -> None:
-        api = LightkubeApi(configured(str(cluster.kubeconfig)))
+        api = LightkubeApi(configured(str(cluster.kubeconfig)), time.time)
         found = await discover(api)
         settings = Cluster(namespace=namespace).discovered(found.version, found.kinds)
         key_of = partial(engine_key, secrets.token_bytes(16))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pierhead.store import db, schema
+from made_database import made_sqlite
 
 if TYPE_CHECKING:  # most tests of parts need none
     from permission_world import Scene
@@ -18,9 +18,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         copy: str = request.getfixturevalue("postgres_made_url")
         return copy
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    assert schema.migrate(found)
-    return found
+    return made_sqlite(tmp_path / "pierhead.db")
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def play(tmp_path: Path) -> "Callable[[Scene], None]":
     """Plays a scene in a house of its own, with the doors of all dialects; modules may have another."""
     from permission_world import play_house
 
-    return lambda scene: play_house(db.sqlite_url(tmp_path / "pierhead.db"), tmp_path, scene)
+    return lambda scene: play_house(made_sqlite(tmp_path / "pierhead.db"), tmp_path, scene)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -36,7 +34,9 @@ def play_both(request: pytest.FixtureRequest, tmp_path: Path) -> "Callable[[Scen
     """The same on either database."""
     from permission_world import play_house
 
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    if request.param == "postgresql":
-        found = request.getfixturevalue("postgres_made_url")
+    found: str = (
+        request.getfixturevalue("postgres_made_url")
+        if request.param == "postgresql"
+        else made_sqlite(tmp_path / "pierhead.db")
+    )
     return lambda scene: play_house(found, tmp_path, scene)

@@ -18,6 +18,7 @@ from front_door import an_inside
 from ram_world import Clock
 
 from builders import BOX, ROOT
+from made_database import made_sqlite
 from pierhead.bootstrap.credentials import Credentials
 from pierhead.bootstrap.dialects import Told, dialects
 from pierhead.core.principals import AccessKey
@@ -28,7 +29,7 @@ from pierhead.operations.lockout import Lockout, Rules
 from pierhead.operations.platform import Platform
 from pierhead.runtimes.fake import FakeRuntime
 from pierhead.settings import Settings
-from pierhead.store import db, keys, schema
+from pierhead.store import keys
 from pierhead.store.db import Database
 from pierhead.web.app import FrontDoor
 from ram_clients import Json, NewSdk
@@ -63,8 +64,7 @@ class World:
     acts: list[tuple[Any, Any, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        url = db.sqlite_url(self.folder / "pierhead.db")
-        schema.migrate(url)
+        url = made_sqlite(self.folder / "pierhead.db")
         self.db = Database(url, box=BOX)
         self.settings = Settings(data_dir=self.folder)
         self.platform = Platform(

@@ -38,6 +38,7 @@ from pierhead.reconciler.preflight import Preflight
 from pierhead.reconciler.preparation import Parts, Preparation
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.service import ServicePass
+from pierhead.runtimes.base import Follower, NobodyFollows
 from pierhead.runtimes.fake import FakeRuntime
 from pierhead.store import events as event_rows
 from pierhead.store import schema
@@ -229,7 +230,11 @@ class World:
     """The parts, put together inside a running virtual loop."""
 
     def __init__(
-        self, db: Database, bus: Bus | None = None, runtime: BusRuntime | None = None
+        self,
+        db: Database,
+        bus: Bus | None = None,
+        runtime: BusRuntime | None = None,
+        follower: Follower | None = None,
     ) -> None:
         self.db, self.bus = db, bus or Bus()
         self.runtime = runtime or BusRuntime(virtual_time.wall)
@@ -262,6 +267,7 @@ class World:
             preparation=Preparation(self.parts),
             routes=self.routes,
             clock=virtual_time.wall,
+            follower=follower or NobodyFollows(),
         )
         self.reconciler = Reconciler(self.one_pass, RHYTHM)
         self.platform = Platform(
@@ -371,9 +377,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(db: Database, bus: Bus | None = None) -> AsyncIterator[World]:
+async def world(
+    db: Database,
+    bus: Bus | None = None,
+    runtime: BusRuntime | None = None,
+    follower: Follower | None = None,
+) -> AsyncIterator[World]:
     """A world that runs, and is empty again afterwards."""
-    made = World(db, bus)
+    made = World(db, bus, runtime, follower)
     await made.reconciler.start()
     following = [asyncio.create_task(gateway.run()) for gateway in made.gateways]
     try:

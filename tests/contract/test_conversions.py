@@ -787,11 +787,15 @@ def test_a_child_that_is_killed_is_told_and_begun_anew(
 
     async def go() -> None:
         stage, chance = Stage(tmp_path / "cache"), random.Random(SEED)
+        began = time.monotonic()
+        await stage.made(large)
+        span = time.monotonic() - began
+        shutil.rmtree(stage.cache / CONVERTED)
         killed = 0
         for _ in range(20):
             stage.hold(large)
             pid = await child_of(stage)
-            await asyncio.sleep(chance.uniform(0, 0.6))
+            await asyncio.sleep(chance.uniform(0, span))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             await stage.wake()

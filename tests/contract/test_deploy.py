@@ -2,9 +2,12 @@
 
 import re
 import shutil
+import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -22,6 +25,7 @@ VERSIONS = ("1.29", "1.37")
 FOREIGN = {"PodMonitor"}
 HUB = ("StatefulSet", "pierhead-hub")
 GATEWAY = ("Deployment", "pierhead-gateway")
+PROBES = ("startup", "readiness", "liveness")
 
 
 def with_components(folder: Path, *components: str) -> list[Json]:
@@ -108,8 +112,61 @@ def test_the_settings_exist_and_are_legal(name: str, tmp_path: Path) -> None:
     hubs = one(overlay(name), *HUB)["spec"]["replicas"]
     assert len(gateway.hub_endpoints) == hubs
     for url in gateway.hub_endpoints:  # else the hub would refuse its name
-        assert url.removeprefix("http://").partition(":")[0] in hub.allowed_hosts
+        assert urlsplit(url).hostname in hub.allowed_hosts
+        assert (urlsplit(url).scheme == "https") == hub.tls
     assert bool(hub.database_url) == (hubs > 1)
+
+
+def test_gateways_get_the_hubs_authority_and_not_its_key(tmp_path: Path) -> None:
+    """Hubs that speak TLS are known by it, asked over it by the cluster, and its files are where settings say."""
+    objects = overlay("high-availability-tls")
+    hub, gateway = (loaded(variables(objects, each), tmp_path) for each in (HUB, GATEWAY))
+    assert hub.tls and not gateway.tls
+    [asked] = pod(objects, HUB)["containers"]
+    schemes = {asked[f"{kind}Probe"]["httpGet"]["scheme"] for kind in PROBES}
+    assert schemes == {"HTTPS"}
+    files = [mounted(objects, HUB, each) for each in (hub.tls_certificate, hub.tls_key)]
+    assert files == [("pierhead-hub-tls", "tls.crt"), ("pierhead-hub-tls", "tls.key")]
+    assert mounted(objects, GATEWAY, gateway.tls_hub_ca) == ("pierhead-hub-tls", "ca.crt")
+    [volume] = [v for v in pod(objects, GATEWAY)["volumes"] if v["name"] == "hub-tls"]
+    assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+
+
+def mounted(objects: list[Json], owner: tuple[str, str], file: Path) -> tuple[str, str]:
+    """The Secret and the key in it that a path in an owner's container stands for."""
+    [container] = pod(objects, owner)["containers"]
+    [mount] = [m for m in container["volumeMounts"] if m["mountPath"] == str(file.parent)]
+    [volume] = [v for v in pod(objects, owner)["volumes"] if v["name"] == mount["name"]]
+    return volume["secret"]["secretName"], file.name
+
+
+def test_the_certificate_for_hubs_is_for_the_names_that_gateways_call(tmp_path: Path) -> None:
+    """Made twice, it is another one of the same authority, and no key is anybody else's to read."""
+    made, authorities = tmp_path / "made", set[bytes]()
+    for _ in range(2):
+        script = DEPLOY / "make-hub-certificate.sh"
+        subprocess.run(["sh", str(script), str(made)], check=True, capture_output=True)
+        authorities.add((made / "ca.crt").read_bytes())
+    assert len(authorities) == 1
+    assert sorted(each.name for each in made.iterdir()) == [
+        "ca.crt",
+        "ca.key",
+        "tls.crt",
+        "tls.key",
+    ]
+    assert all(each.stat().st_mode & 0o077 == 0 for each in made.iterdir())
+    checked = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver"]
+    gateway = loaded(variables(overlay("high-availability-tls"), GATEWAY), tmp_path)
+    for url in gateway.hub_endpoints:
+        name = f"-verify_hostname={urlsplit(url).hostname}"
+        command = [
+            *checked,
+            *name.split("="),
+            "-CAfile",
+            str(made / "ca.crt"),
+            str(made / "tls.crt"),
+        ]
+        subprocess.run(command, check=True, capture_output=True)
 
 
 def test_the_hub_may_do_what_the_driver_asks_for_and_nothing_else(tmp_path: Path) -> None:
@@ -137,6 +194,17 @@ def test_components_add_what_they_say(tmp_path: Path) -> None:
         for port in pod(objects, owner)["containers"][0]["ports"]
     }
     assert {end["port"] for end in monitor["podMetricsEndpoints"]} == ports
+
+
+def test_a_cluster_that_scales_gets_the_rights_for_its_scalers_and_no_others(
+    tmp_path: Path,
+) -> None:
+    objects = with_components(tmp_path, "autoscaler")
+    here = cluster(loaded(variables(objects, HUB), tmp_path))
+    assert here.follows_load
+    assert granted(objects, "Role") == asked(replace(here, keda=True), namespaced=True)
+    assert granted(objects, "Role") > asked(replace(here, follows_load=False), namespaced=True)
+    assert granted(objects, "ClusterRole") == asked(here, namespaced=False)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

@@ -14,6 +14,7 @@ import yaml
 from ram_world import KEY, World, as_key, serving
 
 from builders import BOX_KEY, a_service, a_template, a_version
+from made_database import made_sqlite
 from oss_double import OssDouble
 from pierhead.bootstrap.looking import showing
 from pierhead.bootstrap.secret_files import write_private
@@ -28,7 +29,7 @@ from pierhead.core.services import Service
 from pierhead.core.specs import BUILT_IN
 from pierhead.core.templates import Link, Template
 from pierhead.settings import Settings
-from pierhead.store import db, scalers, schema
+from pierhead.store import scalers
 from pierhead.store import services as rows
 
 OWN_SECRET = "an-own-secret"
@@ -64,8 +65,7 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
-    url = db.sqlite_url(tmp_path / "pierhead.db")
-    schema.migrate(url)
+    url = made_sqlite(tmp_path / "pierhead.db")
     found = Hub(World(url), tmp_path)
     with serving(found.world):
         yield found

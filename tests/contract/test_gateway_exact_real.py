@@ -8,6 +8,8 @@ from typing import Any
 
 from contract.gateway_harness import TOKEN, Bench, bench, until
 from contract.test_gateway_usage import engine_figures, llama
+from demo_miniature import write_demo_miniature
+from demo_weights import demo_model
 from pierhead.core.routes import Route, RouteToken, Target
 from pierhead.core.usage import NONE, Usage
 
@@ -79,7 +81,8 @@ def test_200_requests_to_a_real_engine_are_counted_as_it_counted_and_told(tmp_pa
     """Law: the gateway's meters, the sum of what clients were told, and the engine's own counters agree."""
 
     async def scenario() -> None:
-        async with llama() as port, bench(tmp_path) as b:
+        model = write_demo_miniature(tmp_path / "model.gguf")
+        async with llama(model) as port, bench(tmp_path) as b:
             await serve(b, port)
             turn = asyncio.Semaphore(AT_ONCE)
 
@@ -99,7 +102,7 @@ def test_streams_of_a_real_engine_that_are_left_are_counted_by_what_came(tmp_pat
     """Between what clients had and what the engine wrote: it goes on until it sees that nobody listens."""
 
     async def scenario() -> None:
-        async with llama() as port, bench(tmp_path) as b:
+        async with llama(demo_model()) as port, bench(tmp_path) as b:
             await serve(b, port)
             had = [await leave(b, 1 + number % 9) for number in range(24)]
             await until(lambda: metered(b, "leaves").requests == len(had), "all is told", 10)

@@ -31,7 +31,7 @@ from contract.gateway_harness import (
     route,
     until,
 )
-from demo_weights import demo_model
+from demo_miniature import write_demo_miniature
 from pierhead.core.endpoint_tokens import Limits
 from pierhead.core.routes import Route, RouteToken, Target
 from pierhead.core.usage import NONE, Usage
@@ -400,14 +400,14 @@ def test_a_token_that_ends_is_refused_from_that_moment(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def llama() -> AsyncIterator[int]:
-    """The embedded engine with the demo weights; its port."""
+async def llama(model: Path) -> AsyncIterator[int]:
+    """The embedded engine with this model; its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pierhead.engines.llama_cpp_server", "--alias", "foo"),
-        *("--model", str(demo_model()), "--port", str(port), "--slots", "2"),
+        *("--model", str(model), "--port", str(port), "--slots", "2"),
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -456,7 +456,7 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 
 def test_usage_equals_a_real_engines_own_counters(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with llama() as port, bench(tmp_path) as b:
+        async with llama(write_demo_miniature(tmp_path / "m.gguf")) as port, bench(tmp_path) as b:
             limits = Limits(monthly_tokens=700)
             target = Target("r9", "127.0.0.1", port)
             tokens = (RouteToken(TOKEN, "t"), RouteToken("b", "bounded", limits=limits))

@@ -10,6 +10,7 @@ import pytest
 from identity_stage import PASSWORD, Stage, play
 
 from builders import ACCOUNT, BOX, ROOT, T0
+from made_database import made_sqlite
 from pierhead.core.errors import (
     Conflict,
     Duplicate,
@@ -37,7 +38,7 @@ from pierhead.operations.iam.roles import RoleChange
 from pierhead.operations.iam.users import UserChange
 from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.logins import Logins
-from pierhead.store import db, schema
+from pierhead.store import db
 from pierhead.store import grants as grant_rows
 from pierhead.store import keys as key_rows
 
@@ -146,8 +147,7 @@ def test_a_name_is_unique_in_whatever_case_but_found_only_as_it_is_spelled(url: 
     ],
 )
 def test_what_is_no_user_is_refused(tmp_path: Path, user: User, field: str) -> None:
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    schema.migrate(found)
+    found = made_sqlite(tmp_path / "pierhead.db")
 
     async def act(stage: Stage) -> None:
         with pytest.raises(Invalid) as refusal:

@@ -14,6 +14,7 @@ import pytest
 from ram_world import KEY, World, as_key, serving
 
 from builders import T0, a_replica, a_service, a_template, a_version
+from made_database import made_sqlite
 from pierhead import __version__
 from pierhead.bootstrap import planning
 from pierhead.bootstrap.looking import showing
@@ -32,7 +33,6 @@ from pierhead.dialects.ram.catalog import load
 from pierhead.operations import connections
 from pierhead.runtimes.fake import FakeRuntime
 from pierhead.settings import Settings
-from pierhead.store import db, schema
 from pierhead.store import seen as seen_rows
 from pierhead.store import services as rows
 
@@ -108,8 +108,7 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
-    url = db.sqlite_url(tmp_path / "pierhead.db")
-    schema.migrate(url)
+    url = made_sqlite(tmp_path / "pierhead.db")
     found = Hub(World(url), tmp_path)
     with serving(found.world):
         yield found

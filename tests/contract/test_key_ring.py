@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from builders import BOX, T0, FakeClock, FakeEntropy
+from made_database import made_sqlite
 from pierhead.core.principals import AccessKey, Principal
 from pierhead.core.specs import BUILT_IN
 from pierhead.operations import key_ring
 from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.platform import Platform
 from pierhead.runtimes.fake import FakeRuntime
-from pierhead.store import db, keys, schema
+from pierhead.store import keys
 from pierhead.store.db import Database
 
 OWNER = Principal("1000000000000001", "1000000000000001")
@@ -22,8 +23,7 @@ class Scene:
     """A ring over a fresh database that counts its reads."""
 
     def __init__(self, tmp_path: Path) -> None:
-        url = db.sqlite_url(tmp_path / "pierhead.db")
-        schema.migrate(url)
+        url = made_sqlite(tmp_path / "pierhead.db")
         self.reads = 0
         self.db = Database(url, timed=self._count, box=BOX)
         self.clock = FakeClock()

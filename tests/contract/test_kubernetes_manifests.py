@@ -34,7 +34,7 @@ from pierhead.core.errors import Unsupported
 from pierhead.core.launch import Launch
 from pierhead.core.resources import GIB, Resources
 from pierhead.core.templates import Constraints, Link, Probe
-from pierhead.runtimes.kubernetes import names
+from pierhead.runtimes.kubernetes import names, places
 from pierhead.runtimes.kubernetes.documents import HIDDEN, without_secrets, yaml_text
 from pierhead.runtimes.kubernetes.environment import expanded
 from pierhead.runtimes.kubernetes.launching import ADDRESS, launched
@@ -230,6 +230,24 @@ def test_a_part_of_a_gpu_is_asked_for_in_whole_units() -> None:
     assert engine["resources"]["limits"] == {"aliyun.com/gpu-mem": "3"}
     shared = [each for each in made["spec"]["template"]["spec"]["volumes"] if each["name"] == "shm"]
     assert [each["emptyDir"]["sizeLimit"] for each in shared] == ["4Gi"]
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("Unknown", 3.0), ("False", 30.0), (None, 3.0)], ids=str
+)
+def test_a_silent_node_is_given_up_sooner_than_one_that_says_it_is_not_ready(
+    told: str | None, seconds: float
+) -> None:
+    """What is told of a replacement is what the pod tolerates."""
+    made = owner(manifests(workload(CUSTOM), launched(ask, workload(CUSTOM), CLUSTER), CLUSTER))
+    found = {
+        each["key"]: each["tolerationSeconds"]
+        for each in made["spec"]["template"]["spec"]["tolerations"]
+    }
+    taint = "not-ready" if told == "False" else "unreachable"
+    assert found[f"node.kubernetes.io/{taint}"] == seconds
+    node = {"status": {"conditions": [{"type": "Ready", "status": told}]}} if told else None
+    assert places.tolerated(node, CLUSTER) == seconds
 
 
 def test_discovery_says_which_versions_are_used() -> None:

@@ -5,19 +5,26 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from builders import a_service
 from commands import pierhead
 from kube_double import KubeDouble
-from pierhead.bootstrap import kubernetes, runtimes
+from pierhead.bootstrap import kubernetes, runtime_memory, runtimes
 from pierhead.bootstrap.credentials import load_or_create
+from pierhead.bootstrap.database import migrate
 from pierhead.bootstrap.runtimes import Ground
-from pierhead.core.errors import PierheadError
+from pierhead.bootstrap.storage import box
+from pierhead.core.errors import PierheadError, Unavailable
 from pierhead.operations import regrouping
+from pierhead.setting_fields_kubernetes import RuntimeName
 from pierhead.settings import BadSetting, Settings
+from pierhead.store import services
+from pierhead.store.db import Database
 
 IMAGE = {"kubernetes.image": "registry.example/pierhead:1"}
 
@@ -26,9 +33,9 @@ def settings(folder: Path, **flags: Any) -> Settings:
     return Settings.load({"data_dir": folder, **flags}, {})
 
 
-async def chosen(given: Settings) -> Ground:
+async def chosen(given: Settings, before: RuntimeName | None = None) -> Ground:
     given.data_dir.mkdir(exist_ok=True)
-    found = await runtimes.ground(given, load_or_create(given))
+    found = await runtimes.ground(given, load_or_create(given), before=before)
     await found.runtime.close()
     return found
 
@@ -69,15 +76,28 @@ def test_a_cluster_that_is_named_is_taken_and_another_one_is_not_made_up(tmp_pat
     async def go() -> None:
         async with KubeDouble() as server:
             flags = {"kubernetes.kubeconfig": str(kubeconfig(server, tmp_path)), **IMAGE}
-            for runtime in ("kubernetes", "auto"):
-                found = await chosen(settings(tmp_path / "data", runtime=runtime, **flags))
+            auto = settings(tmp_path / "data", runtime="auto", **flags)
+            named = settings(tmp_path / "data", runtime="kubernetes", **flags)
+            for given in (named, auto):
+                found = await chosen(given)
                 assert (found.name, found.stop_all) == ("kubernetes", None)
+            assert (await chosen(auto, before="process")).name == "process", "services stay there"
             await server.kill()
-            away = settings(tmp_path / "data", runtime="kubernetes", **flags)
-            with pytest.raises(PierheadError, match="is not available"):
-                await chosen(away)
-            here = await chosen(settings(tmp_path / "data", runtime="auto", **flags))
-            assert here.name == "process"
+            # A hub that is told to be on a cluster, or has services there, waits for it.
+            for given, before in ((named, None), (auto, "kubernetes")):
+                found = await runtimes.ground(given, load_or_create(given), before=before)
+                assert found.name == "kubernetes"
+                with pytest.raises(Unavailable, match="is not available"):
+                    await found.runtime.adopt()
+                seen, info = found.sight(), await found.runtime.probe()
+                assert seen is not None and seen.age is None
+                assert "is not available" in seen.problem
+                assert info.nodes == () and seen.problem in info.warnings[0]
+                await found.runtime.close()
+            assert (await chosen(auto)).name == "process"
+            refused = settings(tmp_path / "data", **{**flags, "kubernetes.kubeconfig": "/nowhere"})
+            with pytest.raises(Unavailable, match="A Kubernetes cluster"):
+                await chosen(replace(refused, runtime="kubernetes"))
 
     asyncio.run(asyncio.wait_for(go(), 60))
 
@@ -162,6 +182,42 @@ async def doctor(folder: Path, config: Path, **flags: str) -> dict[str, list[dic
     return rows
 
 
+async def _with_a_service(given: Settings, runtime: RuntimeName) -> None:
+    """A database as a hub with that runtime leaves it."""
+    migrate(given)
+    db = Database(given.database, box=box(given))
+    try:
+        await runtime_memory.remember(db, runtime)
+        assert await db.read(runtime_memory.before) is None, "there is nothing that would mind"
+        await db.write(services.add, a_service())
+        assert await db.read(runtime_memory.before) == runtime
+        assert runtime_memory.before_here(given) == runtime
+    finally:
+        db.close()
+
+
+def test_doctor_says_what_a_cluster_lacks_that_is_to_follow_loads(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with KubeDouble() as server:
+            config = kubeconfig(server, tmp_path)
+            flags = {"KUBERNETES_IMAGE": "pierhead:1", "KUBERNETES_AUTOSCALER": "cluster"}
+            server.denied = {("create", "horizontalpodautoscalers")}
+            server.kinds["keda.sh/v1alpha1"] = ("ScaledObject",)
+            ill = await doctor(tmp_path, config, **flags)
+            (right,) = ill["cluster rights"]
+            assert right["level"] == "warn"
+            assert "may not create horizontalpodautoscalers" in right["found"]
+            assert "the hub goes on to scale services itself" in right["found"]
+            (metrics,) = ill["cluster metrics"]
+            assert metrics["level"] == "warn" and "metrics-server" in metrics["advice"]
+            server.denied, server.kinds["metrics.k8s.io/v1beta1"] = set(), ("PodMetrics",)
+            well = await doctor(tmp_path, config, **flags)
+            levels = [row["level"] for row in well["cluster rights"] + well["cluster metrics"]]
+            assert levels == ["ok", "ok"]
+
+    asyncio.run(asyncio.wait_for(go(), 120))
+
+
 def test_doctor_names_what_is_missing_and_what_that_disables(tmp_path: Path) -> None:
     async def go() -> None:
         async with KubeDouble(version=("1", "29")) as server:
@@ -185,7 +241,11 @@ def test_doctor_names_what_is_missing_and_what_that_disables(tmp_path: Path) -> 
             await server.kill()
             gone = await doctor(tmp_path, config)
             assert gone["cluster"][0]["level"] == "fail"
-            alone = await doctor(tmp_path, config, RUNTIME="auto", KUBERNETES_IMAGE="p:1")
+            auto = {"RUNTIME": "auto", "KUBERNETES_IMAGE": "p:1"}
+            alone = await doctor(tmp_path, config, **auto)
             assert alone["cluster"][0]["level"] == "warn"
+            await _with_a_service(settings(tmp_path), "kubernetes")
+            awaited = await doctor(tmp_path, config, **auto)
+            assert awaited["cluster"][0]["level"] == "fail", "services are there: it is waited for"
 
     asyncio.run(asyncio.wait_for(go(), 120))

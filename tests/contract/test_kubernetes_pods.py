@@ -290,6 +290,36 @@ def test_what_a_kubelet_killed_is_told_as_that(probe: str, reason: str) -> None:
     assert by_itself.reason == "Crashed", "a probe that fails while it starts ends nothing"
 
 
+@pytest.mark.parametrize(
+    ("code", "lasted", "ready_at", "reason"),
+    [
+        (1, 60, None, "StartDeadlineExceeded"),  # it was told to end, and ended in its own way
+        (143, 60, None, "StartDeadlineExceeded"),
+        (1, 58, None, "Crashed"),  # it ended by itself, before its time was over
+        (143, 58, None, "StartDeadlineExceeded"),  # nobody else ends a program this way
+        (1, 60, T0 + 20, "Crashed"),  # it was ready once: what it failed while it started is over
+    ],
+)
+def test_of_a_deadline_and_an_exit_code_the_deadline_is_told_if_it_was_over(
+    code: int, lasted: float, ready_at: float | None, reason: str
+) -> None:
+    """With a deadline of 59 s; both are true of a program that ends with 1 when it is told to end."""
+    found = pod(ended(code))
+    found["spec"]["containers"][0]["startupProbe"] = {"periodSeconds": 1, "failureThreshold": 60}
+    run = found["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    run["startedAt"], run["finishedAt"] = at(0), at(lasted)
+    failed = event("Unhealthy", "Startup probe failed: connection refused", lasted - 1)
+    status = look(found, events=(failed,), past=Past(ready_at=ready_at))
+    assert (status.state, status.reason) == (S.CRASHED, reason)
+
+
+def test_a_folder_that_no_node_has_is_named() -> None:
+    said = 'MountVolume.SetUp failed for volume "cache" : hostPath type check failed: /var/c is not a directory'
+    late = look(pod(waits("ContainerCreating")), events=(event("FailedMount", said, 90),))
+    assert late.reason == "VolumeNotMounted"
+    assert late.message == "the folder [/var/c] is not on its node, where an operator makes it"
+
+
 def test_a_deployment_whose_pods_are_refused() -> None:
     def told(message: str) -> str:
         state = {"type": "ReplicaFailure", "status": "True", "message": message}

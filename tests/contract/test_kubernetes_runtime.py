@@ -109,7 +109,7 @@ def test_after_any_faults_the_copy_is_what_the_server_has(seed: int) -> None:
             told[uid] = version_of(new)
 
         async with KubeDouble() as server:
-            api = LightkubeApi(config_of(server), timeout=0.3)
+            api = LightkubeApi(config_of(server), time.time, timeout=0.3)
             beat = Beat(LoopTime(), chance, QUICK)
             copy = Reflector(api, (NODE, Selection()), changed, beat)
             running = asyncio.create_task(copy.run())

@@ -38,7 +38,7 @@ class Clock:
 
 def expired(tx: Connection) -> None:
     """As if nothing was heard of the holder for the whole lease."""
-    leases.release(tx, 1)
+    leases.release(tx, "one 1 same", 1)
 
 
 async def won(db: Database, clock: Clock) -> tuple[Leadership, list[str]]:
@@ -67,14 +67,14 @@ def test_one_at_a_time_has_it_and_each_holder_gets_the_next_token(db: Database) 
         assert found is not None
         assert found.holder == "one"
         assert 0 < found.expires - now <= LASTS
-        assert await db.write(leases.renew, 1, LASTS)
+        assert await db.write(leases.renew, "one", 1, LASTS)
         # It was renewed since it was seen.
         assert await db.write(leases.take, "two", found, LASTS) is None
-        await db.write(leases.release, 1)
+        await db.write(leases.release, "one", 1)
         found, now = await db.read(leases.look)
         assert may_take(found, now)
         assert await db.write(leases.take, "two", found, LASTS) == 2
-        assert not await db.write(leases.renew, 1, LASTS)
+        assert not await db.write(leases.renew, "one", 1, LASTS)
 
     asyncio.run(scenario())
 
@@ -192,7 +192,7 @@ def test_what_one_that_stands_by_changes_is_heard_of_once(db: Database) -> None:
             if len(heard) == 2:
                 both.set()
 
-        work: list[Awaitable[None]] = [calls.always(), calls.answer({SERVICE: look})]
+        work: list[Awaitable[None]] = [calls.always(), calls.answer(db, {SERVICE: look})]
         tasks = [asyncio.ensure_future(each) for each in work]
         await asyncio.wait_for(both.wait(), 20)
         for task in tasks:

@@ -13,6 +13,7 @@ from permission_world import House, Json, allow, play_house, policy
 from starlette.requests import Request
 
 from builders import a_replica
+from made_database import made_sqlite
 from pierhead.core.errors import LoginExpired
 from pierhead.core.principals import Principal
 from pierhead.core.replicas import ReplicaState
@@ -20,7 +21,7 @@ from pierhead.core.services import Seen, Service, Wanted
 from pierhead.core.traffic import ServiceFigures, Traffic, step
 from pierhead.operations import board as boards
 from pierhead.operations.board import Board
-from pierhead.store import db, grants, schema
+from pierhead.store import grants
 from pierhead.store import seen as seen_rows
 from pierhead.store import services as rows
 from pierhead.web import live as streams
@@ -146,8 +147,7 @@ Play = Callable[[Callable[[House], Coroutine[Any, Any, None]]], None]
 
 @pytest.fixture
 def play(tmp_path: Path) -> Play:
-    url = db.sqlite_url(tmp_path / "pierhead.db")
-    schema.migrate(url)
+    url = made_sqlite(tmp_path / "pierhead.db")
     return lambda scene: play_house(url, tmp_path, scene)
 
 

@@ -74,7 +74,8 @@ def free_port() -> int:
 
 def start(model: Path | str, port: int, log: Path, server: str = "") -> "subprocess.Popen[bytes]":
     """The engine's process, exactly as a runtime starts it: this argv, this environment."""
-    placement = Placement("svc_one", "svc-one-a1", "127.0.0.1", port, KEY, threads=2)
+    # One thread: two wait for each other by spinning, beside other tests most of the time.
+    placement = Placement("svc_one", "svc-one-a1", "127.0.0.1", port, KEY, threads=1)
     launch = LlamaCpp(sys.executable, server).launch(
         TEMPLATE, Files(str(Path(model).parent), str(model), 0), placement
     )

@@ -10,6 +10,7 @@ from identity_stage import PASSWORD, Stage, play, with_slow_reads
 from sqlalchemy import select
 
 from builders import ACCOUNT, BOX, ROOT, T0
+from made_database import made_sqlite
 from pierhead.core.errors import (
     Conflict,
     Duplicate,
@@ -31,7 +32,7 @@ from pierhead.operations.access_keys import KeyChange, KeyWish
 from pierhead.operations.iam import common, users
 from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.logins import Logins
-from pierhead.store import db, keys, passwords, schema, tables
+from pierhead.store import db, keys, passwords, tables
 from pierhead.store import logins as rows
 
 HEX = hashlib.sha512(PASSWORD.encode()).hexdigest()
@@ -438,8 +439,7 @@ def test_keys_are_made_shown_once_and_listed_without_temporary_ones(url: str) ->
 def test_illegal_wishes_make_no_key(
     tmp_path: Path, wish: KeyWish, error: type[Exception], word: str
 ) -> None:
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    schema.migrate(found)
+    found = made_sqlite(tmp_path / "pierhead.db")
 
     async def act(stage: Stage) -> None:
         await stage.with_admin()
@@ -452,8 +452,7 @@ def test_illegal_wishes_make_no_key(
 
 
 def test_a_key_with_tags_is_refused_and_not_made_without(tmp_path: Path) -> None:
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    schema.migrate(found)
+    found = made_sqlite(tmp_path / "pierhead.db")
 
     async def act(stage: Stage) -> None:
         await stage.with_admin()

@@ -21,6 +21,7 @@ from builders import (
     a_template,
     a_version,
 )
+from made_database import made_sqlite
 from pierhead.core.errors import Conflict, Forbidden, Invalid, NotFound
 from pierhead.core.events import Event, Notice
 from pierhead.core.permits import Deed, Target
@@ -37,7 +38,7 @@ from pierhead.operations.permission import Permission
 from pierhead.operations.platform import Platform
 from pierhead.operations.services import Decision, Draft
 from pierhead.runtimes.base import LogLine, LogQuery
-from pierhead.store import db, keys, schema
+from pierhead.store import db, keys
 from pierhead.store import events as event_rows
 from pierhead.store import seen as seen_rows
 from pierhead.store import services as rows
@@ -94,8 +95,7 @@ class Stage:
     """A platform on a fresh SQLite file, with its clock, its runtime and who was woken."""
 
     def __init__(self, tmp_path: Path) -> None:
-        url = db.sqlite_url(tmp_path / "pierhead.db")
-        schema.migrate(url)
+        url = made_sqlite(tmp_path / "pierhead.db")
         self.clock = FakeClock()
         self.runtime = LogsOnly()
         self.woken: list[str] = []

@@ -100,6 +100,13 @@ def test_what_an_image_brings_is_not_looked_for_here(db: Database) -> None:
         assert isinstance(held, Hold)
         assert (held.reason, held.permanent) == ("EnvironmentFailed", True)
         assert "image" in held.message
+        silent = await its.create("silent", command=(), images={"": "registry.example/own:1"})
+        runs = await made.prepare(silent, silent.current, fresh=True)
+        assert not isinstance(runs, Hold), "it says itself what is to be run"
+        nothing = await its.create("nothing", command=())
+        idle = await made.prepare(nothing, nothing.current, fresh=True)
+        assert isinstance(idle, Hold)
+        assert idle.reason == "NoCommand"
 
     tell(db, story)
 

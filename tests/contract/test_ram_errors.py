@@ -11,6 +11,7 @@ import pytest
 from ram_world import BODY_LIMIT, KEY, Answer, World, as_key, keys_of, serving
 
 from builders import ACCOUNT, ROOT, a_service
+from made_database import made_sqlite
 from pierhead.core import audit
 from pierhead.core import errors as core
 from pierhead.core.connections import Connection
@@ -19,7 +20,7 @@ from pierhead.dialects.ram import errors
 from pierhead.dialects.ram.catalog import load
 from pierhead.dialects.signing import sign
 from pierhead.dialects.signing.sign import Options
-from pierhead.store import connections, db, schema
+from pierhead.store import connections
 from pierhead.store import services as rows
 from ram_clients import Keys, Refused
 
@@ -42,9 +43,7 @@ ROLE = f"acs:ram::{ACCOUNT}:role/reader"
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    found = db.sqlite_url(tmp_path_factory.mktemp("ram") / "pierhead.db")
-    assert schema.migrate(found)
-    return found
+    return made_sqlite(tmp_path_factory.mktemp("ram") / "pierhead.db")
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +93,7 @@ def furnish_own(world: World) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    assert schema.migrate(found)
+    found = made_sqlite(tmp_path / "pierhead.db")
     with serving(World(found)) as serve:
         yield serve
 
@@ -412,8 +410,7 @@ def test_a_call_by_form_is_the_same_call(world: World) -> None:
 
 
 def test_hmac_sha1_switched_off(tmp_path: Path) -> None:
-    url = db.sqlite_url(tmp_path / "pierhead.db")
-    assert schema.migrate(url)
+    url = made_sqlite(tmp_path / "pierhead.db")
     with serving(World(url, Options(rpc_enabled=False))) as world:
         assert world.rpc("ListUsers").code == "InvalidSignatureMethod"
         assert world.v3("ListUsers").status == 200
@@ -426,8 +423,7 @@ def test_hmac_sha1_switched_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
 def test_ten_megabytes_are_refused_and_the_connection_goes_on(tmp_path: Path, parser: str) -> None:
-    url = db.sqlite_url(tmp_path / "pierhead.db")
-    assert schema.migrate(url)
+    url = made_sqlite(tmp_path / "pierhead.db")
     with serving(World(url), parser) as world:
         answer = world.send("POST", "/", [("host", "h"), FORM], b"x" * 10_000_000)
         assert answer.code == "RequestEntityTooLarge"

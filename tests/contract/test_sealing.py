@@ -11,6 +11,7 @@ from identity_stage import Stage, play
 from sqlalchemy import Connection, text
 
 from builders import ACCOUNT, BOX, ROOT, T0
+from made_database import made_sqlite
 from pierhead.bootstrap import database
 from pierhead.bootstrap.credentials import issue_sts
 from pierhead.bootstrap.secret_files import storage_key
@@ -35,9 +36,7 @@ OLD = ("the-old-secret-0001", "the-old-session-token-0001", "the-old-deleted-sec
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """The address of a SQLite file with the schema of this release."""
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    assert schema.migrate(found)
-    return found
+    return made_sqlite(tmp_path / "pierhead.db")
 
 
 def content(folder: Path) -> bytes:

@@ -14,6 +14,7 @@ from identity_stage import Stage, play
 from sqlalchemy import Connection, text
 
 from builders import BOX, ROOT, T0, a_service, a_template, a_version
+from made_database import made_sqlite
 from pierhead.bootstrap import database
 from pierhead.bootstrap.secret_files import storage_key
 from pierhead.core.errors import Unavailable
@@ -38,9 +39,7 @@ WORDS = (TOKEN, DOCKER, ANSWER)
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    assert schema.migrate(found)
-    return found
+    return made_sqlite(tmp_path / "pierhead.db")
 
 
 def content(folder: Path) -> bytes:

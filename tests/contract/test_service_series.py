@@ -13,6 +13,7 @@ import pytest
 from ram_world import KEY, World, as_key, serving
 
 from builders import a_replica, a_service
+from made_database import made_sqlite
 from pierhead.cli.client import Access, HubRefused, Json
 from pierhead.cli.ram_client import RamClient
 from pierhead.core.principals import AccessKey
@@ -23,7 +24,6 @@ from pierhead.core.traffic import ServiceFigures, Traffic, step
 from pierhead.operations.recording import Recording
 from pierhead.runtimes.base import Footprint
 from pierhead.runtimes.process.footprint import footprints
-from pierhead.store import db, schema
 from pierhead.store import seen as seen_rows
 from pierhead.store import services as rows
 from pierhead.store.series import SeriesFiles
@@ -140,8 +140,7 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
-    url = db.sqlite_url(tmp_path / "pierhead.db")
-    schema.migrate(url)
+    url = made_sqlite(tmp_path / "pierhead.db")
     found = Hub(World(url), tmp_path / "series")
     with serving(found.world):
         yield found

@@ -207,6 +207,64 @@ async def until(met: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def elsewhere(folder: Path, **more: Any) -> Settings:
+    """Of a gateway whose hub is another machine's."""
+    return Settings(data_dir=folder / "gateway", hub_url="https://localhost:8443", **more)
+
+
+def test_a_gateway_elsewhere_trusts_the_authorities_that_it_is_told_of(tmp_path: Path) -> None:
+    settings, other = own(tmp_path / "a"), own(tmp_path / "b")
+    assert ready(other) is not None
+
+    async def act(port: int) -> None:
+        told = trust(elsewhere(tmp_path, tls_hub_ca=settings.tls_certificate))
+        assert told is not None
+        assert (await ask(port, told)).startswith(b"HTTP/1.1 200")
+        with pytest.raises(ssl.SSLCertVerificationError):  # by its name, too
+            await ask(port, told, "other.example")
+        for more in ({}, {"tls_hub_ca": other.tls_certificate}):
+            wrong = trust(elsewhere(tmp_path, **more))
+            assert wrong is not None
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await ask(port, wrong)
+
+    play(settings, act)
+    with pytest.raises(Unavailable, match=r"nowhere\.pem"):
+        trust(elsewhere(tmp_path, tls_hub_ca=tmp_path / "nowhere.pem"))
+    for url in ("", "http://hub:8080"):
+        with pytest.raises(BadSetting, match=r"tls\.hub_ca .* needs hub_url with https://"):
+            Settings(data_dir=tmp_path, hub_url=url, tls_hub_ca=settings.tls_certificate)
+
+
+def test_authorities_that_are_put_in_the_files_place_are_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "LOOK", 0.05)
+    settings, first = own(tmp_path / "a"), own(tmp_path / "b")
+    assert ready(first) is not None
+    file = tmp_path / "authorities.pem"
+    file.write_bytes(first.tls_certificate.read_bytes())
+    said: list[str] = []
+
+    async def act(port: int) -> None:
+        told = trust(elsewhere(tmp_path, tls_hub_ca=file))
+        assert told is not None
+        following = asyncio.create_task(tls.follow_authorities(told, file, said.append))
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await ask(port, told)
+        (tmp_path / "half").write_text("half a file")
+        (tmp_path / "half").replace(file)
+        await until(lambda: len(said) == 1)
+        assert "cannot be used" in said[0]
+        (tmp_path / "whole").write_bytes(settings.tls_certificate.read_bytes())
+        (tmp_path / "whole").replace(file)
+        await until(lambda: len(said) == 2)
+        assert (await ask(port, told)).startswith(b"HTTP/1.1 200")
+        following.cancel()
+
+    play(settings, act)
+
+
 def test_without_openssl_it_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

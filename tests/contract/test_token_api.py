@@ -10,14 +10,15 @@ import pytest
 from ram_world import KEY, World, as_key, serving
 
 from builders import ACCOUNT, BOX, a_service
+from made_database import made_sqlite
 from pierhead.cli.client import Access, HubRefused, Json
 from pierhead.cli.ram_client import RamClient
 from pierhead.core.principals import AccessKey
 from pierhead.core.usage import Meter, Usage
 from pierhead.operations import endpoint_tokens
-from pierhead.store import db, schema, usage
 from pierhead.store import endpoint_tokens as rows
 from pierhead.store import services as service_rows
+from pierhead.store import usage
 
 ACTIONS = {
     "ListServiceTokens": {},
@@ -35,8 +36,7 @@ SERVICE = f"acs:eas:*:{ACCOUNT}:service/svc_one"
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    url = db.sqlite_url(tmp_path / "pierhead.db")
-    schema.migrate(url)
+    url = made_sqlite(tmp_path / "pierhead.db")
     with serving(World(url)) as found:
         made = a_service(name="svc_one", labels={"team": "red"})
         asyncio.run(found.db.write(service_rows.add, made))

@@ -10,6 +10,7 @@ import pytest
 from ram_world import KEY, World, as_key, serving
 
 from builders import FakeClock, a_replica, a_service
+from made_database import made_sqlite
 from pierhead.cli.client import Access, HubRefused, Json
 from pierhead.cli.ram_client import RamClient
 from pierhead.core.principals import AccessKey
@@ -20,7 +21,6 @@ from pierhead.core.traffic import ServiceFigures, step
 from pierhead.engines import registry
 from pierhead.reconciler.gateways import SILENCE
 from pierhead.reconciler.routes import RouteBook
-from pierhead.store import db, schema
 from pierhead.store import seen as observed
 from pierhead.store import services as rows
 
@@ -65,8 +65,7 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
-    url = db.sqlite_url(tmp_path / "pierhead.db")
-    schema.migrate(url)
+    url = made_sqlite(tmp_path / "pierhead.db")
     world = World(url)
     found = Hub(world)
     with serving(world):

@@ -12,6 +12,7 @@ import pytest
 from identity_stage import PASSWORD, Stage, play
 
 from builders import ROOT
+from made_database import made_sqlite
 from pierhead.bootstrap.credentials import load_or_create
 from pierhead.bootstrap.dialects import Told, dialects
 from pierhead.core.errors import WrongLogin
@@ -26,7 +27,6 @@ from pierhead.operations.iam import common, grants, keys, users
 from pierhead.operations.iam.users import UserChange
 from pierhead.operations.key_ring import KeyRing
 from pierhead.settings import Settings
-from pierhead.store import db, schema
 
 HEX = wire_password(PASSWORD)
 
@@ -34,9 +34,7 @@ HEX = wire_password(PASSWORD)
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """The address of a database with the schema of this release."""
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    assert schema.migrate(found)
-    return found
+    return made_sqlite(tmp_path / "pierhead.db")
 
 
 async def call(

@@ -11,12 +11,12 @@ from aiohttp import web
 from identity_stage import Stage, play
 
 from builders import ROOT
+from made_database import made_sqlite
 from pierhead.core.errors import Invalid
 from pierhead.core.jobs import JobState
 from pierhead.operations import webhooks
 from pierhead.operations.jobs import Jobs
 from pierhead.operations.webhooks import DELAYS, Webhooks, is_public
-from pierhead.store import db, schema
 from pierhead.store import jobs as rows
 
 J = "a" * 32
@@ -27,9 +27,7 @@ PATIENCE = 20.0
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """The address of a database with the schema of this release."""
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    assert schema.migrate(found)
-    return found
+    return made_sqlite(tmp_path / "pierhead.db")
 
 
 class Listener:

@@ -10,6 +10,7 @@ import pytest
 from identity_stage import PASSWORD, Stage, play
 
 from builders import ROOT, T0
+from made_database import made_sqlite
 from pierhead.bootstrap.credentials import BadCredentials, load_or_create
 from pierhead.core.errors import Missing, WrongLogin
 from pierhead.core.principals import LoginSession
@@ -22,7 +23,6 @@ from pierhead.operations.accounts import ADMIN_UUID
 from pierhead.operations.key_ring import KeyRing
 from pierhead.operations.logins import Logins
 from pierhead.settings import Settings
-from pierhead.store import db, schema
 
 HEX = hashlib.sha512(PASSWORD.encode()).hexdigest()
 OPEN = {"LogInByAccount", "LogInByUser", "LogOut", "ValidateSession"}
@@ -53,9 +53,7 @@ class Wire:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """The address of a database with the schema of this release."""
-    found = db.sqlite_url(tmp_path / "pierhead.db")
-    assert schema.migrate(found)
-    return found
+    return made_sqlite(tmp_path / "pierhead.db")
 
 
 def test_a_login_from_its_beginning_to_its_end(url: str) -> None:

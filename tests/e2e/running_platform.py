@@ -1,4 +1,4 @@
-"""A whole platform as its users start it: `pierhead up` as a process of its own, on free ports."""
+"""A whole platform as its users start it: `pierhead up` as a process of its own, on ports of its own."""
 
 import json
 import os
@@ -16,6 +16,7 @@ import psutil
 import requests
 
 from demo_weights import demo_cache
+from ports import free_ports
 
 PIERHEAD = (sys.executable, "-m", "pierhead")
 START_SECONDS = STOP_SECONDS = 60.0
@@ -72,7 +73,8 @@ def running(folder: Path, **environment: str) -> Iterator[Platform]:
 
 def start(folder: Path, environment: Mapping[str, str]) -> Platform:
     folder.mkdir(parents=True, exist_ok=True)
-    addresses = ("--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0")
+    listen, gateway = (f"127.0.0.1:{port}" for port in free_ports(2))
+    addresses = ("--listen", listen, "--gateway-listen", gateway)
     with (folder / "up.log").open("wb") as log:
         process = subprocess.Popen(
             (*PIERHEAD, "up", "--data-dir", str(folder), *addresses),
@@ -129,12 +131,19 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     ]
 
 
-def until(look: Callable[[], T | None], seconds: float, what: str, pause: float = 0.05) -> T:
-    """The first true value that `look` gives, within a deadline; it looks every `pause` seconds."""
-    deadline = time.monotonic() + seconds
+def until(look: Callable[[], T | None], seconds: float, what: str, pause: float | None = None) -> T:
+    """The first true value that `look` gives, within a deadline; it looks every `pause` seconds.
+
+    Unless that is said it looks every 50 ms at first, and less often the longer it lasts, but at least four
+    times a second: who looks must not take the CPU from what is waited for.
+    """
+    began = time.monotonic()
+    deadline = began + seconds
     while True:
         found = look()
         if found:
             return found
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(pause)
+        time.sleep(
+            min(0.25, max(0.05, 0.1 * (time.monotonic() - began))) if pause is None else pause
+        )

@@ -15,6 +15,7 @@ from running_platform import Platform, until
 from zstack_client import GROUPS, Json, ZStack
 
 import wheel_index
+from ports import free_port
 
 PROGRAM = """
 import http.server, os, sys
@@ -187,7 +188,7 @@ def marked(mark: str) -> list[int]:
 
 
 def test_a_command_that_only_knows_its_own_port(zstack: ZStack, tmp_path: Path) -> None:
-    port = 18000 + os.getpid() % 1000
+    port = free_port()
     (tmp_path / "server.py").write_text(
         "import http.server\n"
         f"http.server.ThreadingHTTPServer(('127.0.0.1', {port}), http.server.SimpleHTTPRequestHandler).serve_forever()\n"

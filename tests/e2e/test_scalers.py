@@ -14,7 +14,7 @@ from lifecycle import Service
 from running_platform import Platform, until
 
 from commands import pierhead
-from pierhead.bootstrap.secret_files import internal_key
+from pierhead.bootstrap.secret_files import internal_key, metrics_token
 
 AUTO = {"min": 1, "max": 3, "scaleStrategies": [{"metricName": "concurrency", "threshold": 2}]}
 
@@ -26,6 +26,17 @@ def made(eas: PythonSdk, name: str, **more: Any) -> Service:
     return service
 
 
+def under_way(platform: Platform, service: Service) -> float:
+    """How many requests its replicas are busy with, as the gateway tells."""
+    headers = {"Authorization": f"Bearer {metrics_token(platform.folder)}"}
+    text = requests.get(f"{platform.gateway}/metrics", headers=headers, timeout=10).text
+    names = [
+        f'pierhead_gateway_inflight{{replica="{one["InstanceName"]}"' for one in service.instances()
+    ]
+    lines = [line for line in text.splitlines() if line.startswith(tuple(names))]
+    return sum(float(line.split()[-1]) for line in lines)
+
+
 def refused(eas: PythonSdk, code: str, operation: str, name: str, **parts: Any) -> str:
     with pytest.raises(Refused) as caught:
         eas(operation, name, **parts)
@@ -35,8 +46,6 @@ def refused(eas: PythonSdk, code: str, operation: str, name: str, **parts: Any) 
 
 def test_requests_under_way_bring_replicas(platform: Platform, eas: PythonSdk) -> None:
     service = made(eas, "scaled_load")
-    answer = eas("CreateServiceAutoScaler", service.name, body=AUTO)
-    assert "Auto-scaler of service [scaled_load]" in answer["Message"]
     url = f"{platform.gateway}/api/predict/{service.name}/slow/12"
     headers = {"Authorization": service.describe()["AccessToken"]}
     statuses: list[int] = []
@@ -50,6 +59,10 @@ def test_requests_under_way_bring_replicas(platform: Platform, eas: PythonSdk) -
     ]
     for one in asking:
         one.start()
+    # All of them are under way before anybody counts: else there may be a step in between.
+    until(lambda: under_way(platform, service) == 6, 10, "the requests are under way")
+    answer = eas("CreateServiceAutoScaler", service.name, body=AUTO)
+    assert "Auto-scaler of service [scaled_load]" in answer["Message"]
     until(lambda: service.describe()["TotalInstance"] == 3, 15, "it has three replicas")
     shown = eas("DescribeServiceAutoScaler", service.name)
     assert (shown["MinReplica"], shown["MaxReplica"]) == (1, 3)
@@ -67,8 +80,8 @@ def test_requests_under_way_bring_replicas(platform: Platform, eas: PythonSdk) -
 
 
 def test_cpu_brings_replicas(platform: Platform, eas: PythonSdk) -> None:
-    """A replica that only spins, of half a CPU."""
-    spinning = document("scaled_cpu", cpu=0.5, memory=200)
+    """A replica that only spins, of so little CPU that it has that on the busiest machine."""
+    spinning = document("scaled_cpu", cpu=0.1, memory=200)
     spinning["containers"][0]["script"] += " & while :; do :; done"
     spinning["autoscaler"] = {
         "min": 1,
@@ -78,9 +91,14 @@ def test_cpu_brings_replicas(platform: Platform, eas: PythonSdk) -> None:
     eas("CreateService", body=spinning)
     service = Service(eas, "scaled_cpu")
     until(lambda: service.describe()["TotalInstance"] == 2, 60, "it has two replicas")
-    [measured] = eas("DescribeServiceAutoScaler", service.name)["CurrentMetrics"]
-    assert (measured["metricName"], measured["service"]) == ("CPU", service.name)
-    assert measured["value"] > 44
+
+    def measured() -> Any:
+        """The replica that was added has to spin for a while, too."""
+        [one] = eas("DescribeServiceAutoScaler", service.name)["CurrentMetrics"]
+        assert (one["metricName"], one["service"]) == ("CPU", service.name)
+        return one["value"] > 44
+
+    until(measured, 60, "what was measured is shown")
     told = {event["Reason"]: event["Message"] for event in service.events()}
     assert "CPU percent" in told["ScaledOut"]
     eas("DeleteService", service.name)

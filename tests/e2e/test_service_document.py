@@ -104,7 +104,11 @@ def test_a_script_runs_with_its_environment_and_nothing_of_the_platforms(
     allowed |= {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
     assert env["CUDA_VISIBLE_DEVICES"] == "", "no GPU was asked for, so none is seen"
     assert set(env) - allowed <= {"REPLICA_ID", "GREETING", "EMPTY", "LC_CTYPE", "PWD"}
-    logs = eas("DescribeServiceLog", service.name, query={"Keyword": "serving"})["Logs"]
+
+    def logged() -> list[str]:
+        return eas("DescribeServiceLog", service.name, query={"Keyword": "serving"})["Logs"]
+
+    logs = until(logged, 10, "what it said is written down")
     assert logs == [f"[{instance['InstanceName']}] serving héllo 组"]
 
 

@@ -1,13 +1,16 @@
 """Two hubs on one PostgreSQL database, a cluster double in a thread of its own, and gateways that follow."""
 
 import asyncio
+import http.client
 import json
 import shutil
 import signal
+import ssl
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 from stage import Stage, get, until
@@ -113,29 +116,69 @@ async def _engine(address: str) -> web.AppRunner:
     return runner
 
 
+class Reached(Protocol):
+    """A cluster, real or not."""
+
+    @property
+    def kubeconfig(self) -> Path:
+        """How it is reached."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """Files with which hubs speak TLS."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a hub is told of them."""
+        return (f"--set=tls.certificate={self.certificate}", f"--set=tls.key={self.key}")
+
+
 class Pair:
     """Two hubs with folders of their own, which share a database and secrets, and a gateway."""
 
-    def __init__(self, folder: Path, database: str, cluster: Cluster) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: str,
+        cluster: Reached,
+        flags: Sequence[str] = (),
+        certified: Certified | None = None,
+        first: Reached | None = None,
+    ) -> None:
+        """`flags`: of the hubs besides; `first`: by which the first hub reaches the cluster."""
         self.secrets = secrets_of_a_platform(folder)
+        self._certified = certified
+        self._kubeconfigs = ((first or cluster).kubeconfig, cluster.kubeconfig)
         self._flags = (
             f"--set=database_url={database}",
             f"--set=secrets_dir={self.secrets}",
-            f"--set=kubernetes.kubeconfig={cluster.kubeconfig}",
             "--set=kubernetes.image=registry.example/pierhead:1",
             "--set=resync_seconds=300",
             "--log-level=info",
+            *(certified.flags if certified else ()),
+            *flags,
         )
         self.stages = [Stage(folder / "one"), Stage(folder / "two")]
-        self.hubs = [self.start(0)]
-        self.becomes(0, "active")
-        self.hubs.append(self.start(1))
-        self.becomes(1, "standby")
         self.gateway = Stage(folder / "gateway")
+        self.hubs = [self.start(0)]
+        try:
+            self.becomes(0, "active")
+            self.hubs.append(self.start(1))
+            self.becomes(1, "standby")
+        except BaseException:
+            self.end()  # nobody has it yet who could
+            raise
 
     def start(self, number: int) -> Any:
         """Start a hub."""
-        return self.stages[number].start("hub", "--runtime=kubernetes", *self._flags)
+        kubeconfig = f"--set=kubernetes.kubeconfig={self._kubeconfigs[number]}"
+        return self.stages[number].start("hub", "--runtime=kubernetes", kubeconfig, *self._flags)
 
     def role(self, number: int) -> str:
         """What a hub says it is; "" while it says nothing."""
@@ -143,7 +186,11 @@ class Pair:
 
     def health(self, number: int) -> dict[str, Any]:
         """What a hub says of itself; nothing while it does not answer."""
-        status, body = get(self.stages[number].listen, "/healthz", timeout=1.0)
+        address = self.stages[number].listen
+        if self._certified is None:
+            status, body = get(address, "/healthz", timeout=1.0)
+        else:
+            status, body = _secure(address, "/healthz", self._certified.authority)
         found: dict[str, Any] = json.loads(body) if status == 200 else {}
         return found
 
@@ -158,12 +205,19 @@ class Pair:
 
     def start_gateway(self) -> None:
         """Start a gateway that has nothing in common with the hubs but their addresses and one key."""
-        urls = ",".join(f"http://{one.listen}" for one in self.stages)
         own = self.secrets.with_name("gateway-secrets")
-        own.mkdir()
+        own.mkdir(exist_ok=True)
         shutil.copy(self.secrets / "internal.key", own)
-        flags = (f"--set=hub_url={urls}", f"--set=secrets_dir={own}")
+        flags = [f"--set=hub_url={self.urls}", f"--set=secrets_dir={own}"]
+        if self._certified is not None:
+            flags.append(f"--set=tls.hub_ca={self._certified.authority}")
         self.gateway.answering(self.gateway.gateway_listen, self.gateway.start("gateway", *flags))
+
+    @property
+    def urls(self) -> str:
+        """Of both hubs, as a gateway is told of them."""
+        scheme = "http" if self._certified is None else "https"
+        return ",".join(f"{scheme}://{one.listen}" for one in self.stages)
 
     def signal(self, number: int, one: signal.Signals) -> None:
         """Signal a hub's process."""
@@ -177,6 +231,20 @@ class Pair:
                 hub.wait(10)
         for stage in (*self.stages, self.gateway):
             stage.end()
+
+
+def _secure(address: str, path: str, authority: Path) -> tuple[int, str]:
+    """A GET over TLS: status (0 = none) and body."""
+    context = ssl.create_default_context(cafile=str(authority))
+    connection = http.client.HTTPSConnection(address, timeout=1.0, context=context)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except (OSError, http.client.HTTPException) as error:
+        return 0, repr(error)
+    finally:
+        connection.close()
 
 
 def secrets_of_a_platform(folder: Path) -> Path:

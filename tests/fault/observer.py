@@ -5,12 +5,20 @@ service that was Running, Describe of each service (200 ms). It ends when its st
 and then writes the record; the test computes its verdict from that.
 """
 
-import asyncio
+import errno
+import http
+import itertools
 import json
+import os
+import select
+import socket
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +145,122 @@ def _load(path: Path) -> Record:
 
 # ---- the process itself -------------------------------------------------------------------
 
+_BUSY = {errno.EAGAIN, errno.EINPROGRESS}
+
+
+@dataclass(slots=True)
+class _Pump:
+    """Asks one service."""
+
+    service: str
+    head: bytes
+    due: float
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request on its way, on a connection of its own."""
+
+    at: float
+    service: str
+    connection: socket.socket
+    left: bytes  #: of the request, still to be sent
+    answer: bytearray = field(default_factory=bytearray)
+
+    def goes_on(self) -> bool:
+        """Send and take what goes at once; is there more to come?
+
+        Raises:
+            OSError: the connection is refused or broken.
+        """
+        try:
+            if self.left:
+                self.left = self.left[self.connection.send(self.left) :]
+            while data := self.connection.recv(65536):
+                self.answer += data
+        except BlockingIOError:
+            return True
+        return False
+
+    @property
+    def told(self) -> tuple[int, str]:
+        """Status and body; 0 and what came, if that is no answer."""
+        first, _, rest = bytes(self.answer).partition(b"\r\n")
+        try:
+            status = int(first.split()[1])
+        except (ValueError, IndexError) as error:
+            return 0, repr(error)
+        return status, rest.partition(b"\r\n\r\n")[2].decode(errors="replace")
+
+
+class _Pumps(threading.Thread):
+    """One request per PUMP seconds to each service; none of them waits for another's answer.
+
+    Without asyncio, which would cost more than the gateway and the engine that are asked.
+    """
+
+    def __init__(self, gateway: tuple[str, int], note: Callable[[list[Any]], None]) -> None:
+        super().__init__(name="pumps", daemon=True)
+        self._gateway, self._note = gateway, note
+        self._ready = select.epoll()
+        self._asked: dict[int, _Asked] = {}
+        self.pumps: dict[str, _Pump] = {}  #: by service; changed by the others' thread
+
+    def begin(self, service: str, token: str) -> None:
+        """Ask a service from now on."""
+        head = f"GET /api/predict/{service}/ HTTP/1.1\r\nHost: gateway\r\nAuthorization: {token}\r\nConnection: close\r\n\r\n"
+        self.pumps[service] = _Pump(service, head.encode(), time.monotonic())
+
+    def run(self) -> None:
+        try:
+            while True:
+                self._turn()
+        finally:  # nobody shall take what was seen until now for all
+            traceback.print_exc()
+            os._exit(1)
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        pumps = [*self.pumps.values()]
+        for pump in pumps:
+            while pump.due <= now:
+                pump.due += PUMP
+                self._ask(pump)
+        self._give_up(now - TIMEOUT)
+        due = min((pump.due for pump in pumps), default=now + PUMP)
+        for number, _ in self._ready.poll(max(0.0, due - time.monotonic())):
+            self._go_on(number)
+
+    def _ask(self, pump: _Pump) -> None:
+        connection = socket.socket()
+        connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        number = connection.fileno()
+        self._asked[number] = _Asked(time.monotonic(), pump.service, connection, pump.head)
+        wrong = connection.connect_ex(self._gateway)
+        if wrong and wrong not in _BUSY:
+            self._ended(number, OSError(wrong, os.strerror(wrong)))
+            return
+        self._ready.register(number, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+
+    def _go_on(self, number: int) -> None:
+        try:
+            if not self._asked[number].goes_on():
+                self._ended(number)
+        except OSError as error:
+            self._ended(number, error)
+
+    def _give_up(self, before: float) -> None:
+        # In the order in which they were asked.
+        late = list(itertools.takewhile(lambda one: one[1].at < before, self._asked.items()))
+        for number, _ in late:
+            self._ended(number, TimeoutError())
+
+    def _ended(self, number: int, error: Exception | None = None) -> None:
+        one = self._asked.pop(number)
+        one.connection.close()  # which takes it off the list of those that are waited for
+        status, text = one.told if error is None else (0, repr(error))
+        self._note([one.at, time.monotonic() - one.at, one.service, status, text])
+
 
 class _Observer:
     def __init__(self, folder: Path, services: list[str]) -> None:
@@ -144,32 +268,41 @@ class _Observer:
         self._client = EasClient(find_access(folder, None, {}), timeout=5.0)
         gateway = json.loads((folder / "credentials.json").read_text())["endpoints"]["gateway"]
         parts = urlsplit(gateway)
-        self._gateway = parts.hostname or "", parts.port or 0
-        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._pumps = _Pumps((parts.hostname or "", parts.port or 0), self._noted)
         self._answered: set[str] = set()
         self.requests: list[list[Any]] = []
         self.described: list[list[Any]] = []
         self.processes: list[list[Any]] = []
-        self.begun = asyncio.Event()
+        self._begun = threading.Event()
+        self._over = threading.Event()
 
-    async def run(self) -> None:
-        loops = [self._scan(), self._describe()]
-        tasks = [asyncio.create_task(loop) for loop in loops]
-        ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-        await asyncio.wait(
-            [asyncio.create_task(self.begun.wait()), ended, *tasks], return_when="FIRST_COMPLETED"
-        )
-        if self.begun.is_set():
-            print("begun", flush=True)
-        await asyncio.wait([ended, *tasks], return_when="FIRST_COMPLETED")
-        for task in tasks:
-            if task.done():
-                task.result()  # it never ends by itself, so this raises why
+    def run(self) -> None:
+        """Until standard input ends."""
+        self._pumps.start()
+        with ThreadPoolExecutor(3) as pool:
+            looking = [pool.submit(self._every, SCAN, self.scan)]
+            looking += [pool.submit(self._every, DESCRIBE, self._describe)]
+            pool.submit(self._until_told)
+            while not self._over.wait(0.05):
+                if self._begun.is_set():
+                    print("begun", flush=True)
+                    break
+            self._over.wait()
+        for one in looking:
+            one.result()  # it never ends by itself, so this raises why
 
-    async def _scan(self) -> None:
-        while True:
-            await asyncio.to_thread(self.scan)
-            await asyncio.sleep(SCAN)
+    def _until_told(self) -> None:
+        sys.stdin.read()
+        self._over.set()
+
+    def _every(self, seconds: float, look: Callable[[], None]) -> None:
+        try:
+            look()
+            while not self._over.wait(seconds):
+                look()
+        except BaseException:
+            self._over.set()
+            raise
 
     def scan(self) -> None:
         """Write down what runs, if it is not what ran at the last look."""
@@ -177,14 +310,12 @@ class _Observer:
         if not self.processes or listed != self.processes[-1][1]:
             self.processes.append([time.monotonic(), listed])
 
-    async def _describe(self) -> None:
-        while True:
-            for name, status, token in await asyncio.to_thread(self._look):
-                if status == "Running" and name not in self._pumps:
-                    self._pumps[name] = asyncio.create_task(self._pump(name, token))
-                elif status in {"Stopped", "Deleting"} and name in self._pumps:
-                    self._pumps.pop(name).cancel()
-            await asyncio.sleep(DESCRIBE)
+    def _describe(self) -> None:
+        for name, status, token in self._look():
+            if status == "Running" and name not in self._pumps.pumps:
+                self._pumps.begin(name, token)
+            elif status in {"Stopped", "Deleting"}:
+                self._pumps.pumps.pop(name, None)
 
     def _look(self) -> list[tuple[str, str, str]]:
         """Name, status and token of each service; none while nobody answers."""
@@ -203,46 +334,19 @@ class _Observer:
         self.described.append([at, name, status, seen["Reason"], seen["RunningInstance"]])
         return name, status, seen["AccessToken"]
 
-    async def _pump(self, name: str, token: str) -> None:
-        head = f"GET /api/predict/{name}/ HTTP/1.1\r\nHost: gateway\r\nAuthorization: {token}\r\nConnection: close\r\n\r\n"
-        running: set[asyncio.Task[None]] = set()
-        due = time.monotonic()
-        while True:
-            one = asyncio.create_task(self._request(name, head.encode()))
-            running.add(one)
-            one.add_done_callback(running.discard)
-            due += PUMP
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-
-    async def _request(self, name: str, head: bytes) -> None:
-        at = time.monotonic()
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                status, text = await self._exchange(head)
-        except (OSError, TimeoutError, ValueError, IndexError) as error:
-            status, text = 0, repr(error)
-        self.requests.append([at, time.monotonic() - at, name, status, text])
-        if status == 200:
-            self._answered.add(name)
+    def _noted(self, request: list[Any]) -> None:
+        self.requests.append(request)
+        if request[3] == http.HTTPStatus.OK and request[2] not in self._answered:
+            self._answered.add(request[2])
             if self._answered.issuperset(self._services):
-                self.begun.set()
-
-    async def _exchange(self, head: bytes) -> tuple[int, str]:
-        reader, writer = await asyncio.open_connection(*self._gateway)
-        try:
-            writer.write(head)
-            answer = await reader.read()
-        finally:
-            writer.close()
-        first, _, rest = answer.partition(b"\r\n")
-        return int(first.split()[1]), rest.partition(b"\r\n\r\n")[2].decode(errors="replace")
+                self._begun.set()
 
 
 def main(folder: Path, out: Path, services: list[str]) -> None:
     observer = _Observer(folder, services)
-    asyncio.run(observer.run())
+    observer.run()
     observer.scan()
-    facts = {name: getattr(observer, name) for name in ("requests", "described", "processes")}
+    facts = {name: [*getattr(observer, name)] for name in ("requests", "described", "processes")}
     out.write_text(json.dumps(facts))
 
 

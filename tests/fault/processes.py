@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,25 +70,63 @@ def _within(argument: str, folder: str) -> bool:
     return value == folder or value.startswith(folder + "/")
 
 
+#: Arguments by (pid, start): of processes that are old enough to have become what they are to be.
+_SETTLED: dict[tuple[int, int], list[str]] = {}
+#: Clock ticks after which a process is taken to have called exec, if it ever does.
+_OLD = 10 * os.sysconf("SC_CLK_TCK")
+
+
 def _table() -> Iterator[tuple[int, tuple[int, int, list[str]]]]:
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
+    now = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
+    seen: set[tuple[int, int]] = set()
+    for name in os.listdir("/proc"):  # noqa: PTH208 - ten times a second
+        if not name.isdigit():
             continue
-        pid = int(entry.name)
+        pid = int(name)
         found = _stat(pid)
         if found is None or found[0] in "ZX":
             continue
-        with suppress(OSError):
-            raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-            argv = [os.fsdecode(part) for part in raw.split(b"\0")[:-1]]
+        argv = _arguments(pid, found[2], now)
+        if argv is not None:
+            seen.add((pid, found[2]))
             yield pid, (found[1], found[2], argv)
+    for key in _SETTLED.keys() - seen:
+        del _SETTLED[key]
+
+
+def _arguments(pid: int, born: int, now: float) -> list[str] | None:
+    """What a process was started with; None when it has ended."""
+    known = _SETTLED.get((pid, born))
+    if known is not None:
+        return known
+    try:
+        raw = _read(f"/proc/{pid}/cmdline")
+    except OSError:
+        return None
+    argv = [os.fsdecode(part) for part in raw.split(b"\0")[:-1]]
+    if now - born > _OLD:
+        _SETTLED[pid, born] = argv
+    return argv
 
 
 def _stat(pid: int) -> tuple[str, int, int] | None:
     """State, parent, start time."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        text = _read(f"/proc/{pid}/stat")
     except OSError:
         return None
-    fields = text[text.rindex(")") + 2 :].split()
-    return fields[0], int(fields[1]), int(fields[19])
+    fields = text[text.rindex(b")") + 2 :].split(None, 20)
+    return fields[0].decode(), int(fields[1]), int(fields[19])
+
+
+def _read(path: str) -> bytes:
+    """A file of /proc; hundreds of them are read at each look."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        found = part = os.read(number, 1 << 16)
+        while len(part) == 1 << 16:
+            part = os.read(number, 1 << 16)
+            found += part
+        return found
+    finally:
+        os.close(number)

@@ -23,6 +23,11 @@ class Proxy:
     cut: bytes | None = None  #: after these bytes of the target's both ends are reset
     _dead: set[Writer] = field(default_factory=set[Writer])
 
+    @property
+    def swallowed(self) -> bool:
+        """Was something sent that will never arrive?"""
+        return bool(self._dead)
+
     async def serve(self, stop: asyncio.Event, ready: threading.Event) -> None:
         """Run until told to stop."""
         server = await asyncio.start_server(self._connection, "127.0.0.1", 0)

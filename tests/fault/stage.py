@@ -1,7 +1,6 @@
 """A platform to be attacked: `pierhead up`, or its parts alone, as real processes on one folder."""
 
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from processes import Process, Role
 
 from commands import pierhead
 from pierhead.cli.client import EasClient, HubRefused, NoAnswer, find_access
+from ports import free_ports
 
 T = TypeVar("T")
 
@@ -33,9 +33,11 @@ Count = Callable[[str, object], None]
 def until(ask: Callable[[], T], why: str | Callable[[], str] = "", within: float = LONG) -> T:
     """What `ask` gives as soon as it is true; asked every 20 ms, fails after so many seconds.
 
-    `why` is what the failure says, or tells it when it has failed.
+    The longer it lasts the less often it is asked, but at least five times a second: what asks must not take
+    the CPU from what it waits for. `why` is what the failure says, or tells it when it has failed.
     """
-    give_up = time.monotonic() + within
+    began = time.monotonic()
+    give_up = began + within
     while True:
         found = ask()
         if found:
@@ -43,7 +45,7 @@ def until(ask: Callable[[], T], why: str | Callable[[], str] = "", within: float
         if time.monotonic() >= give_up:
             told = why if isinstance(why, str) else why()
             raise AssertionError(told or f"it did not come true within {within:g} s")
-        time.sleep(0.02)
+        time.sleep(min(0.2, max(0.02, 0.1 * (time.monotonic() - began))))
 
 
 def document(
@@ -77,7 +79,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.listen, self.gateway_listen = (f"127.0.0.1:{port}" for port in _free_ports(2))
+        self.listen, self.gateway_listen = (f"127.0.0.1:{port}" for port in free_ports(2))
         self.log = folder.with_name(f"{folder.name}.log")
         self._started: list[subprocess.Popen[bytes]] = []
 
@@ -315,17 +317,3 @@ def get(address: str, path: str, token: str = "", timeout: float = 10.0) -> tupl
 def healthy(address: str) -> bool:
     """Does /healthz answer 200?"""
     return get(address, "/healthz", timeout=2.0)[0] == 200
-
-
-def _free_ports(count: int) -> list[int]:
-    """Outside the ranges from which the kernel and the platform take theirs: still free after a kill."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(12000, 20000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-    return found

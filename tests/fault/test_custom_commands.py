@@ -29,6 +29,7 @@ from pierhead.runtimes.process.ground import Settings
 from pierhead.runtimes.process.limits import Limits
 from pierhead.runtimes.process.runtime import ProcessRuntime
 from pierhead.sources.environments import Environments
+from ports import free_port
 from replica_servers import SERVICE, alive, gone, owner_of, ready, related, settle, until
 
 S = ReplicaState
@@ -228,8 +229,9 @@ def test_secrets_are_in_the_environment_and_in_nothing_that_is_shown(tmp_path: P
         (replica,) = await settle(runtime, workload, ready(1))
         assert (await asked(replica))["env"]["API_KEY"] == secret
         assert replica.command[-3:] == ("--api-key", MASK, f"--note={MASK}")
-        lines = [line.text for line in await runtime.logs(SERVICE)]
-        assert lines == [f"serving {MASK}"]
+        while not (lines := await runtime.logs(SERVICE)):  # noqa: ASYNC110 - it may be ready sooner
+            await asyncio.sleep(0.02)
+        assert [line.text for line in lines] == [f"serving {MASK}"]
         await gone(runtime)
         crash = "import os, sys; print('bad key', os.environ['API_KEY']); sys.exit(3)"
         dies = command(command=(sys.executable, "-c", crash), env={"API_KEY": secret})
@@ -241,12 +243,6 @@ def test_secrets_are_in_the_environment_and_in_nothing_that_is_shown(tmp_path: P
 
 
 # ---- a port of its own choice --------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_command_that_ignores_port_is_found_where_its_template_says(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from stage import PATIENCE, PROGRAM, Stage, get, until
 
 from contract.gateway_harness import TOKEN, Bench, Hub, client, gateway
 from pierhead.core.routes import Route, RouteToken, Target
+from ports import free_port
 
 WORKERS = 8
 ALL = {"r0", "r1", "r2", "r3"}
@@ -57,7 +57,7 @@ def engines(folder: Path, count: int) -> Generator[Engines]:
     with ExitStack() as stack:
         found = Engines([], [], [folder / f"r{number} is broken" for number in range(count)])
         for number in range(count):
-            port = _free_port()
+            port = free_port()
             env = {"PORT": str(port), "REPLICA_ID": f"r{number}"}
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(PROGRAM), str(folder)],
@@ -70,11 +70,6 @@ def engines(folder: Path, count: int) -> Generator[Engines]:
             found.processes.append(process)
             found.proxies.append(stack.enter_context(before("127.0.0.1", port)))
         yield found
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -113,7 +113,7 @@ def told(stage: Stage, cases: Sequence[Case], began: dict[str, float]) -> list[T
             right = is_of(case.reason, error)
             if right or seconds > PROMPT * PATIENCE:
                 found[case.name] = Told(case, error, right, max(0.0, seconds))
-        time.sleep(0.05)
+        time.sleep(0.1)
     return list(found.values())
 
 

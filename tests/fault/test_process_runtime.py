@@ -95,6 +95,12 @@ def keeper_of(folder: Path, status: ReplicaStatus) -> int:
     return int(json.loads(path.read_text())["keeper"][0])
 
 
+def launched(folder: Path, run: int) -> float:
+    """When the last replica began that run; how long its engine then takes is the machine's affair."""
+    runs = [*folder.glob(f"*/*/runs/{run}/run.json")]
+    return max(float(json.loads(each.read_text())["started"]) for each in runs)
+
+
 def kill_unseen(folder: Path) -> None:
     """Kill everything, keepers first: nobody is left to record how the engines end."""
     everything = related(folder)
@@ -249,9 +255,9 @@ def test_the_platform_s_end_is_no_crash(tmp_path: Path) -> None:
 
     async def second(made: ProcessRuntime) -> None:
         assert all(status.failures == 0 for status in made.observe(SERVICE))
-        began = time.monotonic()
+        began = time.time()
         found = await settle(made, workload(2), ready(2))
-        assert time.monotonic() - began < 2, "they waited for a back-off"
+        assert launched(tmp_path, run=2) - began < 2, "they waited for a back-off"
         assert [status.failures for status in found] == [0, 0]
 
     hub(tmp_path, first, last=False)
@@ -269,9 +275,9 @@ def test_the_whole_tree_killed_comes_back_unattended(reboot: bool, tmp_path: Pat
         await settle(made, workload(2), ready(2))
 
     async def second(made: ProcessRuntime) -> None:
-        began = time.monotonic()
+        began = time.time()
         found = await settle(made, workload(2), ready(2))
-        assert time.monotonic() - began < 5
+        assert launched(tmp_path, run=2) - began < 5
         assert [status.runs for status in found] == [2, 2]
         assert [status.failures for status in found] == ([0, 0] if reboot else [1, 1])
 
@@ -793,7 +799,8 @@ def test_arguments_are_never_a_shell_s_and_secrets_stay_secret(
             *("PATH", "HOME", "LANG", "TMPDIR", "PORT", "REPLICA_ID", "API_TOKEN"),
             *("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"),
         }
-        lines = await made.logs(SERVICE)
+        while not (lines := await made.logs(SERVICE)):  # noqa: ASYNC110 - it may be ready sooner
+            await asyncio.sleep(0.02)
         assert lines[0].text == str(list(odd))
         assert not canary.exists()
         for pid in related(tmp_path / "replicas"):

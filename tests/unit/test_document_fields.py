@@ -294,6 +294,14 @@ def test_where_images_run_a_command_runs_in_the_one_beside_it() -> None:
     assert (shared.template.resources.shm, shared.notices) == (64 * GIB, ())
     named = translate(document({"image": "llama_7b_fp16"}), here=here)
     assert named.template.images == {}, "a template's name is no image"
+    bare = translate(document({"image": "registry.example/team/own:1", "port": 9000}), here=here)
+    assert bare.template.images == {"": "registry.example/team/own:1"}
+    assert (bare.template.command, bare.template.script, bare.template.engine) == ((), "", "custom")
+    for misspelt in ("llama_7b_fp61", "pierhead/llama_7b_fp61:1"):
+        with pytest.raises(Invalid, match="is no template"):
+            translate(document({"image": misspelt}), here=here)
+    with pytest.raises(Invalid, match="is no template"):
+        translate(document({"image": "registry.example/team/own:1"}))
     told = translate(document(content) | {"dockerAuth": "hunter2"}, here=here)
     assert "kubernetes.image_pull_secrets" in reasons(told)
     assert "hunter2" not in reasons(told)

@@ -60,7 +60,7 @@ async def serve(settings: Settings, worker: Worker | None = None, compiled: str 
     )
     pin = None if settings.hub_url else trust
     try:
-        async with serving.renewing(certificate, pin):
+        async with serving.renewing(certificate, pin), serving.trusting(trust, settings.tls_hub_ca):
             await main.serve(gateway, time.time, random.SystemRandom())
     except OSError as error:
         raise Unavailable(

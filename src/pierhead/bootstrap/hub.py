@@ -8,23 +8,31 @@ import socket
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from pierhead import __version__, telemetry
-from pierhead.bootstrap import serving, tls
+from pierhead.bootstrap import runtime_memory, serving, tls
 from pierhead.bootstrap.credentials import Credentials, load_or_create
 from pierhead.bootstrap.database import migrate, tending, told
 from pierhead.bootstrap.descriptors import raised_limit
 from pierhead.bootstrap.dialects import Told, dialects
 from pierhead.bootstrap.engines import Engines
 from pierhead.bootstrap.explorer import documents
+from pierhead.bootstrap.leftovers import forgotten
 from pierhead.bootstrap.looking import looking, showing
 from pierhead.bootstrap.memory import give_back_large_blocks, give_back_what_the_start_took
+from pierhead.bootstrap.nodes_seen import NodesSeen
 from pierhead.bootstrap.playground import gateways, playground
-from pierhead.bootstrap.runtimes import Ground, Means, Supplies, ground, places
+from pierhead.bootstrap.runtimes import Ground, Means, Sight, Supplies, ground, places
 from pierhead.bootstrap.samples import find
 from pierhead.bootstrap.scaling import Scaled, with_scaling
 from pierhead.bootstrap.secret_files import SHARED, mark, metrics_token, take_over
@@ -85,6 +93,7 @@ class Hub:
     reconciler: Reconciler
     figures: telemetry.HubFigures
     info: RuntimeInfo
+    nodes: NodesSeen
     platform: Platform
     survey: Survey
     ledger: Ledger
@@ -158,7 +167,12 @@ async def _working(hub: Hub) -> AsyncGenerator[Hub]:
     settings, db = hub.settings, hub.db
     warming = asyncio.create_task(ready_for_oss(db, settings.resync_seconds))
     try:
-        async with tending(db, lambda: _first_start(hub)), hub.turns.taking(_turn(hub)):
+        async with (
+            tending(db, lambda: _first_start(hub)),
+            _looked_at(hub),
+            forgotten(db, hub.ground.forget_others, settings.resync_seconds),
+            hub.turns.taking(_turn(hub)),
+        ):
             yield hub
     finally:
         warming.cancel()
@@ -172,10 +186,17 @@ async def _working(hub: Hub) -> AsyncGenerator[Hub]:
         await hub.ground.runtime.close()
 
 
+def _looked_at(hub: Hub) -> AbstractAsyncContextManager[None]:
+    """Nodes of a cluster come and go; of a machine there is one, and asking it costs processes."""
+    here = hub.ground.sight() is None
+    return nullcontext() if here else hub.nodes.kept(hub.ground.runtime)
+
+
 def _turn(hub: Hub) -> Turn:
     """What the active hub does, and no other."""
 
     async def begin() -> None:
+        await hub.nodes.look(hub.ground.runtime)
         await hub.ledger.start()
         hub.routes.know(await hub.db.read(endpoint_tokens.everything, box(hub.settings)))
         await hub.reconciler.start()
@@ -193,7 +214,8 @@ def _turn(hub: Hub) -> Turn:
         hub.reconciler.wake(key)
 
     looks = {SERVICE: service, REGISTERED: registered, TOKENS: tokens}
-    return Turn(hub.ground.runtime.adopt, begin, looks)
+    adopted = hub.ground.adopted or hub.ground.runtime.adopt
+    return Turn(adopted, begin, looks, hub.ground.patience)
 
 
 async def _first_start(hub: Hub) -> None:
@@ -220,25 +242,29 @@ async def _assemble(
     def asked_lately() -> list[str]:
         return remote.asked_lately()
 
-    found = await ground(settings, credentials, whose.demand)
+    found = await ground(settings, credentials, whose.demand, await db.read(runtime_memory.before))
+    if found.place:
+        await runtime_memory.stay(db, found.place)
+    await runtime_memory.remember(db, found.name, found.place)
     if found.name == "process":
         whose.alone()
     own = whose.own(db)  # what only the active hub may write
     runtime, here = found.runtime, found.engines
     info = await runtime.probe()
+    nodes = NodesSeen(info.nodes)
     ledger, routes = _book(own, settings, here, key_of)
     evicting = eviction(db, settings, asked_lately, figures.weights.evicted)
     remote = connected(db, settings, files_came, evicting.make_room, figures.weights)
     supplies = found.supplies(Means(db, settings, files_came, evicting.make_room, remote))
-    preparing = Preparation(_parts(own, settings, found, supplies, info))
-    one_pass = ServicePass(own, runtime, preparing, routes, time.time)
+    preparing = Preparation(_parts(own, settings, found, supplies, (info, nodes)))
+    one_pass = ServicePass(own, runtime, preparing, routes, time.time, follower=found.follower)
     rhythm = Rhythm(resync=settings.resync_seconds, event_days=settings.event_days)
     tidying, relisting = _tidying(ledger, evicting), _relisting(db, settings, routes)
     reconciler = Reconciler(one_pass, rhythm, figures.reconciled, tidying, relisting)
     survey = Survey(own, cache=settings.cache_dir)
     woken = reconciler, survey, routes
-    platform = whose.telling(_platform(settings, credentials, db, found, info, woken))
-    scaled = with_scaling(platform, settings, own)
+    platform = whose.telling(_platform(settings, credentials, db, found, nodes, woken))
+    scaled = with_scaling(platform, settings, own, one_pass)
     return Hub(
         settings=settings,
         credentials=credentials,
@@ -249,6 +275,7 @@ async def _assemble(
         reconciler=reconciler,
         figures=figures,
         info=info,
+        nodes=nodes,
         platform=scaled.platform,
         survey=survey,
         ledger=ledger,
@@ -258,8 +285,13 @@ async def _assemble(
 
 
 def _parts(
-    db: Database, settings: Settings, found: Ground, supplies: Supplies, info: RuntimeInfo
+    db: Database,
+    settings: Settings,
+    found: Ground,
+    supplies: Supplies,
+    machines: tuple[RuntimeInfo, NodesSeen],
 ) -> Parts:
+    info, nodes = machines
     return Parts(
         db=db,
         runtime=found.runtime,
@@ -267,7 +299,7 @@ def _parts(
         environments=supplies.environments,
         folders=supplies.folders,
         clock=time.time,
-        nodes=info.nodes,
+        nodes=nodes,
         binds=info.binds,
         runtime_name=found.name,
         lacking=found.lacking,
@@ -321,7 +353,7 @@ def _platform(
     credentials: Credentials,
     db: Database,
     here: Ground,
-    info: RuntimeInfo,
+    nodes: NodesSeen,
     woken: tuple[Reconciler, Survey, RouteBook],
 ) -> Platform:
     reconciler, survey, routes = woken
@@ -340,7 +372,7 @@ def _platform(
         gateway=settings.gateway_endpoint,
         box=box(settings),
         hub=settings.hub_endpoint,
-        nodes=info.nodes,
+        nodes=nodes,
         survey=survey.wake,
         allowed_roots=settings.allowed_roots,
         strict_ids=settings.strict_ids,
@@ -356,7 +388,7 @@ def _inside(hub: Hub) -> Inside:
     def health() -> dict[str, Any]:
         return {
             **told(hub.db),
-            **hub.ground.health(),
+            **_seen(hub.ground.sight()),
             "role": hub.turns.role,
             "version": __version__,
             "region": hub.settings.region,
@@ -373,6 +405,7 @@ def _inside(hub: Hub) -> Inside:
 
     async def metrics(names: bool) -> tuple[bytes, str]:
         now, writes = time.time(), hub.db.writes
+        _show_turn(hub)
         hub.figures.writes(refusing=writes.refusal is not None, refused=writes.refused)
         with suppress(Unavailable):  # what the database knows is told when it answers again
             found = await hub.db.read(rows.everything)
@@ -403,6 +436,23 @@ def _inside(hub: Hub) -> Inside:
         active=lambda: hub.turns.role is Role.ACTIVE,
         besides={("POST", make_code.PATH): make_code.making(find, place)},
     )
+
+
+def _seen(sight: Sight | None) -> dict[str, Any]:
+    """What /healthz tells of a cluster; nothing where there is none."""
+    if sight is None:
+        return {}
+    age = None if sight.age is None else round(sight.age, 1)
+    return {"cluster": {"facts_age_seconds": age, "problem": sight.problem}}
+
+
+def _show_turn(hub: Hub) -> None:
+    hub.figures.turn.has_role(hub.turns.role, Role)
+    if hub.turns.leadership is not None:
+        hub.figures.turn.has_lease(hub.turns.leadership.token)
+    sight = hub.ground.sight()
+    if sight is not None:
+        hub.figures.turn.sees(sight.age, sight.problem)
 
 
 @contextmanager

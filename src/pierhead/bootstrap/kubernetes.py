@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pierhead import telemetry
 from pierhead.bootstrap.credentials import Credentials
 from pierhead.bootstrap.engines import Engines
-from pierhead.bootstrap.runtimes import Ground, Means, Supplies, asks, places
+from pierhead.bootstrap.runtimes import Ground, Means, Sight, Supplies, asks, places
 from pierhead.bootstrap.storage import accounts, looking_only
 from pierhead.core.errors import PierheadError, Refused, Unavailable
 from pierhead.core.events import Notice
@@ -22,6 +23,8 @@ from pierhead.core.templates import Template
 from pierhead.core.workloads import Workload
 from pierhead.engines import offers, registry
 from pierhead.engines.programs import Programs
+from pierhead.runtimes.base import Runtime
+from pierhead.runtimes.kubernetes import names
 from pierhead.runtimes.kubernetes.cluster import GPU_RESOURCES, Cluster, GpuResource
 from pierhead.runtimes.kubernetes.launching import Ask, launched
 from pierhead.runtimes.kubernetes.render import notices
@@ -33,11 +36,19 @@ if TYPE_CHECKING:
     from pierhead.runtimes.kubernetes.lightkube_api import LightkubeApi
     from pierhead.runtimes.kubernetes.probe import Discovery
 
+log = telemetry.logger("pierhead.hub")
+
 #: How clusters call what they do with images, by what the setting says.
 _POLICIES = {"always": "Always", "ifnotpresent": "IfNotPresent", "never": "Never"}
 #: Below the cache's folder: names and sizes of what lies in stores.
 SEEN = "seen"
 EXTRA = "pip install 'pierhead[kubernetes]'"
+
+
+#: Seconds that a cluster gets to answer when a hub starts.
+_PATIENCE = 5.0
+#: Seconds between two questions to a cluster that was not seen yet.
+_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,49 +63,87 @@ class Connected:
 async def ground(
     settings: Settings,
     credentials: Credentials,
-    demand: Callable[[], None],
-    patience: float | None = None,
+    demand: Callable[[], float],
+    *,
+    waits: bool = False,
 ) -> Ground:
     """The runtime of the cluster that the settings lead to.
 
-    `demand` is asked before each change of the cluster; it raises Unavailable while none may be made.
-    `patience`: seconds that it gets to answer; None = as long as its client waits.
+    `demand` tells for how many seconds the cluster may be changed; it raises Unavailable while none may be made.
+    `waits`: where the cluster does not answer, its runtime is given all the same, and sees it later.
 
     Raises:
         BadSetting: a setting is missing, or lightkube is.
-        Unavailable: no cluster is configured, or it does not answer.
+        Unavailable: no cluster is configured, or it does not answer and `waits` is not set.
+        Refused: it does not let us look at it.
     """
     if not settings.kubernetes_image:
         raise BadSetting(
             "The runtime kubernetes needs the setting kubernetes.image: the image with Pierhead in it, "
             "which replicas are started from."
         )
-    there = await connect(settings, patience)
+    api = client(settings)
+    api.before_change = demand
+    bare = replace(cluster(settings, api.namespace), platform=names.bounded(credentials.account))
+    known: list[Cluster] = []
+    try:
+        known.append((await _connected(api, bare, _PATIENCE)).cluster)
+    except PierheadError as error:
+        if not waits or not isinstance(error, Unavailable):
+            await api.close()
+            raise
+        log.warning("the cluster is not seen", problem=str(error))
     from pierhead.runtimes.kubernetes.fenced import FencedApi
     from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
 
     here = engines(settings)
+
+    async def asked() -> Cluster:
+        known.append((await _connected(api, bare, None)).cluster)
+        return known[-1]
+
     runtime = KubernetesRuntime(
-        FencedApi(there.api, demand),
-        there.cluster,
+        FencedApi(api, demand),
+        (known or [bare])[-1],
         asks(here, 0),
         time.time,
         random.Random(secrets.randbits(64)),  # noqa: S311 - it spreads retries, and guards nothing
         partial(engine_key, credentials.engine_secret),
         settings.data_dir / "replicas",
+        ask=None if known else asked,
     )
-    supplies = partial(_supplies, machines(settings))
-    told = partial(lacking, there.cluster, asks(here, 0))
 
-    def health() -> dict[str, Any]:
-        age = runtime.facts_age()
-        seen = {
-            "facts_age_seconds": None if age is None else round(age, 1),
-            "problem": runtime.facts_problem(),
-        }
-        return {"cluster": seen}
+    def told(template: Template, files: Files, engine: str) -> tuple[Notice, ...]:
+        return lacking((known or [bare])[-1], asks(here, 0), template, files, engine)
 
-    return Ground(runtime, here, supplies, name="kubernetes", lacking=told, health=health)
+    return Ground(
+        runtime,
+        here,
+        partial(_supplies, machines(settings)),
+        name="kubernetes",
+        place=bare.namespace,
+        lacking=told,
+        sight=lambda: Sight(runtime.facts_age(), runtime.facts_problem()),
+        adopted=partial(adopted, runtime),
+        patience=_PATIENCE,
+        follower=runtime,
+        forget_others=runtime.forget_others,
+    )
+
+
+async def adopted(runtime: Runtime) -> None:
+    """Return when it is known what the cluster has of ours, however long the cluster is away."""
+    told = ""
+    while True:
+        try:
+            await runtime.adopt()
+        except PierheadError as error:
+            if str(error) != told:
+                told = str(error)
+                log.warning("the cluster is not seen; nothing is changed meanwhile", problem=told)
+            await asyncio.sleep(_PAUSE)
+        else:
+            return
 
 
 def lacking(
@@ -109,29 +158,47 @@ def lacking(
         return ()
 
 
+def client(settings: Settings) -> "LightkubeApi":
+    """What speaks to the cluster that the settings lead to; whether it answers is not asked.
+
+    Raises:
+        BadSetting: lightkube is missing.
+        Unavailable: no cluster is configured, or its credentials cannot be read.
+    """
+    if find_spec("lightkube") is None:
+        raise BadSetting(f"The runtime kubernetes needs more than is installed: {EXTRA}")
+    from pierhead.runtimes.kubernetes.lightkube_api import LightkubeApi, configured
+
+    return LightkubeApi(
+        configured(settings.kubernetes_kubeconfig, settings.kubernetes_context), time.time
+    )
+
+
 async def connect(settings: Settings, patience: float | None = None) -> Connected:
     """The cluster that the settings lead to, and what it is.
+
+    `patience`: seconds that it gets to answer; None = as long as its client waits.
 
     Raises:
         BadSetting: lightkube is missing.
         Unavailable: no cluster is configured, or it does not answer.
     """
-    if find_spec("lightkube") is None:
-        raise BadSetting(f"The runtime kubernetes needs more than is installed: {EXTRA}")
-    from pierhead.runtimes.kubernetes.lightkube_api import LightkubeApi, configured
+    api = client(settings)
+    try:
+        return await _connected(api, cluster(settings, api.namespace), patience)
+    except PierheadError:
+        await api.close()
+        raise
+
+
+async def _connected(api: "LightkubeApi", bare: Cluster, patience: float | None) -> Connected:
     from pierhead.runtimes.kubernetes.probe import discover
 
-    config = configured(settings.kubernetes_kubeconfig, settings.kubernetes_context)
-    api = LightkubeApi(config)
     try:
         found = await asyncio.wait_for(discover(api), patience)
-    except (PierheadError, TimeoutError) as error:
-        await api.close()
-        if isinstance(error, PierheadError):
-            raise
+    except TimeoutError as error:
         why = f"{api.server} does not answer within {patience} s"
         raise Unavailable("The Kubernetes API server", why) from error
-    bare = cluster(settings, api.namespace)
     return Connected(api, bare.discovered(found.version, found.kinds), found)
 
 
@@ -156,10 +223,12 @@ def cluster(settings: Settings, namespace: str = "") -> Cluster:
         runtime_class=settings.kubernetes_runtime_class,
         priority_class=settings.kubernetes_priority_class,
         toleration_seconds=settings.kubernetes_toleration_seconds,
+        not_ready_seconds=settings.kubernetes_not_ready_seconds,
         run_as_user=settings.kubernetes_run_as_user,
         threads=settings.threads or Cluster().threads,
         network_policy=settings.kubernetes_network_policy,
         prometheus=settings.kubernetes_prometheus,
+        follows_load=settings.kubernetes_autoscaler == "cluster",
     )
 
 

@@ -2,10 +2,11 @@
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from math import inf
+from typing import Protocol
 
 from pierhead import telemetry
 from pierhead.bootstrap.credentials import Credentials
@@ -18,7 +19,8 @@ from pierhead.core.launch import Files, Launch, Placement
 from pierhead.core.templates import Template
 from pierhead.core.workloads import Workload
 from pierhead.reconciler import preparation
-from pierhead.runtimes.base import Runtime
+from pierhead.runtimes.base import Follower, NobodyFollows, Runtime
+from pierhead.setting_fields_kubernetes import RuntimeName
 from pierhead.settings import BadSetting, Settings
 from pierhead.sources.connected import Connected
 from pierhead.sources.conversions import Conversions
@@ -84,6 +86,18 @@ def _nothing(_template: Template, _files: Files, _engine: str) -> tuple[Notice, 
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """How well a runtime sees replicas that are not on this machine."""
+
+    age: float | None  #: seconds since all of it was known for sure; None = it never was
+    problem: str  #: why it may be old; "" = it is not
+
+
+def _in_sight() -> Sight | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """The runtime of a hub, and what goes with it."""
 
@@ -93,41 +107,58 @@ class Ground:
     #: Ends every replica within so many seconds; None = they are not the hub's to end.
     stop_all: Callable[[float], Awaitable[None]] | None = None
     name: str = "process"  #: as settings and tags call it
+    place: str = ""  #: namespace that its replicas are in; "" = they are on this machine
     #: (template, files, name of its engine): what it does not give as it is asked for.
     lacking: Callable[[Template, Files, str], tuple[Notice, ...]] = _nothing
-    #: What `/healthz` tells of a runtime that may be out of sight.
-    health: Callable[[], dict[str, Any]] = dict
+    #: None = it is this machine, which is always seen.
+    sight: Callable[[], Sight | None] = _in_sight
+    #: Returns when it is known what replicas there are; None = `runtime.adopt` does.
+    adopted: Callable[[], Awaitable[None]] | None = None
+    #: Seconds that a hub waits for that before it serves without; None = as long as it takes.
+    patience: float | None = None
+    follower: Follower = field(default_factory=NobodyFollows)
+    #: Removes what is kept of services that are none of these; None = what is kept goes with the service.
+    forget_others: Callable[[Collection[str]], Awaitable[None]] | None = None
 
 
-def _freely() -> None:
-    """There is nothing to ask."""
+def _freely() -> float:
+    """There is nothing to ask, for ever."""
+    return inf
 
 
 async def ground(
-    settings: Settings, credentials: Credentials, demand: Callable[[], None] = _freely
+    settings: Settings,
+    credentials: Credentials,
+    demand: Callable[[], float] = _freely,
+    before: RuntimeName | None = None,
 ) -> Ground:
     """The runtime that the settings name.
 
-    `demand` is asked before a cluster is changed; it raises Unavailable while that may not be.
+    `demand` tells for how many seconds a cluster may be changed; it raises Unavailable while it may not be. `before`:
+    the runtime that the services there were made for; `auto` leaves them where they are.
 
     Raises:
         BadSetting: a setting goes with another runtime, or one is missing.
-        Unavailable: the cluster does not answer.
+        Unavailable: no cluster is configured, or its credentials cannot be read.
+        Refused: the cluster does not let us look at it.
     """
     if settings.runtime == "process":
+        return _process(settings, credentials)
+    if settings.runtime == "auto" and before == "process":
+        log.info("replicas run on this machine", runtime="process", why=_STAY)
         return _process(settings, credentials)
     # Who serves from one machine pays for none of it.
     from pierhead.bootstrap import kubernetes
 
-    if settings.runtime == "kubernetes":
-        if settings.stop_replicas_on_exit:
+    if settings.runtime == "kubernetes" or before == "kubernetes":
+        if settings.stop_replicas_on_exit and settings.runtime == "kubernetes":
             raise BadSetting(
                 "The setting stop_replicas_on_exit does not go with runtime = kubernetes: replicas "
                 "belong to the cluster, and serve on without a hub."
             )
-        return await kubernetes.ground(settings, credentials, demand)
+        return await kubernetes.ground(settings, credentials, demand, waits=True)
     try:
-        found = await kubernetes.ground(settings, credentials, demand, patience=_PATIENCE)
+        found = await kubernetes.ground(settings, credentials, demand)
     except PierheadError as problem:
         log.info("replicas run on this machine", runtime="process", why=str(problem))
         return _process(settings, credentials)
@@ -136,8 +167,7 @@ async def ground(
     return found
 
 
-#: Seconds that a cluster gets to answer where it is not known whether there is one.
-_PATIENCE = 5.0
+_STAY = "the services that are there do; runtime = kubernetes moves them to a cluster"
 
 
 def asks(here: Engines, threads: int) -> Callable[[Workload, Placement], Launch]:

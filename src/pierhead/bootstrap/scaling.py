@@ -8,6 +8,7 @@ from pierhead.core.autoscale import Outcome
 from pierhead.operations.platform import Platform
 from pierhead.reconciler.figures import LiveFigures
 from pierhead.reconciler.scaling import Scaling
+from pierhead.reconciler.service import ServicePass
 from pierhead.runtimes.process.cpu_times import cpu_seconds
 from pierhead.settings import Settings
 from pierhead.store.db import Database
@@ -22,10 +23,12 @@ class Scaled:
     loop: Scaling
 
 
-def with_scaling(platform: Platform, settings: Settings, db: Database) -> Scaled:
+def with_scaling(
+    platform: Platform, settings: Settings, db: Database, one_pass: ServicePass
+) -> Scaled:
     """The platform as it tells what its scalers came to last, and what makes them decide.
 
-    `db`: the database for what scalers write.
+    `db`: the database for what scalers write. `one_pass` knows what else follows loads, and the quotas.
     """
 
     def last(service: str) -> Outcome | None:
@@ -35,5 +38,6 @@ def with_scaling(platform: Platform, settings: Settings, db: Database) -> Scaled
     # A cluster may be without nodes for a moment.
     cores = max((node.cpu for node in platform.nodes), default=1)
     live = LiveFigures(platform.runtime, time.monotonic, cpu_seconds, cores)
-    loop = Scaling(replace(knowing, db=db), live, settings.scaling_seconds)
+    beside = one_pass.follower, one_pass.admission.bounds
+    loop = Scaling(replace(knowing, db=db), live, settings.scaling_seconds, *beside)
     return Scaled(knowing, live, loop)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from ssl import SSLContext
 
 import uvicorn
@@ -67,6 +68,21 @@ async def renewing(certificate: Tls | None, pin: SSLContext | None = None) -> As
             lambda said: log.warning("certificate", said=said),
             pin,
         )
+    )
+    try:
+        yield
+    finally:
+        following.cancel()
+
+
+@asynccontextmanager
+async def trusting(context: SSLContext | None, file: Path) -> AsyncGenerator[None]:
+    """Authorities that are put into a client's `file` are trusted meanwhile; no file, nothing to follow."""
+    if context is None or file == Path():
+        yield
+        return
+    following = asyncio.create_task(
+        tls.follow_authorities(context, file, lambda said: log.warning("authorities", said=said))
     )
     try:
         yield

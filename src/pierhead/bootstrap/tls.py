@@ -66,17 +66,20 @@ def ready(settings: Settings) -> Tls | None:
 def trust(settings: Settings) -> SSLContext | None:
     """How a gateway knows its hub; None when they speak plain HTTP.
 
-    A hub beside it shows the same certificate; one elsewhere has a name, and authorities vouch for it.
+    A hub beside it shows the same certificate; one elsewhere has a name, and authorities vouch for it:
+    this machine's, or those of the operator's file alone.
 
     Raises:
         Unavailable: the certificate cannot be read.
     """
     if urlsplit(settings.hub_endpoint).scheme != "https":
         return None
+    elsewhere = bool(settings.hub_url)
+    file = settings.tls_hub_ca if elsewhere else settings.tls_certificate
     try:
-        return tls.trusting() if settings.hub_url else tls.pinned(settings.tls_certificate)
+        return tls.trusting(str(file) if file != Path() else "") if elsewhere else tls.pinned(file)
     except OSError as error:
-        raise Unavailable(f"The certificate {settings.tls_certificate}", str(error)) from error
+        raise Unavailable(f"The certificate {file}", str(error)) from error
 
 
 def names(settings: Settings) -> list[str]:

@@ -9,9 +9,10 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from sqlalchemy import Connection, inspect
 
@@ -20,9 +21,9 @@ from pierhead.bootstrap.supervisor import CannotStart
 from pierhead.core.endpoint_tokens import EndpointToken
 from pierhead.core.errors import Unavailable
 from pierhead.core.ids import short_id
-from pierhead.core.lease import LASTS, Role, may_take
+from pierhead.core.lease import LASTS, MARGIN, Role, may_take
 from pierhead.core.services import Service
-from pierhead.operations.calling import REGISTERED, SERVICE, TOKENS, Calls
+from pierhead.operations.calling import REGISTERED, SERVICE, TOKENS, Calls, Looks
 from pierhead.operations.platform import Platform
 from pierhead.reconciler.leadership import Leadership
 from pierhead.settings import Settings
@@ -51,6 +52,10 @@ def demand_nobody_active(settings: Settings) -> None:
         if not run(engine, _has_leases):
             return
         found, now = run(engine, leases.look)
+        if found is not None and found.expires - now > LASTS:  # the database's clock was set back
+            time.sleep(LASTS + MARGIN)  # one that lives renews its lease meanwhile
+            if run(engine, leases.look)[0] == found:
+                return
     finally:
         engine.dispose()
     if found is not None and not may_take(found, now):
@@ -75,12 +80,15 @@ class Turns:
     leadership: Leadership | None = None
     calls: Calls | None = None
     problem: str = ""  #: why this hub could not go on; "" = it could
+    begun: bool = False  #: of a hub that is alone: does it act?
     _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @property
     def role(self) -> Role:
         """What this hub is now."""
-        return Role.ACTIVE if self.leadership is None else self.leadership.role
+        if self.leadership is None:
+            return Role.ACTIVE if self.begun else Role.WAITING
+        return self.leadership.role
 
     def demand_kept(self) -> None:
         """Meant for the end: did this hub end because it was told to?
@@ -97,14 +105,13 @@ class Turns:
         """There can be no other hub after all: replicas run on this machine."""
         self.leadership = self.calls = None
 
-    def demand(self) -> None:
-        """See to it that something outside the database may be changed now.
+    def demand(self) -> float:
+        """For how many seconds something outside the database may be changed, unless it is asked again.
 
         Raises:
             Unavailable: this hub is not the active one, or may soon be no more.
         """
-        if self.leadership is not None:
-            self.leadership.demand()
+        return inf if self.leadership is None else self.leadership.demand()
 
     def own(self, db: Database) -> Database:
         """The database for what the active hub alone may write."""
@@ -149,14 +156,15 @@ class Turns:
     async def taking(self, turn: "Turn") -> AsyncGenerator[None]:
         """Begins when it is this hub's turn: at once where it is alone, else in the background.
 
+        One that is alone waits for what it acts on for `turn.patience` seconds, and then in the background.
         A hub that cannot begin ends.
 
         Raises:
-            Unavailable: of a hub that is alone: it cannot begin.
+            PierheadError: of a hub that is alone: it cannot begin.
         """
         if self.leadership is None or self.calls is None:
-            await turn.begin()
-            yield
+            async with self._alone(turn):
+                yield
             return
         leading = self._lead(self.leadership, self.calls, turn)
         self._tasks = [
@@ -172,13 +180,35 @@ class Turns:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @asynccontextmanager
+    async def _alone(self, turn: "Turn") -> AsyncGenerator[None]:
+        beginning = asyncio.create_task(self._begin(turn), name="begin")
+        try:
+            await asyncio.wait({beginning}, timeout=turn.patience)
+            if beginning.done():
+                beginning.result()
+            else:
+                log.warning("this hub serves, and changes nothing until it sees its cluster")
+                beginning.add_done_callback(self._over)
+            yield
+        finally:
+            beginning.cancel()
+            await asyncio.gather(beginning, return_exceptions=True)
+
+    async def _begin(self, turn: "Turn") -> None:
+        await turn.prepare()
+        await turn.begin()
+        self.begun = True
+
     async def _lead(self, leadership: Leadership, calls: Calls, turn: "Turn") -> None:
         await turn.prepare()
         await leadership.win()
         keeping = asyncio.create_task(leadership.keep(), name="lease")
         try:
             await turn.begin()
-            answering = asyncio.create_task(calls.answer(turn.looks), name="answers")
+            answer = calls.answer(self.own(calls.db), turn.looks)
+            answering = asyncio.create_task(answer, name="answers")
+            answering.add_done_callback(self._over)
             try:
                 await keeping
             finally:
@@ -208,7 +238,9 @@ class Turn:
     prepare: Callable[[], Awaitable[None]]  #: what may be done before it is
     begin: Callable[[], Awaitable[None]]
     #: What it does when another hub tells of a change, by the call's kind.
-    looks: Mapping[str, Callable[[str], Awaitable[None]]]
+    looks: Looks
+    #: Seconds until a hub that is alone serves without having begun; None = as long as it takes.
+    patience: float | None = None
 
 
 @contextmanager

@@ -386,7 +386,7 @@ The platform runs on (process {platform.process.pid}). Try:
   .venv/bin/pierhead services scale {SERVICE} 2 --data-dir {folder}
   .venv/bin/pierhead events {SERVICE} --data-dir {folder}
   curl {url}/v1/chat/completions -H 'Authorization: Bearer {token}' \\
-    -d '{{"model": "{SERVICE}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    -d '{{"model": "{SERVICE}", "max_tokens": 64, "messages": [{{"role": "user", "content": "Hello"}}]}}'
   kill {platform.process.pid}      # stops everything in good order""")
 
 

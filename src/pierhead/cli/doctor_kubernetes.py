@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pierhead.bootstrap import runtime_memory
 from pierhead.bootstrap.kubernetes import connect
 from pierhead.core.errors import PierheadError
 from pierhead.core.resources import human_bytes
@@ -52,8 +53,8 @@ def cluster_rows(settings: Settings) -> list[ClusterRow]:
     try:
         looked = asyncio.run(_look(settings))
     except PierheadError as problem:
-        # Where a cluster is only used if there is one, none is fine.
-        alone = settings.runtime == "auto"
+        # Where a cluster is only used if there is one, none is fine; unless services are on one.
+        alone = settings.runtime == "auto" and _before(settings) != "kubernetes"
         advice = "Replicas run on this machine." if alone else _REACH
         return [ClusterRow("cluster", "warn" if alone else "fail", str(problem), advice), *image]
     return [
@@ -63,6 +64,14 @@ def cluster_rows(settings: Settings) -> list[ClusterRow]:
         *_nodes(looked),
         *_besides(settings, looked),
     ]
+
+
+def _before(settings: Settings) -> str | None:
+    """The runtime that the services there were made for, as far as the database tells."""
+    try:
+        return runtime_memory.before_here(settings)
+    except PierheadError:
+        return None  # what is the matter with the database stands in its own row
 
 
 _REACH = (
@@ -146,9 +155,7 @@ def _besides(settings: Settings, looked: _Looked) -> Iterator[ClusterRow]:
             f"{scheme} weights cannot be mounted: install it, or set kubernetes.weights = fetch."
         )
         yield _optional("cluster storage", driver, there, advice if mounts else "", bad=mounts)
-    yield _optional(
-        "cluster metrics", "metrics.k8s.io", found.metrics, "No scaling by CPU or memory use."
-    )
+    yield _metrics(found.metrics, follows=cluster.follows_load)
     yield _optional(
         "cluster budgets", cluster.pdb, bool(cluster.pdb), "Drains may take all replicas."
     )
@@ -160,6 +167,16 @@ def _besides(settings: Settings, looked: _Looked) -> Iterator[ClusterRow]:
     )
     advice = "Pierhead's own scaler follows the load."
     yield _optional("cluster scaling", "KEDA", found.serves(*_SCALED), advice)
+
+
+def _metrics(there: bool, *, follows: bool) -> ClusterRow:
+    if follows and not there:
+        advice = (
+            "Install metrics-server, or set kubernetes.autoscaler = hub: the cluster's scalers would be "
+            "there, and know no CPU."
+        )
+        return ClusterRow("cluster metrics", "warn", "metrics.k8s.io is not there", advice)
+    return _optional("cluster metrics", "metrics.k8s.io", there, "No scaling by CPU or memory use.")
 
 
 def _optional(check: str, what: str, there: bool, advice: str, *, bad: bool = False) -> ClusterRow:

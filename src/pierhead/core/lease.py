@@ -18,6 +18,7 @@ class Role(StrEnum):
 
     ACTIVE = "active"
     STANDBY = "standby"
+    WAITING = "waiting"  #: no other one acts, and this one cannot yet: it has not seen its cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,23 @@ class Held:
 def may_take(found: Lease | None, now: float) -> bool:
     """May somebody else take it? `now`: by the database's clock."""
     return found is None or found.expires <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A lease as one that stands by sees it, look by look; times are on its own clock.
+
+    The database's clock may be set back, and with it a lease that nobody renews would seem to last. A holder
+    that is alive renews it, and each renewal changes its end.
+    """
+
+    lease: Lease | None = None
+    since: float = 0.0  #: end of the look that was the first to find it so
+
+    def seen(self, found: Lease | None, ended: float) -> "Watched":
+        """After a further look, which ended then."""
+        return self if found is not None and found == self.lease else Watched(found, ended)
+
+    def let_run_out(self, began: float) -> bool:
+        """Did its holder not renew it for longer than it lasts, until this look began?"""
+        return self.lease is not None and began - self.since >= LASTS + MARGIN

@@ -31,6 +31,19 @@ def changed(scaler: AutoScaler, before: int, outcome: Outcome) -> tuple[str, str
     return reason, f"Auto-scaler: {step}.{because}{held} {limits}"
 
 
+def by_cluster(before: int, after: int, scaler: AutoScaler | None) -> tuple[str, str]:
+    """(reason in one word, sentence) of a change that the cluster's own scaler made."""
+    reason = "ScaledOut" if after > before else "ScaledIn"
+    limits = f" The limits are {scaler.low} to {scaler.high}." if scaler else ""
+    text = f"The cluster's own scaler: from {before} to {after} replicas.{limits}"
+    return ("ScaledToZero" if after == 0 else reason), text
+
+
+def stays(why: str) -> str:
+    """The sentence when the cluster does not follow a load that it was to follow."""
+    return f"The hub follows the load, not the cluster. {why}"
+
+
 def at_limit(scaler: AutoScaler, outcome: Outcome) -> str:
     """The sentence when the load asks for more than `max`."""
     lead = _lead(outcome)

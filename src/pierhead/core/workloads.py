@@ -1,9 +1,13 @@
 """What a runtime is asked to make true for one service."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pierhead.core.launch import Files
 from pierhead.core.templates import Rolling, Template
+
+if TYPE_CHECKING:
+    from pierhead.core.scalers import AutoScaler  # which knows services, and these know us
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,12 @@ class Workload:
     room: int | None = None
     #: Old replicas that must leave before the quota has room for a new one; 0 = there is room.
     crowded: int = 0
+    #: Its service is being deleted: what makes its replicas may go at once, they themselves drain.
+    leaving: bool = False
     held: bool = False  #: nothing of this rollout is started: what runs of it runs on
     frozen: bool = False  #: a quota has no room for this rollout: the older ones serve on
+    #: By which a runtime may follow the load itself, if it can: the count is then its own.
+    scaler: "AutoScaler | None" = None
 
 
 def rollout(version: int, epoch: int) -> str:

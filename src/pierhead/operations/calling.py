@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from pierhead.core.errors import Unavailable
+from pierhead.core.errors import Stale, Unavailable
 from pierhead.core.ids import Clock, Entropy, object_id
 from pierhead.store import leases
 from pierhead.store.db import Database
@@ -21,6 +21,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("pierhead.lease")
 LOOKED, AGAIN = 0.3, 1.0
 #: What a call is about: a service (or the quotas), something registered, the tokens of a service.
 SERVICE, REGISTERED, TOKENS = "service", "registered", "tokens"
+#: What is done about it, by the call's kind.
+Looks = Mapping[str, Callable[[str], Awaitable[None]]]
 
 
 @dataclass(slots=True)
@@ -52,15 +54,35 @@ class Calls:
                 self._news.set()
                 await asyncio.sleep(AGAIN)
 
-    async def answer(self, looks: Mapping[str, Callable[[str], Awaitable[None]]]) -> None:
-        """Look at what was asked, by kind; runs until it is cancelled."""
+    async def answer(self, own: Database, looks: Looks) -> None:
+        """Look at what was asked, by kind; runs until it is cancelled, or its hub is no more the active one.
+
+        `own`: the same database for what the active hub alone may write. One that lost its turn without
+        its noticing leaves the notes to the one that has it.
+        """
         while True:
             try:
-                if await self.db.read(leases.called):
-                    for asked in await self.db.write(leases.answer):
-                        kind, _, subject = asked.partition(" ")
-                        await looks[kind](subject)
+                for asked in (
+                    await own.write(leases.answer) if await own.read(leases.called) else ()
+                ):
+                    await self._look(looks, asked)
+            except Stale:
+                return
             except Unavailable as error:
                 log.warning("what other hubs ask cannot be read", error=str(error))
                 await asyncio.sleep(AGAIN)
             await asyncio.sleep(LOOKED)
+
+    async def _look(self, looks: Looks, asked: str) -> None:
+        """One that fails costs itself alone; where the database was away, it is asked anew."""
+        kind, _, subject = asked.partition(" ")
+        if kind not in looks:  # a hub of a newer release asks more
+            log.warning("what another hub asks is not known here; it is dropped", asked=asked)
+            return
+        try:
+            await looks[kind](subject)
+        except Unavailable as error:
+            log.warning("what another hub asks has to wait", asked=asked, error=str(error))
+            self.call(kind, subject)
+        except Exception:  # any class: the notes of others must be heard all the same
+            log.exception("what another hub asks failed; it is dropped", asked=asked)

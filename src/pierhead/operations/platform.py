@@ -1,6 +1,6 @@
 """What every use case works with. Built once, by bootstrap."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from zoneinfo import ZoneInfo
@@ -44,7 +44,7 @@ class Platform:
     box: SecretBox  #: seals what has to be known again: access keys' secrets
     runtime_name: str = "process"  #: what runs services: `process` or `kubernetes`
     hub: str = ""  #: base URL of the control plane, without a trailing slash
-    nodes: tuple[Node, ...] = ()
+    nodes: Sequence[Node] = ()  #: those of a cluster come and go: take a `tuple` of them
     #: `center:<uuid>`, `model:<uuid>`, `template:<uuid>` -> its files are looked at soon.
     survey: Callable[[str], None] = lambda _key: None
     #: Folders, besides the centers' own, in which others than the account may name files.

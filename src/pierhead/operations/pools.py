@@ -24,7 +24,7 @@ async def load(platform: Platform) -> Pool:
             id=id_of(platform),
             region=platform.region,
             account=platform.account,
-            nodes=platform.nodes,
+            nodes=tuple(platform.nodes),
             found=service_rows.everything(tx),
             created=zone.created if zone else 0.0,
         )

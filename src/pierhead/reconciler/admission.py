@@ -190,11 +190,15 @@ class Admission:
         member.note(present)
         self._next(self._members.bound(member.service))
 
+    def bounds(self, service: str) -> bool:
+        """Does a quota bound how many replicas a service may have?"""
+        member = self._members.get(service)
+        return member is not None and bool(self._members.bound(member.service))
+
     def right(self, service: str) -> int:
         """How many replicas a service may have, where quotas bound it; else 0."""
         member = self._members.get(service)
-        bound = self._members.bound(member.service) if member is not None else ()
-        return member.right if member is not None and bound else 0
+        return member.right if member is not None and self.bounds(service) else 0
 
     # ---- inside ---------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 A hub that was stopped, cut off or only slow for longer than its lease finds three bars when it goes on:
 
-    demand   before each change outside the database: has the lease time left, by a clock that goes on
-             while the process is stopped and while its machine sleeps?
-    guard    in each transaction of a pass: does the database still know its token?
+    demand   before each change outside the database, and as long as it is not sent: has the lease time
+             left, by a clock that goes on while the process is stopped and while its machine sleeps?
+    guard    in each transaction of a pass: does the database still know it, and its token?
     keep     the next renewal: somebody else has it, so this hub ends
 
 It ends and does not stand down in place: what it holds in memory is what it saw as the active one.
@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection
 
 from pierhead.core.errors import Refused, Stale, Unavailable
-from pierhead.core.lease import LASTS, LOOKED, RENEWED, Held, Lease, Role, may_take
+from pierhead.core.lease import LASTS, LOOKED, MARGIN, RENEWED, Held, Lease, Role, Watched, may_take
 from pierhead.store import leases
 from pierhead.store.db import Database
 
@@ -50,6 +50,7 @@ class Leadership:
         self._held: Held | None = None
         self._loop = asyncio.get_running_loop()
         self.lost = False  #: somebody else took it
+        self.token = 0  #: of the lease, as it was seen last; 0 = it was not
 
     @property
     def role(self) -> Role:
@@ -57,15 +58,16 @@ class Leadership:
         held = None if self.lost else self._held
         return Role.ACTIVE if held is not None and held.lasts(self._timer()) else Role.STANDBY
 
-    def demand(self) -> None:
-        """See to it that something outside the database may be changed now.
+    def demand(self) -> float:
+        """For how many seconds something outside the database may be changed, unless it is asked again.
 
         Raises:
             Unavailable: the lease ends soon, or has; the database is asked to prolong it meanwhile.
         """
-        held = None if self.lost else self._held
-        if held is None or not held.may_act(self._timer()):
+        held, now = None if self.lost else self._held, self._timer()
+        if held is None or not held.may_act(now):
             raise Unavailable("This hub's turn", "its lease in the database is not renewed in time")
+        return held.until - now - MARGIN
 
     def guard(self, tx: Connection) -> None:
         """The first step of each transaction that only the active hub may make; in any thread.
@@ -77,7 +79,7 @@ class Leadership:
         if held is None or self.lost:
             raise Stale("This hub is not the active one.")
         try:
-            leases.demand(tx, held.token)
+            leases.demand(tx, self._holder, held.token)
         except Stale:
             self._loop.call_soon_threadsafe(self._give_up)
             raise
@@ -100,11 +102,15 @@ class Leadership:
 
     async def win(self) -> None:
         """Return when this hub has the lease."""
-        told = ""
+        told, watched = "", Watched()
         while True:
             try:
+                began = self._timer()
                 found, now = await self._db.read(leases.look)
-                if may_take(found, now) and await self._take(found):
+                self.token = self.token if found is None else found.token
+                watched = watched.seen(found, self._timer())
+                free = may_take(found, now) or watched.let_run_out(began)
+                if free and await self._take(found):
                     return
                 if found is not None and found.holder != told:
                     told = found.holder
@@ -118,7 +124,7 @@ class Leadership:
         token = await self._db.write(leases.take, self._holder, found, LASTS)
         if token is None:
             return False
-        self._held = Held(token, asked + LASTS)
+        self._held, self.token = Held(token, asked + LASTS), token
         log.info("this hub is the active one", holder=self._holder, token=token)
         return True
 
@@ -133,7 +139,7 @@ class Leadership:
 
     async def _renew(self, held: Held) -> None:
         asked = self._timer()
-        if await self._db.write(leases.renew, held.token, LASTS):
+        if await self._db.write(leases.renew, self._holder, held.token, LASTS):
             self._held = Held(held.token, asked + LASTS)
         else:
             self._give_up()
@@ -149,4 +155,4 @@ class Leadership:
         held, self._held = self._held, None
         if held is not None and not self.lost:
             with suppress(Unavailable):
-                await self._db.write(leases.release, held.token)
+                await self._db.write(leases.release, self._holder, held.token)

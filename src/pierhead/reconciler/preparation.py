@@ -5,7 +5,7 @@ Asked in this order, the cheapest first; the first that is missing is the hold t
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -89,7 +89,7 @@ class Parts:
     environments: Environments
     folders: Folders
     clock: Clock
-    nodes: tuple[Node, ...]  #: as the runtime told at start; it is asked again when none will do
+    nodes: Sequence[Node]  #: as the runtime told at start; it is asked again when none will do
     offers: Mapping[str, Offer]  #: every engine there is, by name
     binds: bool = False  #: can the runtime show files at a template's mount path?
     runtime_name: str = (
@@ -198,6 +198,8 @@ class Preparation:
     def _no_command(self, template: Template) -> Hold | None:
         if not self._is_own(template) or template.command or template.script:
             return None
+        if self._images and template.images:
+            return None  # an image says itself what is to be run
         return Hold(
             "NoCommand",
             f"The template [{template.name}] does not say what is to be run: give it a start command "

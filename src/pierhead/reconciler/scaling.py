@@ -7,7 +7,7 @@ before it has looked for as long as its window is.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -24,6 +24,7 @@ from pierhead.operations import scalers
 from pierhead.operations.platform import Platform
 from pierhead.reconciler.figures import Figures
 from pierhead.reconciler.scale_jobs import ScaleJobs
+from pierhead.runtimes.base import Follower, NobodyFollows
 from pierhead.store import events as event_rows
 from pierhead.store import scalers as rows
 from pierhead.store import services as service_rows
@@ -68,8 +69,19 @@ class _World:
 class Scaling:
     """Keeps the counts of all services with a scaler where these want them."""
 
-    def __init__(self, platform: Platform, figures: Figures, period: float) -> None:
-        """`period`: seconds between two looks at the figures."""
+    def __init__(
+        self,
+        platform: Platform,
+        figures: Figures,
+        period: float,
+        follower: Follower | None = None,
+        bounded: Callable[[str], bool] = lambda _service: False,
+    ) -> None:
+        """`period`: seconds between two looks at the figures.
+
+        `follower` has counts of its own, which are left alone. `bounded`: does a quota bound a service?
+        """
+        self._follower, self._bounded = follower or NobodyFollows(), bounded
         self._platform, self._figures, self._period = platform, figures, period
         self._jobs = ScaleJobs(platform)
         #: Service id -> (which scaler, what it remembers).
@@ -128,18 +140,37 @@ class Scaling:
             return False
 
     async def _by_load(self, world: _World, now: float) -> None:
-        wanted = [(service, auto, world.measured(service, auto)) for service, auto in world.scaled]
+        wanted = [
+            (service, auto, world.measured(service, auto))
+            for service, auto in world.scaled
+            if not self._left_alone(service)
+        ]
         if not wanted:
             return
         everyone = {one.id: one for _, _, whose in wanted for one in whose.values()}
         metrics = {one.metric for _, auto, _ in wanted for one in auto.scaler.strategies}
         loads = await self._figures.read(list(everyone.values()), metrics)
         for service, auto, whose in wanted:
+            await self._tell(service, ("ScalerStaysHere", self._stays(service, auto), 0.0), now)
             own = {name: loads.get(one.id, UNKNOWN) for name, one in whose.items()}
             try:
                 await self._decide(service, auto, own, now)
             except Refused as error:
                 _given_up(service.id, error)
+
+    def _left_alone(self, service: Service) -> bool:
+        """Does somebody else follow its load? What is remembered of it is then as old as that."""
+        if self._follower.followed(service.id, service.replicas) is None:
+            return False
+        self._memories.pop(service.id, None)
+        self._outcomes.pop(service.id, None)
+        self._since = {key: at for key, at in self._since.items() if key[0] != service.id}
+        return True
+
+    def _stays(self, service: Service, auto: LoadScaler) -> str:
+        bounded = self._bounded(service.id)
+        why = self._follower.stays(service.id, auto.scaler, bounded=bounded)
+        return scaling_texts.stays(why) if why else ""
 
     async def _decide(
         self, service: Service, auto: LoadScaler, loads: Mapping[str, Load], now: float

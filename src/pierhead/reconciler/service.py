@@ -15,21 +15,24 @@ from pierhead.core.events import PLATFORM, Event, Notice
 from pierhead.core.ids import Clock
 from pierhead.core.launch import no_files
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
+from pierhead.core.scalers import AutoScaler
 from pierhead.core.services import Hold, Seen, Service, Version, Wanted
 from pierhead.core.workloads import Workload
 from pierhead.failpoint import passing
 from pierhead.reconciler.admission import Admission
 from pierhead.reconciler.changes import events, told
+from pierhead.reconciler.following import followed
 from pierhead.reconciler.looks import UNSETTLED, complete, engine_of, looked, next_look
 from pierhead.reconciler.preparation import Preparation, Prepared
 from pierhead.reconciler.routes import RouteBook
 from pierhead.reconciler.waiting import Waiting
-from pierhead.runtimes.base import Runtime
+from pierhead.runtimes.base import Follower, NobodyFollows, Runtime
 from pierhead.store import events as event_rows
 from pierhead.store import scalers, tags
 from pierhead.store import seen as seen_rows
 from pierhead.store import services as rows
 from pierhead.store.db import Database
+from pierhead.store.scalers import LoadScaler
 
 #: How long a service that comes up waits for gateways to take up its first route, in seconds.
 GATEWAYS = 1.0
@@ -59,6 +62,7 @@ class ServicePass:
     told: dict[str, set[tuple[str, str]]] = field(default_factory=dict[str, set[tuple[str, str]]])
     admission: Admission = field(default_factory=Admission)
     waiting: Waiting = field(default_factory=Waiting)
+    follower: Follower = field(default_factory=NobodyFollows)
 
     async def __call__(self, key: str) -> float | None:
         """Take the next safe step for the service `key`; seconds until the next look, or None.
@@ -69,14 +73,21 @@ class ServicePass:
         found = await self.db.read(_load, key)
         if found is None:
             return await self._clear(key)
-        service, seen, sleeps = found
+        service, seen, auto = found
         if service.wanted is Wanted.DELETED:
             return await self._remove(service, seen)
-        return await self._converge(service, seen, sleeps=sleeps)
+        try:
+            service = await followed(self.db, service, auto, self.follower, self.clock())
+        except Stale:  # its owner changed it at the same moment
+            return 0.0
+        return await self._converge(service, seen, auto)
 
-    async def _converge(self, service: Service, seen: Seen, *, sleeps: bool) -> float | None:
-        step, trouble = await self._apply(service, seen)
+    async def _converge(
+        self, service: Service, seen: Seen, auto: LoadScaler | None
+    ) -> float | None:
+        step, trouble = await self._apply(service, seen, auto)
         replicas = tuple(self.runtime.observe(service.id))
+        sleeps = auto is not None and auto.scaler.low == 0
         if self.routes.update(service, replicas, sleeps=sleeps):
             # What is called Running can be called: a gateway that just misses the news gets it first.
             await self.routes.taken_up(GATEWAYS)
@@ -88,7 +99,9 @@ class ServicePass:
         await self._write_down(service, seen, after, self._news(service, seen, step.notices))
         return next_look(service, after, self.clock())
 
-    async def _apply(self, service: Service, seen: Seen) -> tuple[_Step, Hold | None]:
+    async def _apply(
+        self, service: Service, seen: Seen, auto: LoadScaler | None = None
+    ) -> tuple[_Step, Hold | None]:
         """Ask the runtime for the next step; gives (the step, why not all of it could be taken)."""
         present = self.runtime.observe(service.id)
         await self.admission.enter(self.db, service, present)
@@ -99,7 +112,11 @@ class ServicePass:
         if step.workload is None:
             self.admission.rest(service.id, present)
             return step, None
-        wanted = replace(step.workload, drained=self.routes.drained(draining))
+        wanted = replace(
+            step.workload,
+            drained=self.routes.drained(draining),
+            scaler=self._scaler(service, auto),
+        )
         now = self.runtime.observe(service.id)
         # From here to the runtime's own first step nothing is awaited: what is free now is free then.
         admitted, short = self.admission.admit(wanted, now, self.clock())
@@ -110,6 +127,12 @@ class ServicePass:
         finally:
             self._settle(service.id, now, failed=failed)
         return step, trouble or short
+
+    def _scaler(self, service: Service, auto: LoadScaler | None) -> AutoScaler | None:
+        """What somebody else may scale it by: nobody but us asks a quota first."""
+        if auto is None or service.wanted is not Wanted.RUNNING:
+            return None
+        return None if self.admission.bounds(service.id) else auto.scaler
 
     async def _taken(self, workload: Workload) -> Hold | None:
         """Have the runtime take its next steps toward `workload`; why not all of them could be taken."""
@@ -273,13 +296,14 @@ def _workload(
         files=prepared.files if prepared else no_files(),
         rolling=version.rolling,
         held=held,
+        leaving=service.wanted is Wanted.DELETED,
     )
 
 
-def _load(tx: Connection, key: str) -> tuple[Service, Seen, bool] | None:
-    """(what is wanted, what was seen, may a scaler take its last replica?)"""
+def _load(tx: Connection, key: str) -> tuple[Service, Seen, LoadScaler | None] | None:
+    """(what is wanted, what was seen, its auto-scaler)"""
     pair = rows.load(tx, key)
-    return None if pair is None else (*pair, key in scalers.sleepers(tx, key))
+    return None if pair is None else (*pair, scalers.load_of(tx, key))
 
 
 def _record(tx: Connection, service: str, seen: Seen, noted: list[Event]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pierhead.core.replicas import Exit, ReplicaStatus, RuntimeInfo
+from pierhead.core.scalers import AutoScaler
 from pierhead.core.workloads import Workload
 
 
@@ -47,6 +48,33 @@ class Footprint:
 
     cpu_seconds: float  #: used since they began
     memory: int  #: bytes that are resident
+
+
+class Follower(Protocol):
+    """What follows the load of services in our place, as `Workload.scaler` says, where something does."""
+
+    def followed(self, service: str, wanted: int) -> int | None:
+        """How many replicas it wants where `wanted` were, from memory; None = the count is ours."""
+        ...
+
+    def stays(self, service: str, scaler: AutoScaler, *, bounded: bool) -> str:
+        """Why it does not follow a service's load, where it should; "" = it does, or need not.
+
+        `bounded`: its count is bounded by a quota.
+        """
+        ...
+
+
+class NobodyFollows:
+    """All counts are ours."""
+
+    def followed(self, service: str, wanted: int) -> int | None:
+        """None."""
+        return None
+
+    def stays(self, service: str, scaler: AutoScaler, *, bounded: bool) -> str:
+        """Nothing to tell."""
+        return ""
 
 
 class Runtime(Protocol):

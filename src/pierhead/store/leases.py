@@ -6,7 +6,18 @@ ended; one that comes after that finds another token, and changes nothing.
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Float, cast, delete, extract, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    cast,
+    delete,
+    extract,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from pierhead.core.errors import Stale
@@ -46,24 +57,29 @@ def take(tx: Connection, holder: str, seen: Lease | None, seconds: float) -> int
     return token if tx.execute(update(_L).where(same).values(new)).rowcount else None
 
 
-def renew(tx: Connection, token: int, seconds: float) -> bool:
+def _mine(holder: str, token: int) -> ColumnElement[bool]:
+    """By both: a database that lost its last moments with a fail-over gives a token a second time."""
+    return _ONE & (_L.c.holder == holder) & (_L.c.token == token)
+
+
+def renew(tx: Connection, holder: str, token: int, seconds: float) -> bool:
     """Let it last for `seconds` from now; False if somebody else has it."""
-    mine = _ONE & (_L.c.token == token)
-    return bool(tx.execute(update(_L).where(mine).values(expires=_NOW + seconds)).rowcount)
+    lasting = update(_L).where(_mine(holder, token)).values(expires=_NOW + seconds)
+    return bool(tx.execute(lasting).rowcount)
 
 
-def release(tx: Connection, token: int) -> None:
+def release(tx: Connection, holder: str, token: int) -> None:
     """Let the next one have it at once."""
-    tx.execute(update(_L).where(_ONE & (_L.c.token == token)).values(expires=0.0))
+    tx.execute(update(_L).where(_mine(holder, token)).values(expires=0.0))
 
 
-def demand(tx: Connection, token: int) -> None:
-    """See to it that the lease stays with this token until the transaction ends.
+def demand(tx: Connection, holder: str, token: int) -> None:
+    """See to it that the lease stays with this holder and token until the transaction ends.
 
     Raises:
         Stale: somebody else has it.
     """
-    mine = select(_L.c.token).where(_ONE, _L.c.token == token).with_for_update(read=True)
+    mine = select(_L.c.token).where(_mine(holder, token)).with_for_update(read=True)
     if tx.execute(mine).first() is None:
         raise Stale("Another hub has taken over: nothing is written by this one any more.")
 

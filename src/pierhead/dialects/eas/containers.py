@@ -139,6 +139,8 @@ def template_of(
     elif base is not None:
         template = base
         container.report("the template's engine has its own options", "args")
+    elif own_image:  # it says itself what is to be run
+        template = Template(name=name, engine="custom", images={"": own_image})
     else:
         raise Missing(container.name("script"), "or command, or an image that names a template")
     template = replace(
@@ -165,7 +167,9 @@ def _base(container: Part, templates: Templates, *, images: bool) -> Template | 
     found = templates(name) or templates(name.partition(":")[0])
     if found is not None:
         return found
-    if not (container.has("script") or container.has("command")):
+    # Of an image with a registry or a tag: a single word is more likely a template that is misspelt.
+    own = images and not image.startswith(IMAGE_PREFIX) and not {"/", ":"}.isdisjoint(image)
+    if not (own or container.has("script") or container.has("command")):
         raise Invalid(
             container.name("image"),
             f"[{image[:200]}] is no template, and there is neither script nor command",

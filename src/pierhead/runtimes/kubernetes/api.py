@@ -40,6 +40,7 @@ SERVICE = Kind("v1", "Service", "services")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
 POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 GROUP = Kind("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", "leaderworkersets")
 SCALED = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
@@ -154,9 +155,9 @@ class KubeApi(Protocol):
         ...
 
     async def apply(
-        self, manifest: Manifest, *, force: bool = False, dry_run: bool = False
+        self, manifest: Manifest, *, force: bool = False, dry_run: bool = False, manager: str = ""
     ) -> Manifest:
-        """Server-side apply as the field manager `pierhead`; gives the object as it is then.
+        """Server-side apply as a field manager ("" = `pierhead`); gives the object as it is then.
 
         Raises:
             OwnedElsewhere: another manager set one of its fields to something else, and no `force`.

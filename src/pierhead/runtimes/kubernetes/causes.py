@@ -32,6 +32,9 @@ _KILLS = frozenset({9, 15})  #: how a kubelet ends what does not pass its probe
 _MOUNTS = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
 _NETWORKS = frozenset({"FailedCreatePodSandBox", "NetworkNotReady", "FailedPodSandBoxStatus"})
 
+#: A kubelet makes no folder of a node: it would be root's, and replicas are not root.
+_NO_FOLDER = re.compile(r"hostPath type check failed: (\S+) is not a directory")
+
 _SHORTAGE = re.compile(r"(?P<free>\d+)/(?P<all>\d+) nodes are available: (?P<rest>.*)", re.DOTALL)
 _PART = re.compile(r"(?P<count>\d+) (?P<why>(?:(?!, \d+ ).)+)", re.DOTALL)
 _PREEMPTION = re.compile(r"\.? preemption: .*", re.DOTALL)
@@ -106,6 +109,9 @@ def making(events: Iterable[Manifest], age: float) -> Cause | None:
     for event in sorted(events, key=event_at, reverse=True):
         reason, said = fields.text(event, "reason"), _short(fields.text(event, "message"))
         if reason in _MOUNTS:
+            folder = _NO_FOLDER.search(said)
+            if folder is not None:
+                said = f"the folder [{folder[1]}] is not on its node, where an operator makes it"
             return _told("VolumeNotMounted", f"Its volume is not there after {age:.0f} s", said)
         if reason in _NETWORKS:
             return _told("PodNetworkFailed", f"It has no network after {age:.0f} s", said)
@@ -117,7 +123,7 @@ def refused(deployment: Manifest) -> Cause | None:
     for condition in fields.many(deployment, "status", "conditions"):
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             said = _short(fields.text(condition, "message"))
-            if re.search(r"exceeded quota|maximum .{0,60} per Pod|is forbidden: \[?max", said):
+            if "exceeded quota" in said:  # a LimitRange forbids as well, but no waiting helps there
                 return _told("PodQuotaExceeded", "A quota of the cluster has no room for it", said)
             return _told("PodRefused", "The cluster does not admit its pods", said)
     return None
@@ -147,14 +153,22 @@ def _finished(container: Manifest) -> str:
 
 
 def killed_by_probe(
-    container: Manifest, events: Iterable[Manifest], started: float, end: Exit
+    container: Manifest,
+    events: Iterable[Manifest],
+    started: float,
+    end: Exit,
+    *,
+    was_ready: bool = False,
 ) -> Cause | None:
     """What a kubelet ended a run for: a start that took too long, or no sign of life; None = for nothing.
 
     `container` = its part of the pod's manifest; `started` in epoch seconds. That it was killed is told
     by its end, for what by the events; a probe that failed while it started says nothing by itself.
+    A program may end with a code of its own when it is told to: one that was never ready and ran for as
+    long as it may was told to.
     """
-    if end.oom or (end.signal not in _KILLS and end.code != 0):
+    killed = end.signal in _KILLS or end.code == 0
+    if end.oom or (was_ready and not killed):
         return None
     last = max(
         (
@@ -168,7 +182,11 @@ def killed_by_probe(
     if last is None:
         return None
     probe = _probe_of(last)
-    if end.at - started + 1.0 < _patience(fields.mapping(container, f"{probe.lower()}Probe")):
+    wanted = fields.mapping(container, f"{probe.lower()}Probe")
+    if not killed and (probe != "Startup" or not wanted):
+        return None
+    spent = end.at - started + (1.0 if killed else 0.0)  # a cluster's times are whole seconds
+    if spent < _patience(wanted):
         return None
     said = _short(fields.text(last, "message").partition(": ")[2])
     if probe == "Startup":

@@ -57,6 +57,8 @@ class Cluster:
     """One cluster, as manifests are made for it. The defaults fit a cluster of today."""
 
     namespace: str = "pierhead"
+    #: Account id of the platform whose objects these are; "" = nobody's, such as of an export.
+    platform: str = ""
     #: Of our own containers (`pierhead fetch`, the embedded engine), and of commands that name none.
     image: str = "pierhead:latest"
     #: Engine -> image that has its program; one without runs in `image`.
@@ -86,7 +88,8 @@ class Cluster:
     node_selector: Mapping[str, str] = field(default_factory=dict[str, str])  #: of every replica
     runtime_class: str = ""  #: of pods that have GPUs
     priority_class: str = ""
-    toleration_seconds: int = 30  #: until a replica on a lost node is replaced
+    toleration_seconds: int = 3  #: until a replica on a node that is unreachable is replaced
+    not_ready_seconds: int = 30  #: the same, on a node that says that it is not ready
     run_as_user: int = (
         10001  #: user and group of replicas; 0 = whatever their image says, but not root
     )
@@ -101,6 +104,8 @@ class Cluster:
             "app.kubernetes.io/component": "gateway",
         }
     )
+    #: Are services with an auto-scaler scaled by the cluster itself, where it can?
+    follows_load: bool = False
     prometheus: str = ""  #: URL that KEDA asks for our gateway's figures; "" = there is none
     # What discovery found:
     version: tuple[int, int] = (1, 29)

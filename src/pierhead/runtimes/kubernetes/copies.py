@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 import structlog
 
 from pierhead.core.errors import Unavailable
-from pierhead.runtimes.kubernetes import fields, names, probe
+from pierhead.runtimes.kubernetes import causes, fields, names, probe
 from pierhead.runtimes.kubernetes.api import (
     DEPLOYMENT,
     EVENT,
@@ -26,12 +26,15 @@ PodChanged = Callable[[str, Manifest | None, Manifest | None], None]
 
 
 class Copies:
-    """What is known of the cluster, from memory; `hint` is called for each service that something changed of."""
+    """What is known of the cluster, from memory; `hint` is called for each service that something changed of.
+
+    `selected`: the namespace, and what in it is ours.
+    """
 
     def __init__(
         self,
         api: KubeApi,
-        namespace: str,
+        selected: Selection,
         hint: Callable[[str], None],
         pod_changed: PodChanged,
         beat: Beat,
@@ -50,10 +53,9 @@ class Copies:
         ) -> Reflector:
             return Reflector(api, (kind, selection), changed, beat)
 
-        ours = Selection(namespace, names.OURS)
-        warnings = Selection(namespace, fields="type=Warning")
-        self.pods = reflector(POD, ours, self._pod)
-        self.deployments = reflector(DEPLOYMENT, ours, self._deployment)
+        warnings = Selection(selected.namespace, fields="type=Warning")
+        self.pods = reflector(POD, selected, self._pod)
+        self.deployments = reflector(DEPLOYMENT, selected, self._deployment)
         self.nodes = reflector(NODE, Selection(), self._node_changed)
         self.events = reflector(EVENT, warnings, self._event)
         self._tasks: list[asyncio.Task[None]] = []
@@ -135,21 +137,27 @@ class Copies:
     # ---- take up --------------------------------------------------------------------------
 
     def _pod(self, old: Manifest | None, new: Manifest | None) -> None:
-        found = new or old or {}
-        service = fields.text(found, "metadata", "labels", names.SERVICE_ID)
-        uid = uid_of(found)
+        uid = uid_of(new or old or {})
+        service = fields.text(new or old, "metadata", "labels", names.SERVICE_ID)
+        before = self._service_of.get(uid, service)
+        if new is None or before != service:
+            self._leave(before, uid)
         if new is None:
-            group = self._of.get(service, {})
-            group.pop(uid, None)
-            self._service_of.pop(uid, None)
             self._told.pop(uid, None)
-            if not group:
-                self._of.pop(service, None)
         else:
             self._of.setdefault(service, {})[uid] = new
             self._service_of[uid] = service
         self._pod_changed(service, old, new)
-        self._hint(service)
+        for each in {before, service}:
+            self._hint(each)
+
+    def _leave(self, service: str, uid: str) -> None:
+        """It is gone, or somebody gave it another label: the usual way to take a pod aside."""
+        self._service_of.pop(uid, None)
+        group = self._of.get(service, {})
+        group.pop(uid, None)
+        if not group:
+            self._of.pop(service, None)
 
     def _deployment(self, old: Manifest | None, new: Manifest | None) -> None:
         found = new or old or {}
@@ -158,7 +166,8 @@ class Copies:
             self._deployment_of[service] = new
         elif uid_of(self._deployment_of.get(service, found)) == uid_of(found):
             self._deployment_of.pop(service, None)
-        self._hint(service)
+        if _told_of(old) != _told_of(new):
+            self._hint(service)
 
     def _event(self, old: Manifest | None, new: Manifest | None) -> None:
         found = new or old or {}
@@ -185,6 +194,19 @@ class Copies:
         for service, group in self._of.items():
             if any(fields.text(pod, "spec", "nodeName") == name for pod in group.values()):
                 self._hint(service)
+
+
+def _told_of(deployment: Manifest | None) -> object:
+    """What a look at a service asks of its Deployment; how many pods it counts, the pods tell themselves."""
+    if deployment is None:
+        return None
+    return (
+        fields.at(deployment, "metadata", "generation"),
+        fields.text(deployment, "metadata", "deletionTimestamp"),
+        names.applied(deployment),
+        names.scaled_by(deployment),
+        causes.refused(deployment),
+    )
 
 
 def _told(task: asyncio.Task[None]) -> None:

@@ -1,16 +1,20 @@
 """Manifests as text for people and `kubectl apply`."""
 
 import base64
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
+from pierhead.core.secrecy import masked_command
 from pierhead.runtimes.kubernetes import names
 from pierhead.runtimes.kubernetes.objects import Manifest
 
 #: What stands for a secret in manifests that are shown to somebody.
 HIDDEN_TEXT = "REPLACE-ME"
+#: What some parsers take for a number, a time, a truth or nothing.
+_NO_TEXT = re.compile(r"[-+.]?[0-9.].*|y|n|yes|no|on|off|true|false|null|~|=", re.IGNORECASE)
 HIDDEN = base64.b64encode(HIDDEN_TEXT.encode()).decode()
 
 
@@ -19,6 +23,15 @@ class _Plain(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _text(_dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """In quotes where not every parser reads a text in it: `1e-5`, `0o17`, `y`."""
+    style = '"' if _NO_TEXT.fullmatch(text) else None
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style=style)
+
+
+_Plain.add_representer(str, _text)
 
 
 def yaml_text(manifests: Iterable[Manifest]) -> str:
@@ -34,8 +47,31 @@ def yaml_text(manifests: Iterable[Manifest]) -> str:
 
 
 def without_secrets(manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
-    """The manifests with every Secret's values replaced, so that they may be shown and kept."""
-    return tuple(_hidden(each) if each["kind"] == "Secret" else each for each in manifests)
+    """The manifests with every Secret's values, and secrets in commands, replaced: they may be shown and kept."""
+    return tuple(_hidden(each) if each["kind"] == "Secret" else _shown(each) for each in manifests)
+
+
+def _shown(found: Manifest) -> Manifest:
+    masked = _masked(found)
+    return found if masked == found else names.stamped(masked)
+
+
+def _is_list(found: object) -> bool:
+    return isinstance(found, list)
+
+
+def _masked(found: Any) -> Any:
+    """The same with each container's command as people may see it."""
+    if _is_list(found):
+        return [_masked(each) for each in cast("list[Any]", found)]
+    if not isinstance(found, dict):
+        return found
+    return {
+        key: list(masked_command(each, ()))
+        if key == "command" and _is_list(each)
+        else _masked(each)
+        for key, each in cast("dict[str, Any]", found).items()
+    }
 
 
 def _hidden(secret: Manifest) -> Manifest:

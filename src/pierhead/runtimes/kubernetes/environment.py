@@ -7,6 +7,7 @@ says is written so that it comes out as it was, and our stand-ins become such re
 import base64
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,8 @@ from pierhead.runtimes.kubernetes.launching import ADDRESS, KEY, REPLICA
 
 #: Key of the Secret -> what it holds.
 ENGINE_KEY = "engine-key"
+#: Bytes of all variables: a Secret takes no more than 1 MiB, and the whole object is sent in one piece.
+_MOST = 512 * 1024
 #: Variables that every container has: what the others refer to.
 _FIELDS = {"POD_IP": "status.podIP", "POD_NAME": "metadata.name", "POD_UID": "metadata.uid"}
 _REFERENCES = {ADDRESS: "$(POD_IP)", REPLICA: "$(POD_UID)"}
@@ -36,11 +39,17 @@ def variables(values: Mapping[str, str], secret_name: str, engine_key: str = "")
     """The values as a container's `env`; those that are secret by their names come from the Secret.
 
     Raises:
-        Unsupported: a cluster cannot have a variable of such a name.
+        Unsupported: a cluster cannot have a variable of such a name, or so much of them.
     """
+    size = sum(len(name) + len(value.encode()) for name, value in values.items())
+    if size > _MOST:
+        what = f"An environment of {size // 1024:,} KiB"
+        raise Unsupported(what, f"on a cluster it may have {_MOST // 1024:,} KiB")
     entries = [_field(name, path) for name, path in _FIELDS.items()]
     kept: dict[str, str] = {}
-    for name in sorted(values.keys() - _FIELDS.keys()):
+    for name in sorted(values):
+        if name in _FIELDS:
+            raise Unsupported(f"The variable [{name}]", "on a cluster it tells what pod this is")
         if _NAME.fullmatch(name) is None:
             raise Unsupported(
                 f"The variable [{name[:80]!a}]",
@@ -100,6 +109,18 @@ def command(argv: Iterable[str]) -> list[str]:
             "An engine's key in its command line", "everybody who may list pods would read it"
         )
     return [expanded(argument) for argument in argv]
+
+
+def concealed(secret: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of a service's Secret its pods may write, and nobody shall read there; the longest first.
+
+    Damaged values are passed over: they are no value of ours.
+    """
+    found: dict[str, str] = {}
+    for key, text in secret.get("data", {}).items():
+        with suppress(ValueError):
+            found[f"{key}_KEY"] = base64.b64decode(text, validate=True).decode()
+    return secrets(found)
 
 
 def encoded(values: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,9 @@
 """An API server that is only changed while this hub may: of several hubs, one is the active one."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from math import inf
+from typing import Any, TypeVar
 
 from pierhead.runtimes.kubernetes.api import (
     Access,
@@ -13,13 +16,29 @@ from pierhead.runtimes.kubernetes.api import (
     Selection,
 )
 
+T = TypeVar("T")
+
 
 class FencedApi:
-    """Looks pass; before each change `demand` is asked, right before it is sent."""
+    """Looks pass; a change begins, and goes on, as long as `demand` lets it: then it is ended.
 
-    def __init__(self, api: KubeApi, demand: Callable[[], None]) -> None:
-        """`demand` raises Unavailable while nothing may be changed."""
+    A change may have to wait for a connection: what was not sent by then is never sent.
+    """
+
+    def __init__(self, api: KubeApi, demand: Callable[[], float]) -> None:
+        """`demand` gives seconds after which it is to be asked anew; Unavailable: nothing may be changed."""
         self._api, self._demand = api, demand
+
+    async def _bounded(self, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        left = self._demand()
+        changing = asyncio.create_task(change())
+        try:
+            while not (await asyncio.wait({changing}, timeout=None if left == inf else left))[0]:
+                left = self._demand()
+            return changing.result()
+        finally:
+            changing.cancel()
+            await asyncio.gather(changing, return_exceptions=True)
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Manifest:
         """One object."""
@@ -36,15 +55,16 @@ class FencedApi:
         return self._api.watch(kind, selection, version, seconds)
 
     async def apply(
-        self, manifest: Manifest, *, force: bool = False, dry_run: bool = False
+        self, manifest: Manifest, *, force: bool = False, dry_run: bool = False, manager: str = ""
     ) -> Manifest:
         """Server-side apply, if this hub may.
 
         Raises:
             Unavailable: it may not, now.
         """
-        self._demand()
-        return await self._api.apply(manifest, force=force, dry_run=dry_run)
+        return await self._bounded(
+            lambda: self._api.apply(manifest, force=force, dry_run=dry_run, manager=manager)
+        )
 
     async def patch(
         self, kind: Kind, name: str, namespace: str, body: Manifest, part: str = ""
@@ -54,8 +74,7 @@ class FencedApi:
         Raises:
             Unavailable: it may not, now.
         """
-        self._demand()
-        return await self._api.patch(kind, name, namespace, body, part)
+        return await self._bounded(lambda: self._api.patch(kind, name, namespace, body, part))
 
     async def delete(
         self, kind: Kind, name: str, namespace: str = "", *, grace: int | None = None, uid: str = ""
@@ -65,8 +84,9 @@ class FencedApi:
         Raises:
             Unavailable: it may not, now.
         """
-        self._demand()
-        return await self._api.delete(kind, name, namespace, grace=grace, uid=uid)
+        return await self._bounded(
+            lambda: self._api.delete(kind, name, namespace, grace=grace, uid=uid)
+        )
 
     async def logs(self, pod: str, namespace: str, wish: LogWish) -> str:
         """What a container wrote."""

@@ -7,7 +7,7 @@ nor logs of the run before, and its watch goes on by itself where we want to lis
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, cast
 
@@ -19,8 +19,10 @@ from lightkube.core.exceptions import ConfigError
 from yaml import YAMLError
 
 from pierhead.core.errors import NotFound, Refused, Unavailable
+from pierhead.core.ids import Clock
 from pierhead.runtimes.kubernetes import fields
 from pierhead.runtimes.kubernetes.api import (
+    EVENT,
     Access,
     Change,
     Kind,
@@ -30,6 +32,7 @@ from pierhead.runtimes.kubernetes.api import (
     Selection,
     kind_of,
 )
+from pierhead.runtimes.kubernetes.exec_auth import ExecAuth
 from pierhead.runtimes.kubernetes.names import MANAGER
 from pierhead.runtimes.kubernetes.refusals import SERVER, refusal
 
@@ -101,14 +104,17 @@ class LightkubeApi:
         Unavailable: the credentials of the configuration cannot be read.
     """
 
-    def __init__(self, config: SingleConfig, *, timeout: float = _TIMEOUT) -> None:
+    def __init__(self, config: SingleConfig, clock: Clock, *, timeout: float = _TIMEOUT) -> None:
         self._timeout = timeout
+        #: Asked when a change has its connection and is about to be sent; what it raises keeps it here.
+        self.before_change: Callable[[], object] | None = None
         self.namespace = config.namespace
         self.server = config.cluster.server
         try:
             user = config.user
             verify = verify_cluster(config.cluster, user, config.abs_file) if user else True
-            auth = user_auth(user)
+            command = user.exec if user else None
+            auth = ExecAuth(command, clock) if command else user_auth(user)
         except (ConfigError, OSError, ValueError) as error:
             raise Unavailable("The cluster's credentials", str(error)) from error
         transport = httpx2.AsyncHTTPTransport(
@@ -158,7 +164,9 @@ class LightkubeApi:
             "resourceVersion": version,
             "timeoutSeconds": str(seconds),
         }
-        patience = httpx2.Timeout(self._timeout, read=min(seconds + _SLACK, _SILENCE))
+        # Of events no server keeps the cache that its bookmarks come from: where nothing happens, none is told.
+        silence = seconds + _SLACK if kind == EVENT else _SILENCE
+        patience = httpx2.Timeout(self._timeout, read=min(seconds + _SLACK, silence))
         path = kind.path(selection.namespace)
         async with self._sending("GET", path, query=query, timeout=patience) as answer:
             async for line in answer.aiter_lines():
@@ -192,9 +200,9 @@ class LightkubeApi:
     # ---- write ----------------------------------------------------------------------------
 
     async def apply(
-        self, manifest: Manifest, *, force: bool = False, dry_run: bool = False
+        self, manifest: Manifest, *, force: bool = False, dry_run: bool = False, manager: str = ""
     ) -> Manifest:
-        """Server-side apply as the field manager `pierhead`; gives the object as it is then.
+        """Server-side apply as a field manager ("" = `pierhead`); gives the object as it is then.
 
         Raises:
             OwnedElsewhere: another manager set one of its fields to something else, and no `force`.
@@ -203,7 +211,7 @@ class LightkubeApi:
         """
         meta = manifest["metadata"]
         path = kind_of(manifest).path(str(meta.get("namespace", "")), str(meta["name"]))
-        query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
+        query = {"fieldManager": manager or MANAGER, "force": "true" if force else "false"}
         if dry_run:
             query["dryRun"] = "All"
         return await self._json("PATCH", path, query=query, body=manifest, form=_APPLY)
@@ -237,10 +245,11 @@ class LightkubeApi:
         if uid:
             body["preconditions"] = {"uid": uid}
         try:
-            await self._json("DELETE", kind.path(namespace, name), body=body)
+            answer = await self._json("DELETE", kind.path(namespace, name), body=body)
         except NotFound:
             return False
-        return True
+        # One that somebody still has to finish, or that has a grace, is told of as the object that it is.
+        return bool(fields.text(answer, "metadata", "deletionTimestamp"))
 
     # ---- what it is and lets us do ----------------------------------------------------------
 
@@ -297,6 +306,10 @@ class LightkubeApi:
 
     # ---- requests ---------------------------------------------------------------------------
 
+    async def _about_to(self, step: str, _facts: Mapping[str, Any]) -> None:
+        if step.endswith(".send_request_headers.started") and self.before_change is not None:
+            self.before_change()
+
     async def _json(
         self,
         method: Method,
@@ -329,6 +342,7 @@ class LightkubeApi:
             content=None if body is None else msgspec.json.encode(body),
             headers={"Content-Type": form} if body is not None else {},
             timeout=timeout or httpx2.Timeout(self._timeout),
+            extensions={"trace": self._about_to} if method in {"PATCH", "DELETE"} else None,
         )
         try:
             # Also of a watch, which may be silent for long, the answer itself is there at once.

@@ -10,6 +10,8 @@ import re
 from typing import Any
 
 MANAGER = "pierhead"  #: fieldManager, and the value of MANAGED_BY
+#: Field manager that keeps a count from falling to its default when MANAGER leaves it out.
+COUNTER = "pierhead-count"
 
 # Labels: what is selected by.
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -18,11 +20,13 @@ COMPONENT = "app.kubernetes.io/component"
 SERVICE_ID = "pierhead.dev/service-id"
 ROLLOUT = "pierhead.dev/rollout"  #: of a pod: `<version>.<epoch>`
 SHOWN = "pierhead.dev/service"  #: the service's name, as far as a label can say it
-#: Selects all that is ours in a namespace.
-OURS = f"{MANAGED_BY}={MANAGER}"
+PLATFORM = "pierhead.dev/platform"  #: the platform's account id: several may share a namespace
 
 # Annotations of an object.
 APPLIED = "pierhead.dev/applied"  #: digest of the object as it was sent
+#: Of a Deployment: kind and digest of the object that sets its count; "" = one did, once.
+SCALED_BY = "pierhead.dev/scaled-by"
+TEMPLATE = "pierhead.dev/template"  #: of a Deployment: digest of its pods' template as it was sent
 # Annotations of a pod: what a runtime tells of it, so that no book need be kept.
 SERVICE_NAME = "pierhead.dev/service-name"
 ENGINE = "pierhead.dev/engine"
@@ -36,6 +40,8 @@ GRACE = "pierhead.dev/grace"  #: seconds from a pod's deletion until it is kille
 ENGINE_CONTAINER = "engine"
 FETCH_CONTAINER = "fetch"
 
+#: Where an object has the templates of its pods.
+_MADE = frozenset({"spec", "template", "leaderWorkerTemplate", "leaderTemplate"})
 _LONGEST = 63
 _DIGEST = 8  #: bytes
 _PREFIX = "ph-"
@@ -73,9 +79,22 @@ def labels(service: str, name: str) -> dict[str, str]:
     return {**identity(service), NAME: "pierhead", COMPONENT: "replica", SHOWN: label_value(name)}
 
 
-def selector(service: str) -> str:
-    """A list's labelSelector for what belongs to a service."""
-    return f"{OURS},{SERVICE_ID}={service}"
+def ours(platform: str) -> str:
+    """A list's labelSelector for all that is a platform's own; another's objects are not touched."""
+    return f"{MANAGED_BY}={MANAGER}" + (f",{PLATFORM}={platform}" if platform else "")
+
+
+def owned(manifest: dict[str, Any], platform: str) -> dict[str, Any]:
+    """`manifest`, and the pods that it makes, with the label that makes them the platform's own."""
+    if not platform:
+        return manifest
+    found = dict(manifest)
+    for part in _MADE & manifest.keys():
+        found[part] = owned(manifest[part], platform)
+    labels = found.get("metadata", {}).get("labels", {})
+    if MANAGED_BY in labels:
+        found["metadata"] = {**found["metadata"], "labels": {**labels, PLATFORM: platform}}
+    return found
 
 
 def digest(manifest: dict[str, Any]) -> str:
@@ -91,6 +110,13 @@ def stamped(manifest: dict[str, Any]) -> dict[str, Any]:
     bare = {**manifest, "metadata": {**meta, "annotations": annotations}}
     annotations = {**annotations, APPLIED: digest(bare)}
     return {**manifest, "metadata": {**meta, "annotations": annotations}}
+
+
+def scaled_by(deployment: dict[str, Any] | None) -> str | None:
+    """What sets a Deployment's count, as `SCALED_BY` tells it; None = nothing but us ever did."""
+    meta: dict[str, Any] = (deployment or {}).get("metadata", {})
+    annotations: dict[str, str] = meta.get("annotations") or {}
+    return annotations.get(SCALED_BY)
 
 
 def applied(manifest: dict[str, Any]) -> str:

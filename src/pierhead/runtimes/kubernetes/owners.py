@@ -6,11 +6,12 @@ from typing import Any
 from pierhead.core.errors import Unsupported
 from pierhead.core.plan import bounds
 from pierhead.core.workloads import Workload
-from pierhead.runtimes.kubernetes import names
+from pierhead.runtimes.kubernetes import fields, names
 from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.objects import Manifest, manifest
 
 _LWS = "leaderworkerset.x-k8s.io/v1"
+_TEMPLATE, _ROLLOUT = ("spec", "template"), ("metadata", "labels", names.ROLLOUT)
 _HISTORY = 3  #: old rollouts that can be looked at
 #: Seconds without progress until the Deployment says so; judged by us, not by it.
 _PROGRESS = 600
@@ -35,6 +36,7 @@ def deployment(workload: Workload, pod: Manifest, cluster: Cluster, boot: int) -
         "template": pod,
     }
     head = manifest("apps/v1", "Deployment", workload, namespace=cluster.namespace)
+    head["metadata"]["annotations"][names.TEMPLATE] = names.digest(pod)
     return {**head, "spec": spec}
 
 
@@ -65,6 +67,25 @@ def group(workload: Workload, pod: Manifest, cluster: Cluster, nodes: int) -> Ma
     }
     head = manifest(_LWS, "LeaderWorkerSet", workload, namespace=cluster.namespace)
     return {**head, "spec": spec}
+
+
+def settled(owner: Manifest, present: Manifest | None) -> Manifest:
+    """`owner` with the pods' template that is there, where the settings alone would change it.
+
+    A rollout keeps its pods: a hub that comes with another image may not replace every replica of a
+    service because one of them crashed. What the settings say counts from the next rollout on.
+    """
+    if present is None or fields.at(present, *_TEMPLATE, *_ROLLOUT) != fields.at(
+        owner, *_TEMPLATE, *_ROLLOUT
+    ):
+        return owner
+    before = fields.text(present, "metadata", "annotations", names.TEMPLATE)
+    if before in {"", fields.text(owner, "metadata", "annotations", names.TEMPLATE)}:
+        return owner
+    meta = owner["metadata"]
+    meta = {**meta, "annotations": {**meta["annotations"], names.TEMPLATE: before}}
+    spec = {**owner["spec"], "template": present["spec"]["template"]}
+    return names.stamped({**owner, "metadata": meta, "spec": spec})
 
 
 def spread_over(workload: Workload, nodes: int) -> Workload:

@@ -8,7 +8,8 @@ from typing import Any
 from pierhead.core.events import Notice
 from pierhead.core.placement import capability
 from pierhead.core.templates import Template
-from pierhead.runtimes.kubernetes import names
+from pierhead.runtimes.kubernetes import fields, names
+from pierhead.runtimes.kubernetes.api import Manifest
 from pierhead.runtimes.kubernetes.cluster import NVIDIA, Cluster
 
 Expression = dict[str, Any]
@@ -19,7 +20,7 @@ _ARCHITECTURE = "kubernetes.io/arch"
 #: Engines that are a part of ours: no other image has them.
 _OURS = frozenset({"llama_cpp"})
 _HOSTNAME = "kubernetes.io/hostname"
-_LOST = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_NOT_READY, _UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def vendor(template: Template, cluster: Cluster) -> str:
 def scheduling(service: str, template: Template, cluster: Cluster) -> dict[str, Any]:
     """The part of a pod's `spec` that says where it may run."""
     found: dict[str, Any] = {
-        "tolerations": _tolerations(cluster.toleration_seconds),
+        "tolerations": _tolerations(cluster),
         "topologySpreadConstraints": [_spread(service)],
     }
     terms = _terms(template, cluster)
@@ -83,11 +84,26 @@ def scheduling(service: str, template: Template, cluster: Cluster) -> dict[str, 
     return found
 
 
-def _tolerations(seconds: int) -> list[dict[str, Any]]:
-    """Without them a lost node's replicas are replaced after five minutes."""
+def tolerated(node: Manifest | None, cluster: Cluster) -> float:
+    """Seconds from the moment at which a node is not ready any more until its replicas are replaced."""
+    said = [
+        fields.text(each, "status")
+        for each in fields.many(node, "status", "conditions")
+        if each.get("type") == "Ready"
+    ]
+    return float(cluster.not_ready_seconds if said == ["False"] else cluster.toleration_seconds)
+
+
+def _tolerations(cluster: Cluster) -> list[dict[str, Any]]:
+    """Without them a lost node's replicas are replaced after five minutes.
+
+    A node that is unreachable was silent for the cluster's own grace already. One that says itself that it is
+    not ready may only have its container runtime restarted, while its pods serve on.
+    """
+    seconds = {_NOT_READY: cluster.not_ready_seconds, _UNREACHABLE: cluster.toleration_seconds}
     return [
-        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
-        for key in _LOST
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": each}
+        for key, each in seconds.items()
     ]
 
 

@@ -55,8 +55,7 @@ def pod(workload: Workload, launch: Launch, cluster: Cluster, key: str) -> Pod:
     engine: Manifest = {
         "name": names.ENGINE_CONTAINER,
         "image": places.image(template, cluster).name,
-        "command": command(launch.argv),
-        "workingDir": launch.cwd or SCRATCH,
+        **_runs(template, launch),
         "env": [*env.entries],
         "ports": _ports(template),
         "resources": _resources(template, cluster),
@@ -72,6 +71,14 @@ def pod(workload: Workload, launch: Launch, cluster: Cluster, key: str) -> Pod:
     }
     boot = probes.boot_seconds(launch, workload.files.bytes)
     return Pod(manifest, {**env.secret, **seen.secret}, seen.objects, boot)
+
+
+def _runs(template: Template, launch: Launch) -> Manifest:
+    """What a container executes, and where; an image that says that itself gets our flags alone."""
+    argv = command(launch.argv)
+    if template.engine == "custom" and not (template.command or template.script):
+        return {"args": argv} if argv else {}
+    return {"command": argv, "workingDir": launch.cwd or SCRATCH}
 
 
 def _metadata(workload: Workload, launch: Launch) -> Manifest:
@@ -112,17 +119,18 @@ def grace(template: Template) -> int:
 
 
 def _containers(engine: Manifest, seen: Storage, cluster: Cluster) -> Manifest:
-    security = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": cluster.read_only_root,
+    every: Manifest = {
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": cluster.read_only_root,
+        },
+        # What it wrote last stands in its status then: its log may be that of the next run already.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-    found: Manifest = {
-        "containers": [{**engine, "securityContext": security}],
-        "volumes": [*seen.volumes],
-    }
+    found: Manifest = {"containers": [{**engine, **every}], "volumes": [*seen.volumes]}
     if seen.init:
-        found["initContainers"] = [{**each, "securityContext": security} for each in seen.init]
+        found["initContainers"] = [{**each, **every} for each in seen.init]
     return found
 
 

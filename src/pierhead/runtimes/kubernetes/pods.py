@@ -4,8 +4,9 @@ A pod that was told to end is a replica as long as its container may run: it kee
 the requests it has. One whose node is lost for longer than its grace is none: nobody will tell its end.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from pierhead.core import diagnosis
@@ -17,6 +18,9 @@ from pierhead.runtimes.kubernetes.api import Manifest
 from pierhead.runtimes.kubernetes.cluster import PORT
 from pierhead.runtimes.kubernetes.quantities import moment, span
 
+#: Figures in annotations, which people can write to: seconds, and a port.
+_FIGURE, _PORT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?"), re.compile(r"[0-9]{1,5}")
+_ROLLOUT = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}")
 _SIGNALS = 128  #: what a signal's number is added to, in an exit code
 _S = ReplicaState
 
@@ -28,6 +32,9 @@ class Past:
     forgiven: int = 0  #: crashes that no longer count, since a good spell came after them
     lines: tuple[str, ...] = ()  #: what its last run that crashed wrote last
     ready_at: float | None = None  #: when its present run became ready
+    #: When its grace is over, by this hub's clock; None = it was not told to end, or nobody saw that.
+    ends_at: float | None = None
+    hidden: tuple[str, ...] = field(default=(), repr=False)  #: secrets that it may write
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,13 @@ def _base(pod: Manifest) -> ReplicaStatus:
     container = container_of(pod)
     limits = fields.mapping(container, "resources", "limits")
     deadline = fields.text(notes, names.DEADLINE)
+    rollout = fields.text(labels, names.ROLLOUT)
     return ReplicaStatus(
         id=fields.text(meta, "uid"),
         service=fields.text(labels, names.SERVICE_ID),
-        rollout=fields.text(labels, names.ROLLOUT),
+        rollout=rollout
+        if _ROLLOUT.fullmatch(rollout)
+        else "0.0",  # somebody changed it: an old one
         state=_S.PENDING,
         created=moment(fields.text(meta, "creationTimestamp")) or 0.0,
         node=fields.text(pod, "spec", "nodeName"),
@@ -87,7 +97,7 @@ def _base(pod: Manifest) -> ReplicaStatus:
         command=command_of(container),
         engine=fields.text(notes, names.ENGINE),
         model=fields.text(notes, names.MODEL),
-        deadline=float(deadline) if deadline.replace(".", "", 1).isdigit() else None,
+        deadline=float(deadline) if _FIGURE.fullmatch(deadline) else None,
     )
 
 
@@ -114,9 +124,9 @@ def command_of(container: Manifest) -> tuple[str, ...]:
     return masked_command(parts, secrets(environment_of(container)))
 
 
-def hidden(pod: Manifest) -> tuple[str, ...]:
-    """Secrets that may stand in what a pod writes."""
-    return secrets(environment_of(container_of(pod)))
+def hidden(sight: Sight) -> tuple[str, ...]:
+    """Secrets that may stand in what a pod writes: of its manifest, and of its Secret."""
+    return (*sight.past.hidden, *secrets(environment_of(container_of(sight.pod))))
 
 
 def asks(pod: Manifest) -> str:
@@ -146,7 +156,7 @@ def address_of(pod: Manifest) -> tuple[str, int]:
     """Where it listens; ("", 0) = it has no address."""
     host = fields.text(pod, "status", "podIP")
     port = fields.text(pod, "metadata", "annotations", names.PORT)
-    return (host, int(port) if port.isdigit() else PORT) if host else ("", 0)
+    return (host, int(port) if _PORT.fullmatch(port) else PORT) if host else ("", 0)
 
 
 def crashes(pod: Manifest) -> int:
@@ -198,7 +208,7 @@ def _leaving(
 ) -> ReplicaStatus | None:
     """It was told to end: it drains until it is let go, or its grace is over."""
     pod = sight.pod
-    by = leaves_at(pod) or now
+    by = ends_at(sight) or now
     grace = fields.number(pod, "spec", "terminationGracePeriodSeconds")
     if not base.node:
         return None  # it never was anywhere: only its record is left
@@ -215,8 +225,14 @@ def _leaving(
 
 
 def leaves_at(pod: Manifest) -> float | None:
-    """When the grace of a pod that was told to end is over, in epoch seconds; None = it was not."""
+    """When the grace of a pod that was told to end is over, by the cluster's clock; None = it was not."""
     return moment(fields.text(pod, "metadata", "deletionTimestamp"))
+
+
+def ends_at(sight: Sight) -> float | None:
+    """The same by our own clock, as far as we saw it begin: the cluster's may be minutes off."""
+    by = leaves_at(sight.pod)
+    return by if by is None or sight.past.ends_at is None else sight.past.ends_at
 
 
 def let_go(pod: Manifest) -> bool:
@@ -267,15 +283,22 @@ def _unscheduled(pod: Manifest, base: ReplicaStatus) -> ReplicaStatus:
 
 
 def _before(sight: Sight, base: ReplicaStatus, now: float) -> ReplicaStatus | None:
-    """What goes on before its engine: what fetches its files; None = that is over."""
+    """What goes on before its engine: what fetches its files, say; None = that is over.
+
+    What a mesh starts first and keeps beside the engine (a sidecar) is none of it.
+    """
     specs = {fields.text(each, "name"): each for each in _init(sight.pod)}
     for found in fields.many(sight.pod, "status", "initContainerStatuses"):
-        if fields.at(found, "state", "terminated", "exitCode") == 0 or found.get("ready") is True:
+        spec = specs.get(fields.text(found, "name"), {})
+        over = (
+            fields.at(found, "state", "terminated", "exitCode") == 0 or found.get("ready") is True
+        )
+        if over or spec.get("restartPolicy") == "Always":
             continue
         told = ended(found)
         if told and not fields.mapping(found, "state", "running"):
-            return _fetch_failed(sight.pod, base, found, told)
-        image = fields.text(specs.get(fields.text(found, "name"), {}), "image")
+            return _first_failed(sight, base, found, told)
+        image = fields.text(spec, "image")
         why = causes.waiting(*_waits(found), image) or causes.making(
             sight.events, now - base.created
         )
@@ -300,25 +323,29 @@ def _init(pod: Manifest) -> list[Manifest]:
     return fields.many(pod, "spec", "initContainers")
 
 
-def _fetch_failed(
-    pod: Manifest, base: ReplicaStatus, found: Manifest, told: Mapping[str, object]
+def _first_failed(
+    sight: Sight, base: ReplicaStatus, found: Manifest, told: Mapping[str, object]
 ) -> ReplicaStatus:
-    """Its files could not be fetched: what the fetch wrote last says why."""
-    lines = lines_of(pod, told)
-    end = exit_of(pod, told)
+    """What runs before its engine failed: its files could not be fetched, say; what it wrote last says why."""
+    name = fields.text(found, "name")
+    fetches = name == names.FETCH_CONTAINER
+    reason = "WeightsUnavailable" if fetches else "PodFailed"
+    what = (
+        "Its files could not be fetched" if fetches else f"The container [{name}] before it failed"
+    )
+    lines = lines_of(sight, told)
+    end = exit_of(sight.pod, told)
     problem = lines[-1] if lines else str(end)
-    text = f"Its files could not be fetched: {problem.rstrip('.')}."
+    text = f"{what}: {problem.rstrip('.')}."
     again = not fields.mapping(found, "state", "running")
     return replace(
         base,
         state=_S.CRASHED,
         runs=fields.number(found, "restartCount") + 1,
         failures=fields.number(found, "restartCount") + int(again),
-        reason="WeightsUnavailable",
+        reason=reason,
         message=text,
-        last_exit=replace(
-            end, reason="WeightsUnavailable", message=text, facts={"problem": problem}
-        ),
+        last_exit=replace(end, reason=reason, message=text, facts={"problem": problem}),
         last_lines=lines,
         retry_at=_retry(found, end.at),
     )
@@ -340,7 +367,7 @@ def _run(sight: Sight, base: ReplicaStatus) -> ReplicaStatus:
         runs=fields.number(found, "restartCount") + int(bool(told) or started is not None),
         failures=max(0, crashes(pod) - sight.past.forgiven),
         last_exit=exit_of(pod, told) if told else None,
-        last_lines=(sight.past.lines or lines_of(pod, told)) if told else (),
+        last_lines=(sight.past.lines or lines_of(sight, told)) if told else (),
     )
 
 
@@ -353,11 +380,23 @@ def _running(sight: Sight, base: ReplicaStatus) -> ReplicaStatus:
     well, since = condition(sight.pod, "Ready")
     if well and base.host:
         return replace(base, state=_S.READY)
-    told = causes.not_ready(sight.events, base.started or 0.0)
+    told = causes.not_ready(sight.events, base.started or 0.0) or _beside(sight.pod)
     if was_ready(sight):
         text = told or "its readiness probe fails"
         return replace(base, state=_S.UNREADY, reason="ProbeFailed", message=text, unready_at=since)
     return replace(base, state=_S.STARTING, reason="NotReadyYet" * bool(told), message=told)
+
+
+def _beside(pod: Manifest) -> str:
+    """Who keeps a pod from being ready whose engine is; "" = nobody."""
+    every = {
+        fields.text(each, "name"): each for each in fields.many(pod, "status", "containerStatuses")
+    }
+    own = fields.text(container_of(pod), "name")
+    if every.get(own, {}).get("ready") is not True:
+        return ""
+    late = [name for name, each in every.items() if name != own and each.get("ready") is not True]
+    return f"the container [{late[0]}] beside its engine is not ready" if late else ""
 
 
 def _between_runs(sight: Sight, base: ReplicaStatus, found: Manifest) -> ReplicaStatus:
@@ -384,12 +423,15 @@ def why_killed(sight: Sight, end: Exit) -> Cause | None:
     """What the kubelet ended its last run for; None = it ended by itself."""
     told = ended(own_status(sight.pod))
     started = moment(fields.text(told, "startedAt")) or end.at
-    return causes.killed_by_probe(container_of(sight.pod), sight.events, started, end)
+    ready = sight.past.ready_at is not None
+    return causes.killed_by_probe(
+        container_of(sight.pod), sight.events, started, end, was_ready=ready
+    )
 
 
-def lines_of(pod: Manifest, told: Mapping[str, object]) -> tuple[str, ...]:
+def lines_of(sight: Sight, told: Mapping[str, object]) -> tuple[str, ...]:
     """What a run wrote last, where the kubelet keeps that with its end."""
-    text = masked(fields.text(told, "message"), hidden(pod))
+    text = masked(fields.text(told, "message"), hidden(sight))
     return tuple(line for line in text.splitlines() if line.strip())
 
 

@@ -1,7 +1,7 @@
 """What a cluster has and lets us do: its version, its kinds, its nodes, our rights."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pierhead.core.errors import Refused
@@ -86,6 +86,11 @@ RIGHTS: tuple[Right, ...] = (
         needed=False,
     ),
     Right(
+        Access("delete", "apps", "replicasets"),
+        "pods that lost their Deployment stay when their service is removed",
+        needed=False,
+    ),
+    Right(
         Access("list", "storage.k8s.io", "csidrivers", namespaced=False),
         "CSI drivers are not seen",
         needed=False,
@@ -106,7 +111,22 @@ def rights(cluster: Cluster) -> tuple[Right, ...]:
     if cluster.network_policy:
         policies = "engines are open to every pod"
         more += _each("list create patch delete", "networking.k8s.io", "networkpolicies", policies)
+    if cluster.follows_load:
+        more += _scalers(cluster)
     return (*RIGHTS, *more)
+
+
+def _scalers(cluster: Cluster) -> list[Right]:
+    """Without them the hub follows the load, as it does everywhere else."""
+    found: list[Right] = []
+    for group, resource, there in (
+        ("autoscaling", "horizontalpodautoscalers", bool(cluster.hpa)),
+        ("keda.sh", "scaledobjects", cluster.keda),
+    ):
+        stays = "the hub goes on to scale services itself"
+        wanted = _each("list create patch delete", group, resource, stays) if there else []
+        found += [replace(right, needed=False) for right in wanted]
+    return found
 
 
 async def discover(api: KubeApi) -> Discovery:

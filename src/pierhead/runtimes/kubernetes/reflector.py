@@ -5,6 +5,7 @@ so whatever a watch lost, doubled or reordered is mended then at the latest.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("pierhead.kubernetes")
 
 #: Called with what an object was and what it is (None = it was not there, or is gone).
 Changed = Callable[[Manifest | None, Manifest | None], None]
+_REMEMBERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Pace:
     refused_pause: float = 30.0  #: the longest pause while it refuses: that takes a person to mend
     #: A watch that ends by itself sooner than this is no good one.
     good_watch: float = 1.0
+    whole_list: float = 300.0  #: between two lists of what services have besides their pods
+    doubt: float = 30.0  #: at least, until what seems to be gone is sent once more
 
 
 class Time(Protocol):
@@ -88,6 +92,8 @@ class Reflector:
         self._chance, self._pace = beat.chance, beat.pace
         self._failures = 0
         self._watching = False
+        #: Those that were last told to be gone: an answer about one may come later than that.
+        self._gone = deque[str](maxlen=_REMEMBERED)
 
     def age(self) -> float | None:
         """Seconds since it last knew for sure what is; None = it never did.
@@ -102,7 +108,7 @@ class Reflector:
         """Take up what we were told of an object in another way, unless something newer is known."""
         known, fresh = version_of(self.objects.get(uid_of(found))), version_of(found)
         newer = known.isdigit() and fresh.isdigit() and int(known) >= int(fresh)
-        if not newer and self.listed.is_set():
+        if not newer and uid_of(found) not in self._gone and self.listed.is_set():
             self._take(found, gone=False)
 
     async def run(self) -> None:
@@ -116,6 +122,10 @@ class Reflector:
                 pass  # the server forgot what came since: everything is listed anew
             except PierheadError as error:
                 await self._wait(error)
+                continue
+            except Exception as error:  # a bug, ours or a library's: a hub must not go blind by it
+                log.exception("the cluster is seen anew", kind=self.kind.plural)
+                await self._wait(Unavailable("The Kubernetes cluster", repr(error)))
                 continue
             finally:
                 self._watching = False
@@ -134,7 +144,7 @@ class Reflector:
         for uid in before.keys() | fresh.keys():
             old, new = before.get(uid), fresh.get(uid)
             if version_of(old) != version_of(new):
-                self._changed(old, new)
+                self._tell(old, new)
         return listed.version
 
     async def _watch(self, version: str) -> None:
@@ -157,10 +167,19 @@ class Reflector:
         old, new = objects.get(uid), None if gone else without_managers(found)
         if new is None:
             objects.pop(uid, None)
+            self._gone.append(uid)
         else:
             objects[uid] = new
         if old is not None or new is not None:
+            self._tell(old, new)
+
+    def _tell(self, old: Manifest | None, new: Manifest | None) -> None:
+        try:
             self._changed(old, new)
+        except Exception:  # whatever is odd about one object may not cost the sight of the others
+            log.exception(
+                "a change was not taken up", kind=self.kind.plural, uid=uid_of(new or old or {})
+            )
 
     async def _wait(self, error: PierheadError | None) -> None:
         """A longer pause with each time; never two at the same beat."""

@@ -19,7 +19,7 @@ from pierhead.runtimes.kubernetes.api import Denied, Expired, OwnedElsewhere
 
 SERVER = "The Kubernetes API"
 _MANAGER = re.compile(r'conflict with "(?P<manager>[^"]+)"')
-_QUOTA = re.compile(r"exceeded quota|forbidden: exceeded|maximum .{0,40} usage", re.IGNORECASE)
+_QUOTA = re.compile(r"exceeded quota|forbidden: exceeded", re.IGNORECASE)
 _LONGEST = 600  #: characters of a server's sentence
 
 

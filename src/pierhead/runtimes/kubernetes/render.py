@@ -59,7 +59,7 @@ def manifests(
         # Who alone owns a field and leaves it out sets it back to its default: see the driver.
         owner["spec"].pop("replicas")
         found.append(scaler)
-    return tuple(names.stamped(each) for each in (*found, owner))
+    return tuple(names.stamped(names.owned(each, cluster.platform)) for each in (*found, owner))
 
 
 def _owner(workload: Workload, made: Pod, cluster: Cluster, extras: Extras) -> Manifest:
@@ -95,7 +95,5 @@ def notices(
         *volumes.told(workload, cluster),
     ]
     if extras.scaler is not None and workload.replicas:
-        made = pod(workload, launch, cluster, extras.key)
-        owner = _owner(workload, made, cluster, extras)
-        found += scaling.told(extras.scaler, _scaler(workload, cluster, extras, owner))
+        found += scaling.told(extras.scaler, scaling.follower(extras.scaler, cluster))
     return tuple(found)

@@ -5,8 +5,9 @@ observe   pods, nodes, events (copies) and earlier runs (runs) -> replicas (pods
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import suppress
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from random import Random
@@ -15,14 +16,27 @@ from weakref import WeakValueDictionary
 from pierhead.core.errors import NotFound, Occupied, PierheadError, Refused, Stale, Unavailable
 from pierhead.core.ids import Clock
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus, RuntimeInfo
+from pierhead.core.scalers import AutoScaler
 from pierhead.core.workloads import Workload
 from pierhead.runtimes.base import Attempt, LogLine, LogQuery
 from pierhead.runtimes.hints import Hints
-from pierhead.runtimes.kubernetes import causes, fields, launching, names, pods, probe, stepping
+from pierhead.runtimes.kubernetes import (
+    causes,
+    fields,
+    launching,
+    names,
+    owners,
+    places,
+    pods,
+    probe,
+    stepping,
+    strays,
+)
 from pierhead.runtimes.kubernetes.api import NODE, KubeApi, Manifest, Selection
 from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.copies import Copies
 from pierhead.runtimes.kubernetes.delivery import Delivery
+from pierhead.runtimes.kubernetes.handover import HandOver, is_given
 from pierhead.runtimes.kubernetes.logbook import Logbook
 from pierhead.runtimes.kubernetes.quantities import quantity
 from pierhead.runtimes.kubernetes.reflector import Beat, LoopTime, Pace
@@ -56,13 +70,27 @@ class KubernetesRuntime:
         *,
         pace: Pace = DEFAULT_PACE,
         patience: float = _PATIENCE,
+        ask: Callable[[], Awaitable[Cluster]] | None = None,
     ) -> None:
+        """`ask`: gives `cluster` as its server says that it is; None = that is known already."""
         self._api, self._cluster, self._launch = api, cluster, launch
         self._clock, self._key_of, self._patience = clock, key_of, patience
+        self._ask, self._unseen, self._loaded = ask, "", False
         beat = Beat(LoopTime(), rng, pace)
-        self._copies = Copies(api, cluster.namespace, self._hint, self._pod_changed, beat)
-        self._delivery = Delivery(api, cluster)
-        self._logbook = Logbook(api, cluster.namespace, folder, self._hint)
+        selected = Selection(cluster.namespace, names.ours(cluster.platform))
+        self._copies = Copies(api, selected, self._hint, self._pod_changed, beat)
+        self._beat = beat
+        self._delivery = Delivery(api, cluster, beat.time, pace)
+        self._handover = HandOver(api, cluster, self._delivery, clock)
+        self._logbook = Logbook(
+            api,
+            cluster.namespace,
+            folder,
+            self._hint,
+            clock,
+            self._concealed,
+        )
+        self._strays = strays.Strays()
         self._listeners: set[Hints] = set()
         self._lacking: tuple[str, ...] | None = (
             None  #: rights, a sentence each; None = not asked yet
@@ -79,6 +107,10 @@ class KubernetesRuntime:
         Raises:
             Unavailable: the server does not answer the first question for our rights.
         """
+        if self._ask is not None:
+            told = self._unseen or "nobody has asked it yet"
+            unseen = (f"The cluster has not been seen since this hub started: {told}",)
+            return RuntimeInfo("kubernetes", (), _LIMITS, unseen, _MOUNTS, binds=True)
         if self._lacking is None:
             lacking = await probe.lacking(self._api, self._cluster)
             self._lacking = tuple(right.sentence for right in lacking if right.needed)
@@ -120,17 +152,37 @@ class KubernetesRuntime:
 
     def facts_problem(self) -> str:
         """Why the facts may be old; "" when they are not."""
-        return self._copies.problem()
+        return self._unseen or self._copies.problem()
 
     async def adopt(self) -> None:
         """Learn what is there: whatever carries our labels is ours.
 
         Raises:
-            Unavailable: the cluster does not tell; without its facts nothing may be decided.
+            Unavailable: the cluster does not tell; without its facts nothing may be decided. Call again.
+            Refused: it does not tell us what it is.
         """
-        await self._logbook.load()
+        if self._ask is not None:
+            try:
+                self._learn(await self._ask())
+            except PierheadError as error:
+                self._unseen = str(error)
+                raise
+            self._ask, self._unseen = None, ""
+        if not self._loaded:  # once: what it knows of pods that are there is newer than its files
+            await self._logbook.load()
+            self._loaded = True
         self._copies.start()
         await self._copies.listed(self._patience)
+        await self._delivery.learn()
+
+    def _concealed(self, service: str) -> tuple[str, ...]:
+        return self._delivery.concealed(service)
+
+    def _learn(self, cluster: Cluster) -> None:
+        """Go on with what the cluster is; nothing was rendered before."""
+        self._cluster = cluster
+        self._delivery = Delivery(self._api, cluster, self._beat.time, self._beat.pace)
+        self._handover = HandOver(self._api, cluster, self._delivery, self._clock)
 
     # ---- apply, remove ----------------------------------------------------------------------
 
@@ -153,25 +205,65 @@ class KubernetesRuntime:
 
     async def _apply(self, workload: Workload) -> None:
         service = workload.service
+        if workload.leaving:
+            await self._delivery.clear(service, self._copies.deployment(service))
+            return
+        workload = await self._counted(workload)
         present = self._copies.deployment(service)
         replicas = self.observe(service)
         live = [each for each in replicas if each.state not in LEAVING]
         of_it = sum(each.rollout == workload.rollout for each in live)
+        self._delivery.doubt(service, live)
+        lacks = await self._delivery.lacks(service, self._standing(service))
         match stepping.step(workload, _deployed(present), of_it):
             case stepping.Render(bounded):
                 await self._rank(service, live, bounded.replicas, present)
-                answer = await self._delivery.send(service, self._rendered(bounded), present)
+                answer = await self._delivery.send(
+                    service, self._rendered(bounded, present), present
+                )
                 self._note(answer)
             case stepping.Scale(number) if present is not None:
                 await self._rank(service, live, number, present)
                 self._note(await self._delivery.scale(present, number))
             case _:
-                pass
+                if lacks and present is not None and _runs(workload, present):
+                    rendered = self._rendered(workload, present)
+                    await self._delivery.mend(service, rendered, present)
+        standing = self._standing(service)
+        if standing is not None and not is_given(standing):
+            self._note(await self._handover.offer(workload, standing))
 
-    def _rendered(self, workload: Workload) -> tuple[Manifest, ...]:
+    async def _counted(self, workload: Workload) -> Workload:
+        """With the number that is there, where the cluster counts."""
+        present = self._standing(workload.service)
+        if present is None or not is_given(present):
+            return workload
+        self._note(await self._handover.settle(workload, present))
+        present = self._standing(workload.service)
+        if not is_given(present):
+            return workload
+        return replace(workload, replicas=fields.number(present, "spec", "replicas"))
+
+    def _standing(self, service: str) -> Manifest | None:
+        """The Deployment, unless it is being deleted."""
+        present = self._copies.deployment(service)
+        return None if fields.at(present, "metadata", "deletionTimestamp") else present
+
+    def followed(self, service: str, wanted: int) -> int | None:
+        """How many replicas the cluster's own scaler wants where `wanted` were; None = the count is ours."""
+        return self._handover.count(service, wanted, self._standing(service))
+
+    def stays(self, service: str, scaler: AutoScaler, *, bounded: bool) -> str:
+        """Why the cluster does not follow the load of a service, where it should; "" = it does."""
+        return self._handover.stays(service, scaler, bounded=bounded)
+
+    def _rendered(self, workload: Workload, present: Manifest | None) -> tuple[Manifest, ...]:
         launch = launching.launched(self._launch, workload, self._cluster)
         key = self._key_of(workload.service) if launch.keyed else ""
-        return manifests(workload, launch, self._cluster, Extras(key=key))
+        # What is made anew has a number from the start; then it is handed over.
+        scaler = workload.scaler if is_given(present) else None
+        *others, owner = manifests(workload, launch, self._cluster, Extras(key, scaler))
+        return (*others, owners.settled(owner, present))
 
     def _note(self, deployment: Manifest | None) -> None:
         """What we did ourselves is known before the server tells of it."""
@@ -190,6 +282,8 @@ class KubernetesRuntime:
         """Cut short the grace of pods that serve nobody any more; clear away those that ended as a whole."""
         group = dict(self._copies.of(workload.service))
         replicas = {each.id: each for each in self.observe(workload.service)}
+        for pod in strays.surplus(group.values()):
+            await self._delivery.end(pod, 0)
         for uid, pod in group.items():
             status = replicas.get(uid)
             if status is None and fields.text(pod, "status", "phase") in {"Failed", "Succeeded"}:
@@ -235,20 +329,24 @@ class KubernetesRuntime:
         now = self._clock()
         for uid, pod in group.items():
             await self._end(pod, replicas.get(uid), grace, now)
+        for pod in self._strays.of(service, present, group, now):
+            await self._delivery.end_stray(pod, max(_SOON, ceil(grace)))
         if not bare or group or present is not None:
             return False
-        await asyncio.to_thread(self._logbook.forget, service)
+        self._handover.forget(service)
+        await self._logbook.forget(service)
         return True
 
     async def _end(
         self, pod: Manifest, status: ReplicaStatus | None, grace: float, now: float
     ) -> None:
         """Let a pod of a service that is removed end; one on a node that is lost is forced, after a while."""
-        by = pods.leaves_at(pod)
+        sight = self._sight(pod)
+        by = pods.ends_at(sight)
         if by is None:
-            return  # what made it is deleted, and the cluster deletes it with that
+            return  # what made it is deleted, and the cluster deletes it with that; if not: `strays`
         if status is None:
-            if pods.lost_since(self._sight(pod)) is None or now > by + causes.STUCK:
+            if pods.lost_since(sight) is None or now > by + causes.STUCK:
                 await self._delivery.end(pod, 0)
         elif status.state is not ReplicaState.DRAINING and not pods.let_go(pod):
             await self._delivery.end(pod, _SOON)
@@ -290,13 +388,14 @@ class KubernetesRuntime:
 
     def _sight(self, pod: Manifest) -> pods.Sight:
         uid = fields.text(pod, "metadata", "uid")
+        node = self._copies.node(fields.text(pod, "spec", "nodeName"))
         return pods.Sight(
             pod,
-            self._copies.node(fields.text(pod, "spec", "nodeName")),
+            node,
             self._copies.nodes_known,
             self._copies.told(uid),
             self._logbook.past(pod),
-            self._cluster.toleration_seconds,
+            places.tolerated(node, self._cluster),
         )
 
     def _pod_changed(self, service: str, old: Manifest | None, new: Manifest | None) -> None:
@@ -343,6 +442,11 @@ class KubernetesRuntime:
         group = list(self._copies.of(service).values())
         return await self._logbook.attempts(service, group, replica=replica, lines=lines)
 
+    async def forget_others(self, known: Collection[str]) -> None:
+        """Remove what is kept of runs of services that neither `known` names nor the cluster has."""
+        if self.facts_age() is not None:
+            await self._logbook.forget_others({*known, *self._copies.services()})
+
     def changes(self) -> AsyncIterator[str]:
         """Hints from now on, until `close`."""
         listener = Hints()
@@ -368,6 +472,12 @@ def _deployed(deployment: Manifest | None) -> stepping.Deployed | None:
         return None
     rollout = fields.text(deployment, "spec", "template", "metadata", "labels", names.ROLLOUT)
     return stepping.Deployed(rollout, fields.number(deployment, "spec", "replicas"))
+
+
+def _runs(workload: Workload, deployment: Manifest) -> bool:
+    """Is it what the Deployment runs, so that what is made for it fits the pods that there are?"""
+    found = _deployed(deployment)
+    return found is not None and found.rollout == workload.rollout and workload.replicas > 0
 
 
 def _waits_in_vain(pod: Manifest, status: ReplicaStatus | None, drained: frozenset[str]) -> bool:

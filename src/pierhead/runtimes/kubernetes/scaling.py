@@ -29,17 +29,22 @@ def scaling(
     workload: Workload, scaler: AutoScaler, cluster: Cluster, target: Manifest
 ) -> Manifest | None:
     """The object that follows the load in our place; None = the cluster has none that can."""
+    makers = {"HorizontalPodAutoscaler": _hpa, "ScaledObject": _scaled_object}
+    make = makers.get(follower(scaler, cluster))
+    return None if make is None else make(workload, scaler, cluster, target)
+
+
+def follower(scaler: AutoScaler, cluster: Cluster) -> str:
+    """The kind of the object that can follow the load in our place; "" = the cluster has none."""
     if cluster.hpa and scaler.low > 0 and all(map(_by_cpu, scaler.strategies)):
-        return _hpa(workload, scaler, cluster, target)
+        return "HorizontalPodAutoscaler"
     able = all(_by_cpu(one) or one.metric in _QUERIES for one in scaler.strategies)
-    if cluster.keda and cluster.prometheus and able:
-        return _scaled_object(workload, scaler, cluster, target)
-    return None
+    return "ScaledObject" if cluster.keda and cluster.prometheus and able else ""
 
 
-def told(scaler: AutoScaler, found: Manifest | None) -> list[Notice]:
-    """What of the scaler the cluster's own does not follow."""
-    if found is None:
+def told(scaler: AutoScaler, found: str) -> list[Notice]:
+    """What of the scaler the cluster's own does not follow; `found`: as `follower` gives it."""
+    if not found:
         metrics = ", ".join(sorted({str(one.metric) for one in scaler.strategies}))
         why = "it takes a HorizontalPodAutoscaler for cpu alone, or KEDA and a Prometheus"
         text = f"The cluster does not follow {metrics} by itself ({why}): the count stays the platform's."

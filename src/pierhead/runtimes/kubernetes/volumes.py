@@ -27,6 +27,7 @@ Part = dict[str, Any]
 SCRATCH = "/tmp"  # noqa: S108 - a volume of the pod's own
 #: Key of the Secret with what opens the source of the files.
 _ACCOUNT_KEY = "fetch-account"
+_OWN_KEY = "fetch.{}"  #: of an operator's variable for what fetches
 _FETCHER_MEMORY = 512 * MIB  #: at least: it re-quantizes small files, too
 
 
@@ -94,7 +95,8 @@ def _fetched(workload: Workload, fetch: Fetch, cluster: Cluster, path: str) -> S
     root, folder = cluster.weights_root, workload.files.folder
     if not within(fetch.folder, root) or not within(folder, fetch.folder):
         raise Unsupported(f"Files in [{folder}]", f"pods have what they fetch in [{root}]")
-    secret = {_ACCOUNT_KEY: fetch.variables[ACCOUNT]} if fetch.variables else {}
+    secret = {_OWN_KEY.format(name): text for name, text in cluster.fetch_variables.items() if text}
+    secret |= {_ACCOUNT_KEY: fetch.variables[ACCOUNT]} if fetch.variables else {}
     init = _fetcher(workload, fetch, cluster)
     given = (_host("given", fetch.local),) if fetch.local else ()
     if not cluster.cache_path:
@@ -119,12 +121,13 @@ def _fetched(workload: Workload, fetch: Fetch, cluster: Cluster, path: str) -> S
 
 def _fetcher(workload: Workload, fetch: Fetch, cluster: Cluster) -> Part:
     """The container that brings the files; how it ends and what it says is told like an engine's end."""
-    env = [
-        plain(name, value)
-        for name, value in sorted({"HOME": SCRATCH, **cluster.fetch_variables}.items())
-    ]
+    keys = names.object_name(workload.service, "keys")
+    own = [name for name, text in sorted(cluster.fetch_variables.items()) if text]
+    env = [plain("HOME", SCRATCH)] * ("HOME" not in own)
+    # Whether an address has a password in it, no name tells: who may list pods sees none of them.
+    env += [from_secret(name, keys, _OWN_KEY.format(name)) for name in own]
     if fetch.variables:
-        env.append(from_secret(ACCOUNT, names.object_name(workload.service, "keys"), _ACCOUNT_KEY))
+        env.append(from_secret(ACCOUNT, keys, _ACCOUNT_KEY))
     shared = "cache" if cluster.cache_path else "weights"
     given = (_read_only("given", fetch.local),) if fetch.local else ()
     found: Part = {

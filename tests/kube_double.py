@@ -8,6 +8,7 @@ pods. `faults` break it in the ways in which a real server breaks.
 import asyncio
 import copy
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ Key = tuple[str, str, str]  #: (plural, namespace, name)
 _TICK = 0.01
 _HASH = "pod-template-hash"
 _COST = "controller.kubernetes.io/pod-deletion-cost"
+
+#: Paths of the lists that reflectors watch.
+_WATCHED = re.compile(r"/(pods|deployments|nodes|events)$")
 
 
 def stamp(at: float | None = None) -> str:
@@ -99,6 +103,11 @@ class KubeDouble:
             self.add_node(name)
 
     # ---- life -----------------------------------------------------------------------------
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """`requests`, but for the lists of what is watched: these come whenever a watch has ended."""
+        return [each for each in self.requests if each[0] != "GET" or not _WATCHED.search(each[1])]
 
     async def __aenter__(self) -> "KubeDouble":
         await self.revive()

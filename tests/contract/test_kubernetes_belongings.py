@@ -67,7 +67,7 @@ def test_a_deletion_of_two_replicas_takes_four_requests_at_most(tmp_path: Path) 
         assert there(server) == dict.fromkeys(KINDS, 1) | {"pods": 2}
         server.requests.clear()
         await removed(runtime, keyed)
-        asked = list(server.requests)
+        asked = server.asked
         assert all(method == "DELETE" for method, _ in asked), asked
         assert len(asked) <= 4, asked
         await until(lambda: not there(server))
@@ -82,7 +82,7 @@ def test_another_hub_deletes_for_as_few(tmp_path: Path) -> None:
         await second.adopt()
         server.requests.clear()
         await removed(second, workload(2))
-        assert len(server.requests) <= 4, server.requests
+        assert len(server.asked) <= 4, server.asked
         await until(lambda: not there(server))
         await second.close()
 
@@ -183,7 +183,7 @@ async def made_whole(server: KubeDouble, runtime: KubernetesRuntime) -> None:
     assert owned(server) == {SERVICES: [uid], BUDGETS: [uid]}
     server.requests.clear()
     await runtime.apply(replace(workload(2), held=True))
-    assert server.requests == []
+    assert server.asked == []
 
 
 def test_what_belongs_to_a_deployment_comes_also_if_its_answer_was_lost(tmp_path: Path) -> None:

@@ -101,10 +101,10 @@ def test_a_count_is_given_followed_and_taken_back_and_never_another_one(tmp_path
         assert runtime.followed(SERVICE, 2) == 2
         server.requests.clear()
         await runtime.apply(scaled(2))
-        assert [method for method, _ in server.requests] == ["PATCH"], "once more, without a number"
+        assert [method for method, _ in server.asked] == ["PATCH"], "once more, without a number"
         server.requests.clear()
         await runtime.apply(scaled(2))
-        assert server.requests == []
+        assert server.asked == []
         assert "pierhead" not in {who for who, _ in owners_of_count(server)}
 
         await step(runtime, server, 4)
@@ -137,7 +137,7 @@ def test_a_hub_that_starts_finds_all_of_it_on_the_deployment(tmp_path: Path) -> 
         assert other.followed(SERVICE, 2) == 3, "what was set meanwhile holds"
         server.requests.clear()
         await other.apply(scaled(3))
-        assert server.requests == []
+        assert server.asked == []
         await other.close()
         back = on_cluster(server, tmp_path / "back")  # its setting says `hub` again
         await back.adopt()
@@ -158,7 +158,7 @@ def test_what_is_held_is_handed_over_and_taken_back_as_well(tmp_path: Path) -> N
         await settle(runtime, scaled(2, None), up(2))
         server.requests.clear()
         await runtime.apply(replace(scaled(2), held=True))
-        assert [method for method, _ in server.requests] == ["PATCH"] * 3
+        assert [method for method, _ in server.asked] == ["PATCH"] * 3
         assert runtime.followed(SERVICE, 2) == 2
         await runtime.apply(replace(scaled(2, replace(BY_CPU, high=5)), held=True))
         (scaler,) = server.all("horizontalpodautoscalers")

@@ -216,7 +216,7 @@ def test_a_change_takes_few_requests_and_no_change_takes_none(tmp_path: Path) ->
         assert ids(second.observe()) == ids(runtime.observe())
         server.requests.clear()
         await second.apply(workload(3, rollout="2.0"))
-        assert server.requests == [], "what runs is found again, and left as it is"
+        assert server.asked == [], "what runs is found again, and left as it is"
         await second.close()
 
     play(tmp_path, scene)

@@ -18,6 +18,11 @@ HARMLESS = {
     ("dialects/eas/group_handlers.py", "token"): "the hub's own rows: services with the same token",
     ("operations/endpoint_tokens.py", "token"): "the hub's own rows: services with the same token",
     ("reconciler/tokens.py", "secret"): "the hub's own rows: which was read later",
+    ("runtimes/kubernetes/belongings.py", "SECRET"): "a kind of object",
+    (
+        "runtimes/kubernetes/exec_auth.py",
+        "_token",
+    ): "our own token: is it the one that a server refused?",
     ("store/endpoint_tokens.py", "secret"): "the hub's own rows: was it set anew",
     ("store/endpoint_tokens.py", "token"): "a column in a query: a token's name",
 }

@@ -35,6 +35,7 @@ from pierhead.sources.far_weights import FarWeights, Looks, Machines
 if TYPE_CHECKING:
     from pierhead.runtimes.kubernetes.lightkube_api import LightkubeApi
     from pierhead.runtimes.kubernetes.probe import Discovery
+    from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
 
 log = telemetry.logger("pierhead.hub")
 
@@ -58,6 +59,38 @@ class Connected:
     api: "LightkubeApi"
     cluster: Cluster
     found: "Discovery"
+
+
+class _Seen:
+    """A cluster as it is known by now: what the settings say, then what it says itself."""
+
+    def __init__(self, api: "LightkubeApi", bare: Cluster) -> None:
+        self.api, self.cluster, self.known = api, bare, False
+
+    async def ask(self, patience: float | None = None) -> Cluster:
+        """What it is, by its own word.
+
+        Raises:
+            Unavailable: it does not answer.
+            Refused: it does not let us look at it.
+        """
+        self.cluster = (await _connected(self.api, self.cluster, patience)).cluster
+        self.known = True
+        return self.cluster
+
+    async def look(self, *, waits: bool) -> None:
+        """Ask it, for a moment; that it does not answer is no error where somebody `waits`.
+
+        Raises:
+            Unavailable, Refused: as `ask` does.
+        """
+        try:
+            await self.ask(_PATIENCE)
+        except PierheadError as error:
+            if not waits or not isinstance(error, Unavailable):
+                await self.api.close()
+                raise
+            log.warning("the cluster is not seen", problem=str(error))
 
 
 async def ground(
@@ -85,36 +118,13 @@ async def ground(
     api = client(settings)
     api.before_change = demand
     bare = replace(cluster(settings, api.namespace), platform=names.bounded(credentials.account))
-    known: list[Cluster] = []
-    try:
-        known.append((await _connected(api, bare, _PATIENCE)).cluster)
-    except PierheadError as error:
-        if not waits or not isinstance(error, Unavailable):
-            await api.close()
-            raise
-        log.warning("the cluster is not seen", problem=str(error))
-    from pierhead.runtimes.kubernetes.fenced import FencedApi
-    from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
-
+    seen = _Seen(api, bare)
+    await seen.look(waits=waits)
     here = engines(settings)
-
-    async def asked() -> Cluster:
-        known.append((await _connected(api, bare, None)).cluster)
-        return known[-1]
-
-    runtime = KubernetesRuntime(
-        FencedApi(api, demand),
-        (known or [bare])[-1],
-        asks(here, 0),
-        time.time,
-        random.Random(secrets.randbits(64)),  # noqa: S311 - it spreads retries, and guards nothing
-        partial(engine_key, credentials.engine_secret),
-        settings.data_dir / "replicas",
-        ask=None if known else asked,
-    )
+    runtime = _runtime(settings, credentials, seen, here, demand)
 
     def told(template: Template, files: Files, engine: str) -> tuple[Notice, ...]:
-        return lacking((known or [bare])[-1], asks(here, 0), template, files, engine)
+        return lacking(seen.cluster, asks(here, 0), template, files, engine)
 
     return Ground(
         runtime,
@@ -128,6 +138,28 @@ async def ground(
         patience=_PATIENCE,
         follower=runtime,
         forget_others=runtime.forget_others,
+    )
+
+
+def _runtime(
+    settings: Settings,
+    credentials: Credentials,
+    seen: _Seen,
+    here: Engines,
+    demand: Callable[[], float],
+) -> "KubernetesRuntime":
+    from pierhead.runtimes.kubernetes.fenced import FencedApi
+    from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
+
+    return KubernetesRuntime(
+        FencedApi(seen.api, demand),
+        seen.cluster,
+        asks(here, 0),
+        time.time,
+        random.Random(secrets.randbits(64)),  # noqa: S311 - it spreads retries, and guards nothing
+        partial(engine_key, credentials.engine_secret),
+        settings.data_dir / "replicas",
+        ask=None if seen.known else seen.ask,
     )
 
 

@@ -85,7 +85,9 @@ class Database:
             Unavailable: the database does not answer.
         """
         return await self._run(
-            "read", self._reading, lambda: run(self._reader, fn, *args, **kwargs)
+            "read",
+            self._reading,
+            lambda: self._read(lambda: run(self._reader, fn, *args, **kwargs)),
         )
 
     async def write(
@@ -122,15 +124,39 @@ class Database:
         work = (lambda: self._write(_touch)) if trying else self._keep_log
         await asyncio.get_running_loop().run_in_executor(self._writing, work)
 
+    def _read(self, look: Callable[[], T]) -> T:
+        try:
+            return look()
+        except Away as error:
+            if not self._torn(error):
+                raise
+        self._reader.dispose()
+        return look()
+
+    def _torn(self, error: Away) -> bool:
+        """Was a connection made, or used, in the very moment in which its log was taken away? A new one will do."""
+        return self._log is not None and error.why == "disk I/O error"
+
     def _write(self, fn: Callable[[Connection], T]) -> T:
+        committing = False
+
         def work(tx: Connection) -> T:
+            nonlocal committing
             done = fn(tx)
             failpoint("database.before_commit")
+            committing = True
             return done
 
         self.writes.check()
         try:
-            done = run(self._writer, work)
+            try:
+                done = run(self._writer, work)
+            except Away as error:
+                if committing or not self._torn(error):
+                    raise
+                self._keep_log()  # what was committed before is not to go with the connection
+                self._writer.dispose()
+                done = run(self._writer, work)
             self._keep_log()
         except Away as error:
             raise self.writes.failed(error) from error

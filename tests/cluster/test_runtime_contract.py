@@ -1,11 +1,10 @@
 """The runtimes' contract, played on real servers with pods that are processes (see contract/test_runtime)."""
 
 import asyncio
-import secrets
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -25,7 +24,18 @@ from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.lightkube_api import LightkubeApi, configured
 from pierhead.runtimes.kubernetes.probe import discover
 from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
-from replica_servers import CRASHES, NEVER_READY, SERVER, gone, launch, workload
+from replica_servers import (
+    CRASHES,
+    NEVER_READY,
+    SERVER,
+    SERVICE,
+    gone,
+    launch,
+    ready,
+    settle,
+    until,
+    workload,
+)
 
 #: Each pod has an address of its own.
 _SERVER = SERVER.replace('"127.0.0.1"', 'os.environ["POD_IP"]')
@@ -63,6 +73,16 @@ class _Stage(contract.Stage):
         return self.runtime.observe() == []
 
 
+async def _adopted(cluster: HollowCluster, folder: Path, **settings: Any) -> KubernetesRuntime:
+    api = LightkubeApi(configured(str(cluster.kubeconfig)), time.time)
+    found = await discover(api)
+    whole = Cluster(**settings).discovered(found.version, found.kinds)
+    key_of = partial(engine_key, b"of this test")
+    made = KubernetesRuntime(api, whole, launch, time.time, Random(3), key_of, folder)
+    await made.adopt()
+    return made
+
+
 def _play(
     cluster: HollowCluster,
     namespace: str,
@@ -73,12 +93,7 @@ def _play(
     closes: bool = False,
 ) -> None:
     async def run() -> None:
-        api = LightkubeApi(configured(str(cluster.kubeconfig)), time.time)
-        found = await discover(api)
-        settings = Cluster(namespace=namespace).discovered(found.version, found.kinds)
-        key_of = partial(engine_key, secrets.token_bytes(16))
-        made = KubernetesRuntime(api, settings, launch, time.time, Random(3), key_of, folder)
-        await made.adopt()
+        made = await _adopted(cluster, folder, namespace=namespace)
         server: Any = cluster  # as little as a double's: only that there is one is asked for
         try:
             await scene(_Stage(made, folder, server))
@@ -103,3 +118,47 @@ def test_on_real_servers(
 ) -> None:
     monkeypatch.setattr(contract, "play", partial(_play, cluster, namespace))
     scene(kind="kubernetes", tmp_path=tmp_path)
+
+
+def test_hubs_of_two_platforms_and_of_two_releases(
+    cluster: HollowCluster, namespace: str, tmp_path: Path
+) -> None:
+    """One sees nothing of the other; and what another image would change waits for the next rollout."""
+
+    async def run() -> None:
+        older = await _adopted(cluster, tmp_path / "a", namespace=namespace, platform="one")
+        newer = await _adopted(
+            cluster, tmp_path / "b", namespace=namespace, platform="one", image="pierhead:2"
+        )
+        other = await _adopted(cluster, tmp_path / "c", namespace=namespace, platform="two")
+        try:
+            wanted = workload(2, code=_SERVER)
+            first = {each.id for each in await settle(older, wanted, ready(2, pids=False))}
+            assert other.observe() == []
+            assert await other.remove(SERVICE, 0.0)  # of what is not its own nothing is removed
+            await until(lambda: ready(2, pids=False)(newer.observe()))
+            pod, _ = cluster.api.pods(namespace)
+            path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}"
+            cluster.api("DELETE", path, {"gracePeriodSeconds": 1})
+            await until(lambda: len(first & {each.id for each in newer.observe()}) == 1, 60)
+            after = await settle(newer, wanted, ready(2, pids=False), 60)
+            assert len(first & {each.id for each in after}) == 1
+            after = await settle(newer, replace(wanted, replicas=3), ready(3, pids=False), 60)
+            assert len(first & {each.id for each in after}) == 1
+            assert _images(cluster, namespace) == {"pierhead:latest"}
+            fresh = replace(wanted, rollout="1.1")
+            await settle(newer, fresh, ready(2, "1.1", pids=False), 60)
+            assert _images(cluster, namespace) == {"pierhead:2"}
+            await gone(newer)
+        finally:
+            for each in (older, newer, other):
+                await each.close()
+
+    asyncio.run(asyncio.wait_for(run(), 240))
+
+
+def _images(cluster: HollowCluster, namespace: str) -> set[str]:
+    living = [
+        each for each in cluster.api.pods(namespace) if "deletionTimestamp" not in each["metadata"]
+    ]
+    return {each["spec"]["containers"][0]["image"] for each in living}

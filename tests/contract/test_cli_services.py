@@ -478,6 +478,7 @@ def test_doctor(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("PIERHEAD_GATEWAY_LISTEN", f"127.0.0.1:{free.getsockname()[1]}")
         free.close()
         monkeypatch.setenv("PIERHEAD_REGIN", "x")
+        monkeypatch.delenv("PIERHEAD_RECORD_SECONDS", raising=False)  # of who measures the tests
         said = cli("doctor", "--data-dir", str(tmp_path), "--json")
     found = {row["check"]: row for row in json.loads(said.out)}
     assert said.code == 1

@@ -103,7 +103,7 @@ class ZStack:
         if answer.status_code == 202:
             job = answer.json()
             assert set(job) == {"location", "apiTimeout"}, job
-            answer = until(lambda: self._polled(job["location"]), 30, "the job ends")
+            (answer,) = until(lambda: self._polled(job["location"]), 30, "the job ends")
         if answer.status_code == 200:
             return answer.json()
         if answer.status_code == 503:
@@ -111,9 +111,10 @@ class ZStack:
             raise ZRefused(error["code"], error["details"], error)
         raise ZText(answer.status_code, answer.text)
 
-    def _polled(self, location: str) -> requests.Response | None:
+    def _polled(self, location: str) -> list[requests.Response]:
+        """The final answer, in a list: one that is a refusal counts as false by itself."""
         answer = self.http.get(location, timeout=30)
-        return None if answer.status_code == 202 else answer
+        return [] if answer.status_code == 202 else [answer]
 
     # ---- the usual calls ------------------------------------------------------------------
 

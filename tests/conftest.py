@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import in_memory
 import longest_first
 from postgres import PostgresServer
 
@@ -70,7 +71,9 @@ def _draw_once() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure how long each file takes, where that is asked for."""
+    """Folders of tests in memory, where there is room; and how long each file takes, if that is asked for."""
+    if root := in_memory.folder(in_memory.FOR_TESTS, runs=True):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(root))
     if os.environ.get("PIERHEAD_RECORD_SECONDS") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(longest_first.Recorder(), "seconds-recorder")
 

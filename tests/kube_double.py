@@ -7,7 +7,9 @@ pods. `faults` break it in the ways in which a real server breaks.
 
 import asyncio
 import copy
+import ipaddress
 import json
+import os
 import re
 import time
 import uuid
@@ -17,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+from ports import free_port
 
 Object = dict[str, Any]
 Key = tuple[str, str, str]  #: (plural, namespace, name)
@@ -89,6 +93,7 @@ class KubeDouble:
             "networking.k8s.io/v1": ("NetworkPolicy",),
             "storage.k8s.io/v1": ("CSIDriver",),
         }
+        self.away: set[str] = set()  #: versions whose server, which is another one, does not answer
         self.port = 0
         self._rv = 1000
         self._events: list[tuple[int, str, Key, Object]] = []
@@ -126,7 +131,8 @@ class KubeDouble:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.01, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        # No port of the kernel's choice: while this one is away it could be another connection's.
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port or free_port(), reuse_address=True)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -306,6 +312,8 @@ class KubeDouble:
             return web.json_response(
                 {"groups": [{"name": name, "versions": each} for name, each in groups.items()]}
             )
+        if path.removeprefix("/apis/") in self.away:
+            return _refusal(503, "service unavailable")
         kinds = self.kinds.get(path.removeprefix("/apis/"), ())
         return web.json_response({"resources": [{"kind": each} for each in kinds]})
 
@@ -564,9 +572,7 @@ class KubeDouble:
             changed["spec"].setdefault("nodeName", "n1")
             if "podIP" not in pod["status"]:
                 self._address += 1
-                changed["status"]["podIP"] = (
-                    f"127.9.{self._address // 250}.{self._address % 250 + 1}"
-                )
+                changed["status"]["podIP"] = _pod_address(self._address)
             changed["status"] |= self._status(pod, life, behaviour)
         self.put(key, changed)
 
@@ -660,6 +666,12 @@ def _bounds(spec: Object, wanted: int) -> tuple[int, int]:
     return (surge, unavailable) if surge or unavailable else (1, 0)
 
 
+def _pod_address(number: int) -> str:
+    """One at which a test may answer: of this process alone, as others play with pods at the same time."""
+    own = os.getpid() % 15_000 * 1024 + number % 1024
+    return str(ipaddress.ip_address("127.16.0.0") + own)
+
+
 def _hash(template: Object) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(template, sort_keys=True)).hex[:10]
 
@@ -683,8 +695,12 @@ def _place(path: str) -> tuple[str, str, str, str]:
 def _fits(request: web.Request, found: Object) -> bool:
     labels = found["metadata"].get("labels", {})
     for each in filter(None, request.query.get("labelSelector", "").split(",")):
-        name, _, value = each.partition("=")
-        if labels.get(name) != value:
+        name, sign, value = each.partition("=")
+        if sign and not name.endswith("!"):
+            fits = labels.get(name) == value
+        else:
+            fits = labels.get(name[:-1]) != value if sign else name in labels
+        if not fits:
             return False
     for each in filter(None, request.query.get("fieldSelector", "").split(",")):
         name, _, value = each.partition("=")

@@ -40,6 +40,7 @@ def on_cluster(
     *,
     clock: Clock = time.time,
     ask: Callable[[], Awaitable[Cluster]] | None = None,
+    pace: Pace = QUICK,
     **cluster: Any,
 ) -> KubernetesRuntime:
     """A runtime over a double that is up; must be made and used inside its event loop."""
@@ -51,7 +52,7 @@ def on_cluster(
         Random(7),
         lambda service: engine_key(b"a secret of this test", service),
         folder,
-        pace=QUICK,
+        pace=pace,
         patience=5.0,
         ask=ask,
     )

@@ -13,7 +13,6 @@ from pierhead.core.specs import BUILT_IN
 from pierhead.core.templates import Constraints, Link, Probe, Rolling, Template
 from pierhead.core.workloads import Workload
 from pierhead.engines import registry
-from pierhead.runtimes.kubernetes import owners
 from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.launching import launched
 from pierhead.runtimes.kubernetes.objects import Manifest
@@ -79,6 +78,7 @@ class Case:
 
 
 DEMO = replace(BUILT_IN["smollm2_135m_q4"], engine="llama_cpp")
+MEASURED = replace(DEMO, resources=replace(DEMO.resources, cpu=1.0))
 DEMO_FILES = fetched(DEMO.source, CLUSTER.weights_root, file="model.gguf") if DEMO.source else None
 CACHED = replace(CLUSTER, cache_path="/var/cache/pierhead", network_policy=True)
 VLLM = Template(
@@ -150,17 +150,21 @@ CASES = {
         replace(GPUS, weights="csi"),
     ),
     "custom": Case(workload(CUSTOM, replicas=2), OLD, Extras(scaler=BY_CPU)),
-    "by-load": Case(workload(DEMO, DEMO_FILES), GPUS, Extras(KEY, BY_LOAD)),
+    "by-load": Case(workload(MEASURED, DEMO_FILES), GPUS, Extras(KEY, BY_LOAD)),
     "several-nodes": Case(
-        owners.spread_over(
-            workload(
-                replace(VLLM, mount_path=""),
-                fetched(OssSource("weights", "q/"), GPUS.weights_root, OSS),
-            ),
-            2,
+        workload(
+            replace(VLLM, mount_path="", nodes=2),
+            fetched(OssSource("weights", "q/"), GPUS.weights_root, OSS),
         ),
         GPUS,
-        Extras(KEY, nodes=2),
+    ),
+    "several-nodes-in-turn": Case(
+        workload(
+            replace(VLLM, mount_path="", nodes=3, in_turn=True),
+            fetched(OssSource("weights", "q/"), GPUS.weights_root, OSS),
+            replicas=2,
+        ),
+        replace(GPUS, version=(1, 31), network_policy=True, platform="9" * 8),
     ),
     "stopped": Case(workload(DEMO, DEMO_FILES, replicas=0), extras=Extras(KEY, BY_CPU)),
 }

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import in_memory
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -25,9 +27,8 @@ NEEDED = (
     "This test needs PostgreSQL's server programs (initdb, postgres); "
     "install Debian's package `postgresql`, or run `make test-deps`."
 )
-#: Where nothing is on a disk: there a database is made and dropped in a tenth of the processor's time.
-_MEMORY = Path("/dev/shm")
-_MEMORY_NEEDED = 1 << 30  #: bytes that must be free there
+#: Bytes that must be free in memory: there a database is made and dropped in a tenth of the processor's time.
+_MEMORY_NEEDED = 1 << 30
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 
@@ -67,15 +68,6 @@ def _drop_root() -> list[str]:
     ]
 
 
-def _memory() -> Path | None:
-    """The folder that is kept in memory, where there is one with room; None = the usual place."""
-    try:
-        room = shutil.disk_usage(_MEMORY).free
-    except OSError:
-        return None
-    return _MEMORY if room >= _MEMORY_NEEDED and os.access(_MEMORY, os.W_OK) else None
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -89,7 +81,9 @@ class PostgresServer:
         self._bin = binaries()
         self._prefix = _drop_root()
         # Not pytest's own folders: these are closed to other users, and the server may run as one.
-        self._folder = Path(tempfile.mkdtemp(prefix="pierhead-pg-", dir=_memory()))
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="pierhead-pg-", dir=in_memory.folder(_MEMORY_NEEDED))
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._session: psycopg.Connection | None = None
         self._serial = itertools.count(1)

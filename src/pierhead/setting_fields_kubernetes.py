@@ -128,6 +128,14 @@ class KubernetesFields(SettingFields):
             "gpu_labels",
         ),
     )
+    kubernetes_nodes_come: bool = field(
+        default=False,
+        metadata=_about(
+            "nodes join the cluster for replicas that fit on none that is there (a cluster autoscaler): "
+            "such replicas are asked for all the same, and wait for a node",
+            "nodes_come",
+        ),
+    )
     kubernetes_runtime_class: str = field(
         default="",
         metadata=_about("RuntimeClass of replicas with GPUs; empty: none", "runtime_class"),

@@ -1,7 +1,7 @@
 """Fixtures of the tests in a browser: one platform with a real engine, and Debian's chromium.
 
-The console has to be built (`make install` does that). Each page is a context of its own: its cookie, its
-language and its theme are nobody else's.
+The console has to be built (`make install` does that). Each page is alone in a context: its cookie, its
+language and its theme are nobody else's, and nothing of whoever had the window before.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 sys.path.append(str(Path(__file__).parent.parent / "e2e"))
 
 from clients import PythonSdk
-from console_pages import Consoles
+from console_pages import Consoles, Windows
 from documents import app
 from lifecycle import Service
 from running_platform import Platform, running
@@ -69,6 +69,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def windows(chromium: Browser) -> Windows:
+    """Its windows."""
+    return Windows(chromium)
+
+
 @pytest.fixture
 def afterwards() -> Iterator[ExitStack]:
     """What is undone only when every console is closed: whom an open one belongs to, or what it shows."""
@@ -77,9 +83,9 @@ def afterwards() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def consoles(platform: Platform, chromium: Browser, afterwards: ExitStack) -> Iterator[Consoles]:
+def consoles(platform: Platform, windows: Windows, afterwards: ExitStack) -> Iterator[Consoles]:
     """Opens consoles; they are closed afterwards, and none may have asked anybody else or failed inside."""
     del afterwards  # asked for to be ended later
-    opened = Consoles(platform, chromium)
+    opened = Consoles(platform, windows)
     yield opened
     opened.close()

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request
 from running_platform import Platform
 
 AXE = Path(__file__).parent.parent / "contract/node/node_modules/axe-core/axe.min.js"
@@ -25,6 +25,55 @@ ROUTES = (
 )
 
 
+#: What the hub gives out of the console without running any of it.
+STILL = "/pierhead.svg"
+
+
+@dataclass
+class Windows:
+    """Windows of one browser, each with cookies and storage of its own; one that was left is used again.
+
+    Whoever gets it finds nothing of who had it before. What the browser has parsed and compiled of the
+    console it keeps, though, and that is most of the work of opening a console.
+    """
+
+    browser: Browser
+    _left: list[Page] = field(default_factory=list[Page])
+
+    def new(self, chosen: str, **context: Any) -> Page:
+        """A window that never showed anything; `chosen`: preferences to begin with, as JSON."""
+        page = self._made(**context)
+        # Only where nothing is kept: what the page chooses later has to survive a reload.
+        page.context.add_init_script(
+            f"localStorage.getItem('pierhead.preferences') ?? "
+            f"localStorage.setItem('pierhead.preferences', {json.dumps(chosen)})"
+        )
+        return page
+
+    def any(self, chosen: str, base: str) -> Page:
+        """A window, used or new, at a place below `base` where nothing runs."""
+        page = self._left.pop() if self._left else self._made()
+        page.goto(f"{base}{STILL}")
+        page.evaluate("chosen => localStorage.setItem('pierhead.preferences', chosen)", chosen)
+        return page
+
+    def _made(self, **context: Any) -> Page:
+        usual = {"viewport": {"width": 1280, "height": 800}}
+        made = self.browser.new_context(
+            reduced_motion="reduce", locale="en-GB", **{**usual, **context}
+        )
+        made.set_default_timeout(30_000)
+        return made.new_page()
+
+    def leave(self, page: Page, base: str) -> None:
+        """Forget whose it was, and all that it was told to do; only of those that `any` gave."""
+        page.unroute_all(behavior="ignoreErrors")
+        page.goto(f"{base}{STILL}")
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+        page.context.clear_cookies()
+        self._left.append(page)
+
+
 @dataclass
 class Watched:
     """A page, and what it did that it may not."""
@@ -36,22 +85,43 @@ class Watched:
 
     def __post_init__(self) -> None:
         """Listen from the first request on."""
-        self.page.on("request", lambda request: self._asked(request.url))
-        self.page.on("console", lambda said: self._said(said.type, said.text, said.location["url"]))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._asked)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", self._failed)
 
-    def _asked(self, url: str) -> None:
-        if not url.startswith((self.base, "data:", "blob:")):
-            self.strangers.append(url)
+    def unwatched(self) -> None:
+        """Listen no more: what the page does from now on it does for others."""
+        self.page.remove_listener("request", self._asked)
+        self.page.remove_listener("console", self._said)
+        self.page.remove_listener("pageerror", self._failed)
 
-    def _said(self, kind: str, text: str, where: str) -> None:
-        if kind == "error":
-            self.complaints.append(f"{text} {where}")
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.strangers.append(request.url)
+
+    def _said(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.complaints.append(f"{said.text} {said.location['url']}")
+
+    def _failed(self, error: Error) -> None:
+        self.complaints.append(str(error))
 
     def go(self, path: str) -> Page:
         """Open a path of the console and wait until its screen is there."""
         self.page.goto(f"{self.base}{path}")
         self.page.locator("main h1").first.wait_for()
+        return self.page
+
+    def follow(self, path: str) -> Page:
+        """Go to another screen, not from `/` to itself, as a link leads there: the page is not loaded anew."""
+        same = urlsplit(self.page.url).path == urlsplit(path).path
+        for screen in ("/", path) if same else (path,):
+            self.page.evaluate(
+                "path => { for (const h1 of document.querySelectorAll('main h1')) h1.dataset.left = '';"
+                " history.pushState({}, '', path) }",
+                screen,
+            )
+            self.page.locator("main h1:not([data-left])").first.wait_for()
         return self.page
 
     def settled(self) -> None:
@@ -62,13 +132,17 @@ class Watched:
 
     def serious(self) -> list[str]:
         """What axe finds serious or critical."""
-        self.page.evaluate(AXE.read_text())
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text())
+        # Every rule is asked; what was found in order is not described element by element.
         found = self.page.evaluate(
-            "(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}})", WCAG
+            "(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})"
+            ".then(found => found.violations)",
+            WCAG,
         )
         return [
             f"{one['id']}: {node['target']} {node['failureSummary'][:300]}"
-            for one in found["violations"]
+            for one in found
             if one["impact"] in {"serious", "critical"}
             for node in one["nodes"]
         ]
@@ -79,12 +153,10 @@ class Consoles:
     """Consoles of one platform."""
 
     platform: Platform
-    browser: Browser
+    windows: Windows
     #: What is expected to be said, such as the refusal that a test is about.
     forgiven: list[str] = field(default_factory=list[str])
-    _open: list[tuple[BrowserContext, Watched]] = field(
-        default_factory=list[tuple[BrowserContext, Watched]]
-    )
+    _open: list[tuple[bool, Watched]] = field(default_factory=list[tuple[bool, Watched]])
 
     def open(
         self,
@@ -93,27 +165,23 @@ class Consoles:
         theme: str = "light",
         proof: dict[str, str] | None = None,
         host: str = "",
+        new: bool = False,
         **context: Any,
     ) -> Watched:
-        """A console that is signed in, as the account unless `proof` says otherwise; `host`: by another name."""
+        """A console that is signed in, as the account unless `proof` says otherwise; `host`: by another name.
+
+        Its window was used before, unless it has to be `new`, has wishes of its own, or such a name.
+        """
         base = self.platform.eas
         if host:
             base = f"http://{host}:{urlsplit(base).port}"
-        made = self.browser.new_context(
-            reduced_motion="reduce",
-            locale="en-GB",
-            **{"viewport": {"width": 1280, "height": 800}, **context},
-        )
-        made.set_default_timeout(30_000)
         chosen = json.dumps({"language": language, "theme": theme, "zone": "utc"})
-        # Only where nothing is kept: what the page chooses later has to survive a reload.
-        made.add_init_script(
-            f"localStorage.getItem('pierhead.preferences') ?? "
-            f"localStorage.setItem('pierhead.preferences', {json.dumps(chosen)})"
-        )
-        made.add_cookies(self._cookies(base, proof or self.account))
-        watched = Watched(made.new_page(), base)
-        self._open.append((made, watched))
+        alone = new or bool(host or context)
+        windows = self.windows
+        page = windows.new(chosen, **context) if alone else windows.any(chosen, base)
+        page.context.add_cookies(self._cookies(base, proof or self.account))
+        watched = Watched(page, base)
+        self._open.append((alone, watched))
         return watched
 
     @property
@@ -145,8 +213,12 @@ class Consoles:
 
     def close(self) -> None:
         """Law: no page asks another origin or complains, whatever a test did with it."""
-        for context, _ in self._open:
-            context.close()
+        for alone, one in self._open:
+            if alone:
+                one.page.context.close()
+            else:
+                one.unwatched()
+                self.windows.leave(one.page, one.base)
         strangers = [url for _, one in self._open for url in one.strangers]
         complaints = [
             text

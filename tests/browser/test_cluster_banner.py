@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from console_pages import Consoles, Watched
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from console_pages import Consoles, Watched, Windows
+from playwright.sync_api import Locator, Page, Route, expect
 from running_platform import Platform, running
 
 from kube_double import KubeDouble
@@ -91,8 +91,8 @@ def on_cluster(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture
-def consoles(on_cluster: Platform, chromium: Browser) -> Iterator[Consoles]:
-    made = Consoles(on_cluster, chromium)
+def consoles(on_cluster: Platform, windows: Windows) -> Iterator[Consoles]:
+    made = Consoles(on_cluster, windows)
     yield made
     made.close()
 

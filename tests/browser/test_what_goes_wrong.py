@@ -10,10 +10,10 @@ from typing import Any
 import psutil
 import pytest
 from clients import PythonSdk
-from console_pages import ROUTES, Consoles
+from console_pages import ROUTES, Consoles, Windows
 from documents import document
 from lifecycle import Service
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 from running_platform import Platform, running
 from tenants import PASSWORD, account_ram
 
@@ -195,11 +195,11 @@ def test_what_is_not_there_is_no_error(
 
 
 def test_a_killed_hub_is_told_and_waited_for(
-    tmp_path_factory: pytest.TempPathFactory, chromium: Browser
+    tmp_path_factory: pytest.TempPathFactory, windows: Windows
 ) -> None:
     """A banner within five seconds; when the hub is back the page goes on by itself (check 23)."""
     with running(tmp_path_factory.mktemp("killed")) as own:
-        consoles = Consoles(own, chromium)
+        consoles = Consoles(own, windows)
         consoles.forgiven.append("net::ERR_")  # nobody answered, which is what the banner says
         page = consoles.open().go("/services")
         page.get_by_role("button", name="Create the demo service").wait_for()

@@ -6,7 +6,8 @@ What KEDA's operator would do to a count is done in its place, through `/scale`.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,19 @@ import pytest
 from cluster_stage import ClusterStage
 from hollow_cluster import HollowCluster
 from kube_client import MERGE, KubeRefusedError, until
+from lws_stand_in import MARK, Sets, StandIn, several
 from test_manifests_on_cluster import HERE, PATHS, Server, lost, on, written
 
+from kubernetes_cases import BY_CPU
+from pierhead.core.replicas import ReplicaStatus
+from pierhead.core.resources import Resources
+from pierhead.core.workloads import Workload
 from pierhead.runtimes.kubernetes import names
 from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.lightkube_api import LightkubeApi, configured
 from pierhead.runtimes.kubernetes.probe import discover
+from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
+from replica_servers import SERVICE, ready, settle, workload
 
 Json = dict[str, Any]
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -27,7 +35,6 @@ ANY: Json = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 TEXT: Json = {"type": "string"}
 WHOLE: Json = {"type": "integer", "format": "int32"}
 EITHER: Json = {"x-kubernetes-int-or-string": True}
-MARK = "pierhead.dev/scaled-by"
 PATHS |= {"LeaderWorkerSet": "leaderworkersets", "ScaledObject": "scaledobjects"}
 
 
@@ -42,7 +49,7 @@ def choice(*values: str) -> Json:
 
 GROUPS = shape(
     ("leaderWorkerTemplate",),
-    replicas=WHOLE,
+    replicas={**WHOLE, "default": 1},
     startupPolicy=choice("LeaderCreated", "LeaderReady"),
     rolloutStrategy=shape(
         type=choice("RollingUpdate"),
@@ -76,7 +83,15 @@ SCALED = shape(
 )
 
 
-def definition(group: str, version: str, kind: str, spec: Json) -> Json:
+#: Where a scaler finds the count of groups, and which pods to measure.
+SCALE: Json = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.hpaPodSelector",
+}
+
+
+def definition(group: str, version: str, kind: str, spec: Json, **subresources: Json) -> Json:
     """What makes a server know a kind."""
     schema = shape(spec=spec, status=ANY)
     served = {
@@ -84,7 +99,7 @@ def definition(group: str, version: str, kind: str, spec: Json) -> Json:
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}},
+        "subresources": {"status": {}, **subresources},
     }
     plural = PATHS[kind]
     called = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
@@ -104,7 +119,7 @@ def definition(group: str, version: str, kind: str, spec: Json) -> Json:
 def kinds(cluster: HollowCluster) -> Iterator[None]:
     """A cluster that knows both kinds, until this file is done."""
     made = (
-        definition("leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", GROUPS),
+        definition("leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", GROUPS, scale=SCALE),
         definition("keda.sh", "v1alpha1", "ScaledObject", SCALED),
     )
     paths = [f"{DEFINITIONS}/{each['metadata']['name']}" for each in made]
@@ -159,6 +174,131 @@ def test_what_we_write_of_them_is_taken_kept_and_removed(
     server.forget(own)
     with pytest.raises(KubeRefusedError, match="404"):
         server.get(own)
+
+
+async def asked(runtime: KubernetesRuntime, wanted: Workload, done: Callable[[], bool]) -> None:
+    """Ask for it again and again, as the reconciler does, until that is so."""
+    await runtime.apply(wanted)
+    while not done():
+        await asyncio.sleep(0.05)
+        await runtime.apply(wanted)
+
+
+def grouped(replicas: int, rollout: str = "1.0") -> Workload:
+    """Replicas on three nodes each."""
+    asks, env = Resources(cpu=0.5), {"HF_TOKEN": "hf_of_this_test"}
+    return workload(replicas, rollout=rollout, engine="vllm", nodes=3, env=env, resources=asks)
+
+
+@pytest.mark.usefixtures("kinds")
+def test_the_runtime_makes_a_set_once_and_removes_it(
+    cluster: HollowCluster, namespace: str, tmp_path: Path
+) -> None:
+    """Law: what is as it should be is not sent again, by no hub."""
+    sets = Sets(cluster, namespace)
+
+    async def play() -> None:
+        runtime = await sets.adopted(tmp_path)
+        assert (await runtime.probe()).one_node == ""
+        await runtime.apply(grouped(2))
+        made = sets.one()
+        assert made["spec"]["leaderWorkerTemplate"]["size"] == 3
+        assert sets.belonging() == [made["metadata"]["uid"]] * 2
+        other = await sets.adopted(tmp_path / "other")
+        for each in (runtime, other):
+            await each.apply(grouped(2))
+        assert sets.one()["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+        await other.close()
+        # Its next version is for pods on one node: until that one has its own, it lets go of a count alone.
+        alone = replace(grouped(0, "2.0"), template=replace(grouped(0).template, nodes=1))
+        await runtime.apply(alone)
+        assert sets.one()["spec"]["replicas"] == 0
+        await asked(runtime, replace(alone, leaving=True), lambda: not sets.all())
+        give_up = time.monotonic() + 20
+        while not await runtime.remove(SERVICE, 1.0):
+            assert time.monotonic() < give_up
+            await asyncio.sleep(0.05)
+        await runtime.close()
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+
+
+@pytest.mark.usefixtures("kinds")
+def test_the_count_of_a_set_is_handed_over_and_taken_back(
+    cluster: HollowCluster, namespace: str, tmp_path: Path
+) -> None:
+    """Law: it falls at no time to its default, which is 1."""
+    sets = Sets(cluster, namespace)
+
+    async def play() -> None:
+        runtime = await sets.adopted(tmp_path)
+        await runtime.apply(grouped(2))
+        sets.touch()
+        await asked(runtime, grouped(4), lambda: sets.one()["spec"]["replicas"] == 4)
+        scaled = replace(grouped(4), scaler=BY_CPU)
+        await asked(runtime, scaled, lambda: bool(sets.marked()))
+        sets.scale(5)
+        await asked(runtime, scaled, lambda: runtime.followed(SERVICE, 4) == 5)
+        rolled = replace(grouped(5, "1.1"), scaler=BY_CPU)
+        await asked(runtime, rolled, lambda: sets.rollout() == "1.1")
+        assert sets.one()["spec"]["replicas"] == 5
+        await asked(runtime, grouped(5, "1.1"), lambda: not sets.marked())
+        assert sets.counts == {2, 4, 5}
+        await runtime.close()
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+
+
+@pytest.mark.usefixtures("kinds")
+def test_groups_are_placed_scheduled_replaced_and_collected_by_real_servers(
+    cluster: HollowCluster, namespace: str, tmp_path: Path
+) -> None:
+    """Law: members are on other nodes than their leader, and nothing of a group outlives its service."""
+    sets = Sets(cluster, namespace)
+    wanted = several(tmp_path, 2)
+
+    async def play() -> None:
+        runtime = await sets.adopted(tmp_path / "runs")
+        acting = asyncio.create_task(StandIn(sets).run())
+        (first,) = await settle(runtime, wanted, ready(1, pids=False), 60)
+        assert len(set(first.places)) == 2 and "" not in first.places
+        (member,) = cluster.api.pods(namespace, f"{names.WORKER_INDEX}=1")
+        path = f"/api/v1/namespaces/{namespace}/pods/{member['metadata']['name']}"
+        cluster.api("DELETE", f"{path}?gracePeriodSeconds=0")
+
+        def another(found: list[ReplicaStatus]) -> bool:
+            return ready(1, pids=False)(found) and found[0].id != first.id
+
+        await settle(runtime, wanted, another, 60)
+        await removed(runtime, wanted)
+        assert not cluster.api.pods(namespace) and not sets.all()
+        # A third node is not there: the scheduler says so, and the replica tells it.
+        wide = several(tmp_path, 3)
+
+        def told(found: list[ReplicaStatus]) -> bool:
+            return any(each.reason == "PodUnschedulable" for each in found)
+
+        (found,) = await settle(runtime, wide, told, 60)
+        assert found.message.startswith("A member (node "), found.message
+        assert "2 must not have it beside others" in found.message
+        await removed(runtime, wide)
+        acting.cancel()
+        await asyncio.gather(acting, return_exceptions=True)
+        await runtime.close()
+
+    asyncio.run(asyncio.wait_for(play(), 240))
+
+
+async def removed(runtime: KubernetesRuntime, wanted: Workload) -> None:
+    """As the reconciler does it, once nobody has requests any more."""
+    give_up = time.monotonic() + 60
+    while True:
+        drained = frozenset(each.id for each in runtime.observe(SERVICE))
+        await runtime.apply(replace(wanted, replicas=0, leaving=True, drained=drained))
+        if await runtime.remove(SERVICE, 1.0):
+            return
+        assert time.monotonic() < give_up, runtime.observe(SERVICE)
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture

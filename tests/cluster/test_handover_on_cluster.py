@@ -30,6 +30,20 @@ FOLLOWS = {"PIERHEAD_KUBERNETES_AUTOSCALER": "cluster"}
 CONTROLLER = 60.0
 KIND = "/apis/autoscaling/v2beta2/namespaces/{}/horizontalpodautoscalers"
 MARK = "pierhead.dev/scaled-by"
+SERVED = "/apis/apiregistration.k8s.io/v1/apiservices"
+METRICS: Json = {
+    "apiVersion": "apiregistration.k8s.io/v1",
+    "kind": "APIService",
+    "metadata": {"name": "v1beta1.metrics.k8s.io"},
+    "spec": {
+        "group": "metrics.k8s.io",
+        "version": "v1beta1",
+        "service": {"namespace": "default", "name": "metrics-server", "port": 443},
+        "insecureSkipTLSVerify": True,
+        "groupPriorityMinimum": 100,
+        "versionPriority": 100,
+    },
+}
 
 
 def document(env: dict[str, str]) -> Json:
@@ -79,6 +93,12 @@ class Counts:
 class HandedStage(ClusterStage):
     """As `ClusterStage`, with what its Deployment and its scaler are."""
 
+    def create(self, name: str, replicas: int = 1, **rest: Any) -> None:
+        """It asks for CPU: a scaler by its CPU goes by a share of that."""
+        body = stage_document(name, replicas, mark=MARK_FOLDER, **rest)
+        body["metadata"]["cpu"] = 1
+        self.client.call("CreateService", "POST", "/api/v2/services", body=body)
+
     def count(self) -> int:
         return self.deployment()["spec"]["replicas"]
 
@@ -110,7 +130,19 @@ class HandedStage(ClusterStage):
 
 
 @pytest.fixture
-def stage(cluster: HollowCluster, namespace: str, tmp_path: Path) -> Iterator[HandedStage]:
+def measured(cluster: HollowCluster) -> Iterator[None]:
+    """A cluster where somebody is to tell what pods use; that it does not answer is no reason to wait for it."""
+    cluster.api("POST", SERVED, METRICS)
+    try:
+        yield
+    finally:  # before a namespace is deleted: its controller asks everybody what is in it
+        cluster.api("DELETE", f"{SERVED}/{METRICS['metadata']['name']}")
+
+
+@pytest.fixture
+def stage(
+    cluster: HollowCluster, namespace: str, tmp_path: Path, measured: None
+) -> Iterator[HandedStage]:
     """A platform whose cluster follows loads; its pods go with the namespace."""
     made = HandedStage(tmp_path / "data", cluster, namespace)
     try:

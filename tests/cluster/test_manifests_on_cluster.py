@@ -12,7 +12,7 @@ from pierhead.runtimes.kubernetes import names
 
 Json = dict[str, Any]
 #: Kinds of others that this server has no definition of.
-FOREIGN = {"several-nodes"}
+FOREIGN = {"several-nodes", "several-nodes-in-turn"}
 PATHS = {
     "v1": "/api/v1",
     "Secret": "secrets",

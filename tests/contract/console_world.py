@@ -4,17 +4,18 @@ import asyncio
 import http.client
 import json
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from socket import socket
 from typing import Any, cast
 
 import uvicorn
 from front_door import an_inside
+from on_port import BACKLOG, Server
 from ram_world import Clock
 
 from builders import BOX, ROOT
@@ -25,6 +26,7 @@ from pierhead.core.principals import AccessKey
 from pierhead.core.specs import BUILT_IN
 from pierhead.dialects.signing import sign
 from pierhead.dialects.watch import Watch
+from pierhead.listener import listen
 from pierhead.operations.lockout import Lockout, Rules
 from pierhead.operations.platform import Platform
 from pierhead.runtimes.fake import FakeRuntime
@@ -194,27 +196,26 @@ def _json(body: object) -> bytes:
 @contextmanager
 def serving(world: World) -> Generator[World]:
     """The world on a port, put together as bootstrap does it."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()
+    listener = listen("127.0.0.1", 0, BACKLOG)
     world.port = listener.getsockname()[1]
-    servers: list[uvicorn.Server] = []
+    servers: list[Server] = []
     started = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(world, listener, servers, started)))
     thread.start()
     try:
         assert started.wait(20)
+        assert servers[0].up.wait(20)
         yield world
     finally:
         for server in servers:
-            server.should_exit = True
+            server.end()
         thread.join(20)
         listener.close()
         world.db.close()
 
 
 async def _serve(
-    world: World, listener: socket.socket, servers: list[uvicorn.Server], started: threading.Event
+    world: World, listener: socket, servers: list[Server], started: threading.Event
 ) -> None:
     await world.db.write(keys.put_filed, BOX, KEY, world.clock())
     credentials = Credentials(ROOT.account, KEY, "internal", b"e" * 32, "admin", PASSWORD)
@@ -225,7 +226,7 @@ async def _serve(
         config = uvicorn.Config(
             cast(Any, front), log_config=None, lifespan="off", proxy_headers=False
         )
-        server = uvicorn.Server(config)
+        server = Server(config)
         servers.append(server)
-        started.set()  # the port listens: what comes now waits for its answer
+        started.set()
         await server.serve([listener])

@@ -16,10 +16,11 @@ from typing import Any, Self
 
 import aiohttp
 
+from contract.gateway_forks import Forked
 from pierhead.core.routes import Route, RouteTable, RouteToken, Target, dump, table
 from pierhead.core.usage import NONE, Usage
+from ports import free_port
 
-HERE = Path(__file__).parent
 INTERNAL_KEY = "internal-key-1"
 METRICS_TOKEN = "metrics-token-of-the-tests"
 TOKEN = "svc-token-1"
@@ -98,11 +99,14 @@ class Server:
         self.connections: set[Writer] = set()
         self.accepted = 0
         self._server: asyncio.Server | None = None
+        self._closed = False
         self.port = 0
 
     async def open(self) -> Self:
+        self._closed = False
+        # No port of the kernel's choice: while this one is closed it could be another connection's.
         self._server = await asyncio.start_server(
-            self._connection, "127.0.0.1", self.port, limit=1 << 20
+            self._connection, "127.0.0.1", self.port or free_port(), limit=1 << 20
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -111,6 +115,7 @@ class Server:
         """Like a kill: the port is closed and every connection reset."""
         if self._server is None:
             return
+        self._closed = True
         self._server.close()
         self._server = None
         for writer in list(self.connections):
@@ -121,6 +126,9 @@ class Server:
         raise NotImplementedError
 
     async def _connection(self, reader: Reader, writer: Writer) -> None:
+        if self._closed:  # it was taken just before the port was closed, and is told of only now
+            writer.transport.abort()
+            return
         self.accepted += 1
         self.connections.add(writer)
         try:
@@ -241,7 +249,7 @@ class Hub(Server):
 class GatewayProcess:
     """The gateway under test."""
 
-    process: asyncio.subprocess.Process
+    process: Forked
     port: int
     lines: list[dict[str, Any]] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
@@ -254,7 +262,6 @@ class GatewayProcess:
         return [line for line in self.lines if line.get("event") == "request"]
 
     async def follow(self) -> None:
-        assert self.process.stdout
         async for raw in self.process.stdout:
             self.take(raw)
 
@@ -278,15 +285,9 @@ async def gateway(data_dir: Path, hub: Hub, **settings: Any) -> AsyncIterator[Ga
         **settings,
     }
     source = os.pathsep.join(path for path in sys.path if path)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", str(HERE / "gateway_process.py"), json.dumps(given)),
-        env={**os.environ, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=1 << 20,
-    )
+    env = {**os.environ, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1"}
+    process = await Forked.begin(given, env)
     run = GatewayProcess(process, 0)
-    assert process.stdout
     async with asyncio.timeout(30):
         while not run.port:
             raw = await process.stdout.readline()

@@ -4,17 +4,15 @@ import asyncio
 import http.client
 import json
 import secrets
-import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-import uvicorn
 from admin_hash import put_known_admin
 from front_door import an_inside
+from on_port import Parser, on_port
 from starlette.responses import PlainTextResponse
 
 from builders import ACCOUNT, BOX, ROOT
@@ -269,27 +267,11 @@ def as_key(keys: Keys) -> AccessKey:
 
 
 @contextmanager
-def serving(world: World, parser: str = "httptools") -> Iterator[World]:
+def serving(world: World, parser: Parser = "httptools") -> Iterator[World]:
     """The world on a port."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    app = cast(Any, world.app())
-    config = uvicorn.Config(
-        app, http=cast(Any, parser), log_config=None, lifespan="off", proxy_headers=False
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
-    thread.start()
     try:
-        deadline = time.monotonic() + 10
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert server.started
-        world.port = listener.getsockname()[1]
-        yield world
+        with on_port(world.app(), parser) as world.port:
+            yield world
     finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
         world.hashing.close()
         world.db.close()

@@ -1,6 +1,6 @@
 """Stand-ins for `up` and its children: the real supervisor over two tiny HTTP servers.
 
-`python supervisor_double.py up FOLDER GRACE` runs it; the children write what they do to
+`python supervisor_double.py up FOLDER GRACE ADDRESS ADDRESS` runs it; the children write what they do to
 FOLDER/journal, one line each: `<name> start <pid>`, `<name> end`.
 """
 
@@ -44,11 +44,11 @@ def child(name: str, address: str, folder: Path, parent: int) -> None:
     HTTPServer((host, port), Healthy).serve_forever()
 
 
-def up(folder: Path, grace: float) -> int:
+def up(folder: Path, grace: float, *addresses: str) -> int:
     say = supervisor.speaker(sys.stdout)
     with supervisor.only_one(folder):
         first, second = supervisor.free_addresses(
-            [("--listen", "127.0.0.1:0"), ("--gateway-listen", "127.0.0.1:0")]
+            list(zip(("--listen", "--gateway-listen"), addresses, strict=True))
         )
         programs = [
             supervisor.Program(
@@ -64,10 +64,10 @@ def up(folder: Path, grace: float) -> int:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["up", folder, grace]:
+        case ["up", folder, grace, first, second]:
             # Who runs the tests under nohup ignores it, and so would `up`: rightly.
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
-            sys.exit(up(Path(folder), float(grace)))
+            sys.exit(up(Path(folder), float(grace), first, second))
         case ["child", name, address, folder, parent]:
             child(name, address, Path(folder), int(parent))
         case other:

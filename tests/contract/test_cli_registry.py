@@ -330,6 +330,38 @@ def test_deploy(hub: ZstackDouble, cli: Cli):
     ]
 
 
+def test_deploy_over_several_nodes(hub: ZstackDouble, cli: Cli):
+    hub.add(TEMPLATES, "large")
+    said = cli(
+        "templates", "deploy", "large", "--runtime", "kubernetes", "--nodes", "2", "--gpus", "8",
+        "--in-turn", "--cpu", "4", "--description", "both", "--tag", "team=blue",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    node = {
+        "uuid": uuid(100),
+        "name": "large",
+        "type": "Container",
+        "zoneUuid": uuid(2),
+        "cpuNum": 4,
+    }
+    assert hub.changes == [
+        (
+            "PUT",
+            TEMPLATES,
+            {
+                "deployDistributedModelService": {
+                    "name": "large",
+                    "description": "both",
+                    "serviceCreationStrategy": "sequential",
+                    "systemTags": ["ai::gpus::8", "ai::runtime::kubernetes"],
+                    "userTags": ["team=blue"],
+                    "modelServices": [{**node, "nodeRank": 0}, {**node, "nodeRank": 1}],
+                }
+            },
+        )
+    ]
+
+
 def test_deploy_takes_the_templates_own_zone_and_name(hub: ZstackDouble, cli: Cli):
     hub.add(TEMPLATES, "my-server", zoneUuid=uuid(3))
     cli("templates", "deploy", "my-server", "--runtime", "container")
@@ -428,6 +460,9 @@ def test_endpoint_and_key_from_the_environment(
         ("templates", "deploy", "t", "--env", "x"),
         ("templates", "deploy", "t", "--replicas", "-1"),
         ("templates", "deploy", "t", "--runtime", "vm"),
+        ("templates", "deploy", "t", "--in-turn"),
+        ("templates", "deploy", "t", "--nodes", "0"),
+        ("templates", "deploy", "t", "--nodes", "65"),
         ("models", "add", "x"),
         ("models", "bind", "x"),
         ("models", "delete"),

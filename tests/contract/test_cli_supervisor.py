@@ -14,8 +14,15 @@ import pytest
 
 from pierhead.bootstrap import supervisor
 from pierhead.settings import Settings
+from ports import free_ports
 
 DOUBLE = Path(__file__).with_name("supervisor_double.py")
+
+
+def command(folder: Path, grace: float = 10.0) -> list[str]:
+    """Starts the supervisor over two stand-in children."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    return [sys.executable, str(DOUBLE), "up", str(folder), str(grace), *addresses]
 
 
 class Up:
@@ -25,7 +32,7 @@ class Up:
         self.folder = folder
         self._out = (folder / "out").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, str(DOUBLE), "up", str(folder), str(grace)],
+            command(folder, grace),
             stdout=self._out,
             stderr=subprocess.STDOUT,
         )
@@ -247,9 +254,7 @@ def test_up_stays_small(started: Callable[..., Up]):
 
 def test_a_closed_output_does_not_stop_it(tmp_path: Path):
     reading, writing = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, str(DOUBLE), "up", str(tmp_path), "10"], stdout=writing
-    )
+    process = subprocess.Popen(command(tmp_path), stdout=writing)
     os.close(writing)
     os.close(reading)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -23,6 +24,46 @@ Json = dict[str, Any]
 VERSIONS = ("1.29", "1.37")
 #: Kinds of others, that Kubernetes has no schema of.
 FOREIGN = {"PodMonitor"}
+
+
+def _closed(**parts: Json) -> Json:
+    """An object with these parts and no others."""
+    return {"type": "object", "properties": parts, "additionalProperties": False}
+
+
+_TEXT: Json = {"type": "string", "minLength": 1}
+_TEXTS: Json = {"type": "array", "items": _TEXT, "minItems": 1}
+_KEY: Json = {**_closed(name=_TEXT, key=_TEXT), "required": ["name", "key"]}
+#: What we use of the Prometheus operator's kind, in our words: nobody packs its schema.
+POD_MONITOR = _closed(
+    apiVersion={"const": "monitoring.coreos.com/v1"},
+    kind={"const": "PodMonitor"},
+    metadata=_closed(name=_TEXT, namespace=_TEXT),
+    spec=_closed(
+        selector=_closed(
+            matchLabels={"type": "object", "additionalProperties": _TEXT},
+            matchExpressions={
+                "type": "array",
+                "items": _closed(key=_TEXT, operator={"enum": ["In", "NotIn"]}, values=_TEXTS),
+            },
+        ),
+        podMetricsEndpoints={
+            "type": "array",
+            "items": _closed(
+                port=_TEXT,
+                path=_TEXT,
+                interval={"type": "string", "pattern": "^[0-9]+(ms|s|m)$"},
+                scheme={"enum": ["http", "https"]},
+                authorization=_closed(type=_TEXT, credentials=_KEY),
+                tlsConfig=_closed(
+                    ca=_closed(secret=_KEY, configMap=_KEY),
+                    serverName=_TEXT,
+                    insecureSkipVerify={"type": "boolean"},
+                ),
+            ),
+        },
+    ),
+)
 HUB = ("StatefulSet", "pierhead-hub")
 GATEWAY = ("Deployment", "pierhead-gateway")
 PROBES = ("startup", "readiness", "liveness")
@@ -196,6 +237,25 @@ def test_components_add_what_they_say(tmp_path: Path) -> None:
     assert {end["port"] for end in monitor["podMetricsEndpoints"]} == ports
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_prometheus_asks_hubs_as_they_are_asked(tmp_path: Path, tls: bool) -> None:
+    """Over TLS by the gateways' authority, and by a name that the script's certificate is for."""
+    parts = ("hub-tls", "pod-monitor-tls") if tls else ("pod-monitor",)
+    objects = with_components(tmp_path, *parts)
+    hub = loaded(variables(objects, HUB), tmp_path)
+    monitor = one(objects, "PodMonitor", "pierhead")
+    jsonschema.validate(monitor, POD_MONITOR)
+    ends = {each["port"]: each for each in monitor["spec"]["podMetricsEndpoints"]}
+    assert (ends["control"].get("scheme", "http") == "https") == hub.tls == tls
+    assert "scheme" not in ends["data"] and "tlsConfig" not in ends["data"], "a gateway's is HTTP"
+    if tls:
+        known = ends["control"]["tlsConfig"]
+        where, file = mounted(objects, GATEWAY, Path("/hub-tls/ca.crt"))
+        assert known["ca"] == {"secret": {"name": where, "key": file}}
+        script = (DEPLOY / "make-hub-certificate.sh").read_text("utf-8")
+        assert f"set -- {known['serverName']} " in script
+
+
 def test_a_cluster_that_scales_gets_the_rights_for_its_scalers_and_no_others(
     tmp_path: Path,
 ) -> None:
@@ -204,6 +264,16 @@ def test_a_cluster_that_scales_gets_the_rights_for_its_scalers_and_no_others(
     assert here.follows_load
     assert granted(objects, "Role") == asked(replace(here, keda=True), namespaced=True)
     assert granted(objects, "Role") > asked(replace(here, follows_load=False), namespaced=True)
+    assert granted(objects, "ClusterRole") == asked(here, namespaced=False)
+
+
+def test_a_cluster_with_leader_worker_sets_gets_the_rights_for_them_by_its_component(
+    tmp_path: Path,
+) -> None:
+    objects = with_components(tmp_path, "leader-worker-sets")
+    here = cluster(loaded(variables(objects, HUB), tmp_path))
+    assert not here.lws, "discovery finds them"
+    assert granted(objects, "Role") == asked(replace(here, lws=True), namespaced=True)
     assert granted(objects, "ClusterRole") == asked(here, namespaced=False)
 
 

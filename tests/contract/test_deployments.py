@@ -559,17 +559,6 @@ def test_deleting_asks_those_that_depend_on_it(play_on_each: Run) -> None:
     play_on_each(scene)
 
 
-def test_one_replica_over_several_nodes_is_refused_with_the_reason(play: Run) -> None:
-    async def scene(world: World) -> None:
-        alone, wide = await world.template(), await world.template(support_distributed=True)
-        p = world.platform
-        await fails(Invalid, deployments.deploy_distributed(p, ROOT, [wide.uuid, alone.uuid]))
-        await fails(Unsupported, deployments.deploy_distributed(p, ROOT, [wide.uuid]))
-        await fails(NotFound, deployments.deploy_distributed(p, ROOT, [NOWHERE]))
-
-    play(scene)
-
-
 def test_a_failing_also_takes_everything_back(play: Run) -> None:
     async def scene(world: World) -> None:
         template = (await world.template()).uuid

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +102,12 @@ def refused(client: RamClient, action: str, **parameters: str) -> tuple[str, str
 
 
 def test_a_demo_service_is_a_deployment_that_fetches_its_weights(hub: Hub) -> None:
-    made = hub.service("svc_demo", BUILT_IN["smollm2_135m_q4"])
+    demo = BUILT_IN["smollm2_135m_q4"]
+    asks = replace(demo, resources=replace(demo.resources, cpu=1.0))
+    made, bare = hub.service("svc_demo", asks), hub.service("svc_bare", demo)
     scaler = AutoScaler(1, 4, (Strategy(Metric.CPU, 70.0),))
-    asyncio.run(hub.world.db.write(scalers.put_load, made.id, scaler, 0.0))
+    for each in (made, bare):
+        asyncio.run(hub.world.db.write(scalers.put_load, each.id, scaler, 0.0))
     answer = exported(hub.client(), "svc_demo", Namespace="models", Image="registry/own:2")
     found = objects(answer)
     # There is no hub over there: the cluster follows the load.
@@ -118,6 +121,10 @@ def test_a_demo_service_is_a_deployment_that_fetches_its_weights(hub: Hub) -> No
     assert {each["metadata"]["namespace"] for each in found.values()} == {"models"}
     assert plain(found["Secret"], "engine-key") == "REPLACE-ME"
     assert "REPLACE-ME" in " ".join(answer["Warnings"]["Warning"])
+    # A share of the CPU is one of what it asks for.
+    answer = exported(hub.client(), "svc_bare", Namespace="models", Image="registry/own:2")
+    assert "HorizontalPodAutoscaler" not in objects(answer)
+    assert "the service asks for none" in " ".join(answer["Warnings"]["Warning"])
 
 
 def test_secrets_take_a_right_of_their_own(hub: Hub) -> None:

@@ -81,9 +81,9 @@ def test_no_more_of_a_prompt_is_looked_at_than_was_said() -> None:
     one, other = ({"prompt": "x" * MOST_TEXT + tail} for tail in ("a" * 9000, "b" * 9000))
     assert material(one) == material(other)
     many: dict[str, Any] = {"messages": [{}] * 10**6}
-    began = time.perf_counter()
+    began = time.thread_time()
     material(many)
-    assert time.perf_counter() - began < 0.1  # a thousand messages, not a million
+    assert time.thread_time() - began < 0.1  # a thousand messages, not a million
 
 
 @pytest.mark.parametrize(
@@ -246,10 +246,10 @@ def test_it_costs_little() -> None:
     memory, document = Affinity(), chat(*(words(seed, 340) for seed in range(12)))
     best = float("inf")
     for _ in range(20):
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(50):
             sought = material(document)
             memory.choose(sought, ALL, IDLE)
             memory.went(sought, A.replica)
-        best = min(best, (time.perf_counter() - began) / 50)
+        best = min(best, (time.thread_time() - began) / 50)
     assert best < 120e-6

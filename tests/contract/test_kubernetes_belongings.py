@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from kube_double import KubeDouble
 from kube_stage import on_cluster
@@ -73,6 +74,62 @@ def test_a_deletion_of_two_replicas_takes_four_requests_at_most(tmp_path: Path) 
         await until(lambda: not there(server))
 
     play(tmp_path, scene)
+
+
+def test_a_stop_and_a_start_take_one_request_each_besides_pods(tmp_path: Path) -> None:
+    """The number is set as the rest is: no server takes us for two who want different ones."""
+
+    async def scene(server: KubeDouble, runtime: KubernetesRuntime) -> None:
+        await settle(runtime, workload(2), up(2))
+        for _ in range(2):
+            server.requests.clear()
+            await stopped(runtime)
+            assert changes(server) == ["PATCH"], "a stop"
+            server.requests.clear()
+            await settle(runtime, workload(2), up(2))
+            assert changes(server) == ["PATCH"], "a start"
+        await stopped(runtime)
+        await settle(runtime, workload(3, rollout="2.0"), up(3, "2.0"))
+        (deployment,) = server.all(DEPLOYMENT)
+        owners = server._owners[deployment["metadata"]["uid"]]
+        told = {who for who, paths in owners.items() if ("spec", "replicas") in paths}
+        assert told == {("pierhead", "Apply")}
+
+    play(tmp_path, scene)
+
+
+def test_a_stop_is_heard_whoever_set_the_number_and_by_a_hub_that_did_not(tmp_path: Path) -> None:
+    async def scene(server: KubeDouble, runtime: KubernetesRuntime) -> None:
+        await settle(runtime, workload(2), up(2))
+        (deployment,) = server.all(DEPLOYMENT)
+        name = deployment["metadata"]["name"]
+        path = f"/apis/apps/v1/namespaces/{server.namespace}/deployments/{name}"
+        async with ClientSession(f"http://127.0.0.1:{server.port}") as http:
+            await http.patch(
+                f"{path}?fieldManager=kubectl-scale",
+                data='{"spec":{"replicas":1}}',
+                headers={"Content-Type": "application/merge-patch+json"},
+            )
+        await until(lambda: runtime._copies.owners(SERVICE)[0]["spec"]["replicas"] == 1)
+        await stopped(runtime)
+        await settle(runtime, workload(2), up(2))
+        second = on_cluster(server, tmp_path / "second", pdb=PDB)
+        await second.adopt()
+        await stopped(second)
+        await settle(second, workload(2), up(2))
+        await second.close()
+
+    play(tmp_path, scene)
+
+
+async def stopped(runtime: KubernetesRuntime) -> None:
+    drained = frozenset(each.id for each in runtime.observe(SERVICE))
+    await settle(runtime, replace(workload(0), drained=drained), lambda found: not found)
+
+
+def changes(server: KubeDouble) -> list[str]:
+    """What was asked of all but pods."""
+    return [method for method, path in server.asked if "/pods/" not in path]
 
 
 def test_another_hub_deletes_for_as_few(tmp_path: Path) -> None:

@@ -12,17 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 from aiohttp import ClientSession
 
 from kube_double import KubeDouble, Object
-from kube_stage import on_cluster
+from kube_stage import QUICK, on_cluster
 from kubernetes_cases import BY_CPU, BY_LOAD
 from pierhead.core.errors import Unavailable
+from pierhead.core.resources import Resources
 from pierhead.core.scalers import AutoScaler, Metric, Strategy
 from pierhead.core.workloads import Workload
 from pierhead.runtimes.kubernetes import names
 from pierhead.runtimes.kubernetes.api import DEPLOYMENT
+from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
 from replica_servers import SERVICE, gone, ready, settle, until, workload
 
@@ -47,7 +50,8 @@ def play(folder: Path, scene: Scene, **cluster: Any) -> None:
 
 
 def scaled(count: int, scaler: AutoScaler | None = BY_CPU, rollout: str = "1.0") -> Workload:
-    return replace(workload(count, rollout=rollout), scaler=scaler)
+    asks = Resources(cpu=0.5)
+    return replace(workload(count, rollout=rollout, resources=asks), scaler=scaler)
 
 
 def here(server: KubeDouble) -> Object:
@@ -87,7 +91,7 @@ async def step(runtime: KubernetesRuntime, server: KubeDouble, number: int) -> N
 
 
 def seen(runtime: KubernetesRuntime) -> int:
-    return (runtime._copies.deployment(SERVICE) or {"spec": {}})["spec"].get("replicas", -1)
+    return (runtime._copies.owner(SERVICE) or {"spec": {}})["spec"].get("replicas", -1)
 
 
 def up(count: int, rollout: str = "1.0") -> Any:
@@ -200,7 +204,7 @@ def test_a_server_that_goes_away_between_two_requests_leaves_the_count(
 
 
 def _mark(runtime: KubernetesRuntime) -> str | None:
-    return names.scaled_by(runtime._copies.deployment(SERVICE))
+    return names.scaled_by(runtime._copies.owner(SERVICE))
 
 
 def test_keda_may_take_the_last_replica_and_its_gateway_brings_it_back(tmp_path: Path) -> None:
@@ -252,11 +256,156 @@ def test_what_the_cluster_cannot_follow_or_will_not_have_stays_ours(tmp_path: Pa
     play(tmp_path, scene)
 
 
+@pytest.mark.parametrize(
+    ("asks", "metrics", "why"),
+    [
+        (Resources(), True, "the service asks for none"),
+        (Resources(cpu=1.0, cpu_request=0.0), True, "the service asks for none"),
+        (Resources(cpu=1.0), False, "metrics.k8s.io is not there"),
+        (Resources(cpu=1.0), True, ""),
+    ],
+)
+def test_a_scaler_that_could_never_move_is_not_made(
+    tmp_path: Path, asks: Resources, metrics: bool, why: str
+) -> None:
+    """A share of the CPU is one of what pods ask for, and of what somebody measures."""
+    wanted = replace(workload(2, resources=asks), scaler=BY_CPU)
+    mixed = replace(BY_LOAD, low=1)
+
+    async def scene(server: KubeDouble, runtime: KubernetesRuntime) -> None:
+        await settle(runtime, wanted, up(2))
+        assert kinds(server) == ([] if why else ["HorizontalPodAutoscaler"])
+        assert (runtime.followed(SERVICE, 2) is None) == bool(why)
+        told = runtime.stays(SERVICE, BY_CPU, bounded=False)
+        assert why in told and bool(told) == bool(why)
+        assert bool(runtime.stays(SERVICE, mixed, bounded=False)) == bool(why), "nor by KEDA"
+
+    play(tmp_path, scene, metrics=metrics, **KEDA)
+
+
+def test_a_service_that_asks_for_no_cpu_any_more_is_taken_back(tmp_path: Path) -> None:
+    async def scene(server: KubeDouble, runtime: KubernetesRuntime) -> None:
+        await settle(runtime, scaled(2), up(2))
+        assert kinds(server) == ["HorizontalPodAutoscaler"]
+        drained = frozenset(each.id for each in runtime.observe())
+        bare = replace(workload(2, rollout="2.0"), scaler=BY_CPU, drained=drained)
+        await settle(runtime, bare, up(2, "2.0"))
+        assert (kinds(server), runtime.followed(SERVICE, 2)) == ([], None)
+        assert counts(server) == [2]
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("version", [(1, 29), (1, 30)])
+def test_the_engine_alone_is_measured_where_a_server_can(
+    tmp_path: Path, version: tuple[int, int]
+) -> None:
+    """What a mesh puts beside it asks for no CPU, and would keep the scaler from counting."""
+
+    async def scene(server: KubeDouble, runtime: KubernetesRuntime) -> None:
+        await settle(runtime, scaled(2), up(2))
+        (scaler,) = server.all("horizontalpodautoscalers")
+        (metric,) = scaler["spec"]["metrics"]
+        if version < (1, 30):
+            assert (metric["type"], metric["resource"]["name"]) == ("Resource", "cpu")
+        else:
+            assert metric["type"] == "ContainerResource"
+            assert metric["containerResource"]["container"] == names.ENGINE_CONTAINER
+            known = {key: scaler[key] for key in ("apiVersion", "kind", "metadata", "spec")}
+            known["metadata"] = {"name": known["metadata"]["name"]}
+            kubernetes_validate.validate(known, "1.37", strict=True)
+        await settle(runtime, scaled(1, replace(BY_LOAD, low=1)), up(1))
+        (by_load,) = server.all("scaledobjects")
+        said = [t["metadata"] for t in by_load["spec"]["triggers"] if t["type"] == "cpu"]
+        assert ["containerName" in each for each in said] == [version >= (1, 30)]
+
+    play(tmp_path, scene, version=version, **KEDA)
+
+
+METRICS, SCALED_OBJECTS = "metrics.k8s.io/v1beta1", "keda.sh/v1alpha1"
+MIXED = replace(BY_LOAD, low=1)
+
+
+async def looked(server: KubeDouble, runtime: KubernetesRuntime) -> list[str]:
+    """Have a runtime look at its cluster anew; what it asked for."""
+    await asyncio.sleep(0.25)
+    server.requests.clear()
+    await runtime.apply(scaled(2, MIXED))
+    asked = [path for _, path in server.requests if path.startswith("/apis")]
+    return [path for path in asked if "/namespaces" not in path]
+
+
+def looking(server: KubeDouble, folder: Path, *, found: bool) -> KubernetesRuntime:
+    """A runtime that looks often at what its cluster has; `found`: it knew of all of it when it began."""
+    cluster: dict[str, Any] = {"prometheus": KEDA["prometheus"], "metrics": found, "keda": found}
+    pace = replace(QUICK, whole_list=0.2)
+    return on_cluster(server, folder / "looks", pace=pace, follows_load=True, **cluster)
+
+
+def test_what_is_installed_later_is_found_without_a_start_of_the_hub(tmp_path: Path) -> None:
+    async def scene(server: KubeDouble, _runtime: KubernetesRuntime) -> None:
+        runtime = looking(server, tmp_path, found=False)
+        await runtime.adopt()
+        await settle(runtime, scaled(2, MIXED), up(2))
+        assert kinds(server) == [] and runtime.stays(SERVICE, MIXED, bounded=False)
+        assert (await looked(server, runtime))[0] == "/apis"
+        server.kinds[SCALED_OBJECTS] = ("ScaledObject", "TriggerAuthentication")
+        assert await looked(server, runtime) == ["/apis", f"/apis/{SCALED_OBJECTS}"]
+        assert kinds(server) == [], "nobody measures its CPU"
+        server.kinds[METRICS] = ("PodMetrics",)
+        assert await looked(server, runtime) == ["/apis", f"/apis/{METRICS}"]
+        assert kinds(server) == ["ScaledObject"] and counts(server) == [2]
+        assert runtime.stays(SERVICE, MIXED, bounded=False) == ""
+        await gone(runtime)
+        assert kinds(server) == []
+        await runtime.close()
+
+    play(tmp_path, scene)
+
+
+def test_what_is_away_for_a_while_is_not_gone(tmp_path: Path) -> None:
+    """Law: no scaler is made and deleted by turns."""
+
+    async def scene(server: KubeDouble, _runtime: KubernetesRuntime) -> None:
+        server.kinds |= {METRICS: ("PodMetrics",), SCALED_OBJECTS: ("ScaledObject",)}
+        runtime = looking(server, tmp_path, found=True)
+        await runtime.adopt()
+        await settle(runtime, scaled(2, MIXED), up(2))
+        (made,) = server.all("scaledobjects")
+        for away in ({METRICS, SCALED_OBJECTS}, set[str](), {METRICS}):
+            server.away = away
+            assert (await looked(server, runtime))[0] == "/apis"
+            (still,) = server.all("scaledobjects")
+            assert still["metadata"]["uid"] == made["metadata"]["uid"]
+        server.away = set()
+        del server.kinds[METRICS]
+        await looked(server, runtime)
+        assert kinds(server) == [] and counts(server) == [2]
+        assert "metrics" in runtime.stays(SERVICE, MIXED, bounded=False)
+        await runtime.close()
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_of_a_group_that_is_away_what_was_known_holds(known: bool) -> None:
+    cluster = Cluster(keda=known, lws=known, hpa="autoscaling/v2beta2", pdb="")
+    away = dict.fromkeys(("keda.sh/v1alpha1", "leaderworkerset.x-k8s.io/v1"), frozenset[str]())
+    both = {
+        "autoscaling/v2": frozenset({"HorizontalPodAutoscaler"}),
+        "policy/v1": frozenset({"PodDisruptionBudget"}),
+    }
+    found = cluster.renewed({**away, **both})
+    assert (found.keda, found.lws, found.metrics) == (known, known, False)
+    assert (found.hpa, found.pdb) == ("autoscaling/v2beta2", "policy/v1"), "one version at a time"
+    assert not cluster.renewed(both).keda
+
+
 def test_a_deployment_that_somebody_deleted_comes_back_with_its_count(tmp_path: Path) -> None:
     async def scene(server: KubeDouble, runtime: KubernetesRuntime) -> None:
         await settle(runtime, scaled(3), up(3))
         await runtime._api.delete(DEPLOYMENT, here(server)["metadata"]["name"], server.namespace)
-        await until(lambda: runtime._copies.deployment(SERVICE) is None)
+        await until(lambda: runtime._copies.owner(SERVICE) is None)
         await settle(runtime, scaled(3), up(3))
         assert counts(server) == [3] and kinds(server) == ["HorizontalPodAutoscaler"]
         assert runtime.followed(SERVICE, 3) == 3

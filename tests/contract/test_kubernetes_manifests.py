@@ -6,6 +6,9 @@ PIERHEAD_REWRITE_GOLDEN=1 writes the golden files anew; what changed is then to 
 import base64
 import json
 import os
+import re
+import socket
+import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +28,7 @@ from kubernetes_cases import (
     CUSTOM,
     DEMO,
     KEY,
+    MEASURED,
     OLD,
     ask,
     fetched,
@@ -32,6 +36,7 @@ from kubernetes_cases import (
 )
 from pierhead.core.errors import Unsupported
 from pierhead.core.launch import Launch
+from pierhead.core.mounts import NasSource, OssSource
 from pierhead.core.resources import GIB, Resources
 from pierhead.core.templates import Constraints, Link, Probe
 from pierhead.runtimes.kubernetes import names, places
@@ -64,6 +69,97 @@ def test_every_object_is_legal_where_its_version_is_served(name: str, version: s
     for manifest in CASES[name].made():
         if manifest["kind"] not in NO_SCHEMA and manifest["apiVersion"] not in GONE:
             kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", ["several-nodes", "several-nodes-in-turn"])
+def test_the_pods_of_a_set_are_legal(name: str, version: str) -> None:
+    """No schema knows LeaderWorkerSets; what it makes of them is known."""
+    case = CASES[name]
+    made = owner(case.made())["spec"]["leaderWorkerTemplate"]
+    assert made["size"] == case.workload.template.nodes
+    for part in ("leaderTemplate", "workerTemplate"):
+        head = {"apiVersion": "v1", "kind": "Pod"}
+        if case.cluster.version <= tuple(map(int, version.split("."))):
+            kubernetes_validate.validate({**head, **made[part]}, version, strict=True)
+
+
+def test_the_pods_of_one_replica_are_on_different_nodes_and_of_two_where_that_can_be_said() -> None:
+    for name, keys in (
+        ("several-nodes", None),
+        ("several-nodes-in-turn", [names.SET, names.GROUP_INDEX]),
+    ):
+        made = owner(CASES[name].made())["spec"]["leaderWorkerTemplate"]
+        for part in ("leaderTemplate", "workerTemplate"):
+            apart = made[part]["spec"]["affinity"]["podAntiAffinity"]
+            (term,) = apart["requiredDuringSchedulingIgnoredDuringExecution"]
+            assert term["topologyKey"] == "kubernetes.io/hostname"
+            assert term.get("matchLabelKeys") == keys
+            assert (
+                term["labelSelector"]["matchLabels"].items()
+                <= made[part]["metadata"]["labels"].items()
+            )
+
+
+def test_a_member_waits_for_its_leader_and_in_turn_with_its_files_too() -> None:
+    at_once, in_turn = (
+        owner(CASES[name].made())["spec"]["leaderWorkerTemplate"]
+        for name in ("several-nodes", "several-nodes-in-turn")
+    )
+    for made in (at_once, in_turn):
+        leader, member = (
+            made[part]["spec"]["containers"][0] for part in ("leaderTemplate", "workerTemplate")
+        )
+        assert member["resources"] == leader["resources"] and member["image"] == leader["image"]
+        assert not member.keys() & {"readinessProbe", "startupProbe", "livenessProbe", "lifecycle"}
+        mounts = {each["mountPath"] for each in member["volumeMounts"]}
+        assert {"/dev/shm", "/tmp"} <= mounts
+    first = [each["name"] for each in in_turn["workerTemplate"]["spec"]["initContainers"]]
+    assert first == ["turn", "fetch"]
+    turn = in_turn["workerTemplate"]["spec"]["initContainers"][0]
+    assert "nvidia.com/gpu" not in turn["resources"]["limits"]
+    assert [each["name"] for each in at_once["workerTemplate"]["spec"]["initContainers"]] == [
+        "fetch"
+    ]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--pipeline-parallel-size", "3"), ("-pp=1",), ("--distributed_executor_backend=mp",)],
+)
+def test_flags_that_say_something_else_about_nodes_are_refused(flags: tuple[str, ...]) -> None:
+    case = CASES["several-nodes"]
+    asked = replace(case.workload, template=replace(case.workload.template, flags=flags))
+    with pytest.raises(Unsupported, match="2 nodes"):
+        launched(ask, asked, case.cluster)
+    alike = replace(case.workload.template, flags=("--pipeline-parallel-size=2",))
+    launched(ask, replace(case.workload, template=alike), case.cluster)
+
+
+def test_a_script_of_a_member_waits_for_a_real_port_and_goes_on(tmp_path: Path) -> None:
+    """The shell's own words: nothing of it is known by any schema."""
+    made = owner(CASES["several-nodes"].made())["spec"]["leaderWorkerTemplate"]
+    shell, flag, script = made["workerTemplate"]["spec"]["containers"][0]["command"]
+    (tmp_path / "ray").write_text('#!/bin/sh\necho "$VLLM_HOST_IP $RAY_USAGE_STATS_ENABLED" "$@"\n')
+    (tmp_path / "ray").chmod(0o700)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        port = head.getsockname()[1]
+        variables = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "POD_IP": "10.0.0.7",
+            "LWS_LEADER_ADDRESS": "127.0.0.1",
+        }
+        head.listen()
+        said = subprocess.run(
+            [shell, flag, script.replace("6379", str(port))],
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        ).stdout
+    start = f"start --block --address=127.0.0.1:{port} --node-ip-address=10.0.0.7"
+    assert said == f"10.0.0.7 0 {start}\n"
 
 
 def test_the_older_versions_of_two_kinds_are_what_the_newer_ones_are() -> None:
@@ -170,6 +266,7 @@ def owner(made: Iterable[Manifest]) -> Manifest:
 
 def test_a_scaler_of_the_cluster_owns_the_count() -> None:
     case = CASES["cached"]
+    case = replace(case, workload=replace(case.workload, template=MEASURED))
     scaled = replace(case, extras=Extras(KEY, BY_CPU)).made()
     assert "replicas" not in owner(scaled)["spec"]
     assert [each["kind"] for each in scaled][-2:] == ["HorizontalPodAutoscaler", "Deployment"]
@@ -178,6 +275,12 @@ def test_a_scaler_of_the_cluster_owns_the_count() -> None:
     assert owner(blind.made())["spec"]["replicas"] == 3
     told = notices(blind.workload, blind.launch, blind.cluster, blind.extras)
     assert [notice.reason for notice in told] == ["ScalerStaysHere"]
+    # A share of what nobody asked for cannot be measured: such a scaler would never move.
+    bare = replace(CASES["cached"], extras=Extras(KEY, BY_CPU))
+    assert owner(bare.made())["spec"]["replicas"] == 3
+    told = notices(bare.workload, bare.launch, bare.cluster, bare.extras)
+    assert [notice.reason for notice in told] == ["ScalerStaysHere"]
+    assert "asks for none" in told[0].message
 
 
 def test_what_a_cluster_does_not_give_is_told_by_name() -> None:
@@ -221,6 +324,32 @@ def test_what_no_cluster_can_give_is_refused_by_name(changes: dict[str, Any], sa
     asked = workload(replace(CUSTOM, **changes))
     with pytest.raises(Unsupported, match=says):
         manifests(asked, launched(ask, asked, CLUSTER), CLUSTER)
+
+
+@pytest.mark.parametrize("odd", [*";$`'\"\n \t&|<>()*?![]{}#\\^"], ids=ascii)
+@pytest.mark.parametrize("kind", ["bucket", "nas"])
+def test_no_driver_is_given_a_path_that_a_shell_reads_otherwise(kind: str, odd: str) -> None:
+    case = CASES[kind]
+    sources = {"bucket": OssSource("weights", f"q/a{odd}b/"), "nas": NasSource("t", f"/q/a{odd}b")}
+    fetch = case.workload.files.fetch
+    assert fetch is not None
+    files = replace(case.workload.files, fetch=replace(fetch, source=sources[kind]))
+    named = replace(case, workload=replace(case.workload, files=files))
+    with pytest.raises(Unsupported, match=re.escape(f"[{odd!a}]")):
+        named.made()
+    assert replace(named, cluster=replace(case.cluster, weights="fetch")).made(), "it is no shell"
+
+
+def test_paths_of_all_languages_are_mounted() -> None:
+    case = CASES["bucket"]
+    fetch = case.workload.files.fetch
+    assert fetch is not None
+    source = OssSource("weights", "模型/Qwen2.5-0.5B_v1=a+b,c:d@e~f%20g/model.gguf")
+    files = replace(case.workload.files, fetch=replace(fetch, source=source))
+    made = replace(case, workload=replace(case.workload, files=files)).made()
+    (volume,) = [each for each in made if each["kind"] == "PersistentVolume"]
+    attributes = volume["spec"]["csi"]["volumeAttributes"]
+    assert attributes["path"] == "/模型/Qwen2.5-0.5B_v1=a+b,c:d@e~f%20g"
 
 
 def test_a_part_of_a_gpu_is_asked_for_in_whole_units() -> None:

@@ -315,16 +315,38 @@ def test_exported_texts_are_texts_to_every_parser() -> None:
     assert yaml.safe_load(text)["many"] == "a\nb"
 
 
-def test_exported_commands_show_no_secret() -> None:
-    made: dict[str, Any] = {
-        "spec": {"containers": [{"command": ["vllm", "--api-key", "sk-1", "--hf-token=hf-1"]}]}
+@pytest.mark.parametrize("odd", ["\x85", "\u2028", "\u2029", "\ufeff"])
+def test_exported_texts_keep_what_some_readers_take_for_the_end_of_a_line(odd: str) -> None:
+    texts = [odd, f"a{odd}b", f"{odd}a", f"a {odd}", f"a\n{odd}b", f"long {odd} " * 30]
+    text = yaml_text([{"kind": "Pod", "args": texts, "labels": {f"a{odd}": "b"}}])
+    assert yaml.safe_load(text) == {"kind": "Pod", "args": texts, "labels": {f"a{odd}": "b"}}
+    assert odd not in text
+
+
+def test_exported_commands_and_variables_show_no_secret() -> None:
+    proxies = "http://ann:pass-1@proxy:3128,socks5://:pass-2@10.0.0.7:1080"
+    plain = [
+        "http://proxy:3128/a@b",
+        "https://ann@hub.example/x?to=a:b@c",
+        "registry:5000/a@sha256:1",
+    ]
+    env = [{"name": "ALL_PROXY", "value": proxies}, *({"name": "A", "value": x} for x in plain)]
+    engine = {
+        "command": ["vllm", "--api-key", "sk-1", "--hf-token=hf-1"],
+        "args": ["--secret", "sk-2", "--index=https://ann:p@ss-3@pypi.example/simple"],
+        "env": env,
     }
+    made: dict[str, Any] = {"spec": {"containers": [engine], "initContainers": [{"env": env}]}}
     found: dict[str, Any] = {
         "kind": "Deployment",
         "metadata": {"name": "x", "annotations": {}},
         **made,
     }
     (shown,) = without_secrets([found])
-    assert "sk-1" not in str(shown)
-    assert "hf-1" not in str(shown)
+    hidden = ("sk-1", "hf-1", "sk-2", "pass-1", "pass-2", "ss-3")
+    assert not [each for each in hidden if each in str(shown)]
+    for part in ("containers", "initContainers"):
+        first, *rest = [each["value"] for each in shown["spec"][part][0]["env"]]
+        assert first == "http://ann:******@proxy:3128,socks5://:******@10.0.0.7:1080"
+        assert rest == plain
     assert names.applied(shown) != names.applied(names.stamped(found))

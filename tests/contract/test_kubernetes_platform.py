@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 
 from builders import a_service
 from commands import pierhead
-from kube_double import KubeDouble
+from kube_double import KubeDouble, stamp
+from lws_double import SETS, GroupsDouble
 from pierhead.bootstrap import kubernetes, runtime_memory, runtimes
 from pierhead.bootstrap.credentials import load_or_create
 from pierhead.bootstrap.database import migrate
@@ -214,6 +216,30 @@ def test_doctor_says_what_a_cluster_lacks_that_is_to_follow_loads(tmp_path: Path
             well = await doctor(tmp_path, config, **flags)
             levels = [row["level"] for row in well["cluster rights"] + well["cluster metrics"]]
             assert levels == ["ok", "ok"]
+
+    asyncio.run(asyncio.wait_for(go(), 120))
+
+
+def test_doctor_says_whether_replicas_can_be_on_several_nodes(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with GroupsDouble() as server:
+            config = kubeconfig(server, tmp_path)
+            server.idle = True
+            well = await doctor(tmp_path, config, KUBERNETES_IMAGE="pierhead:1")
+            (row,) = well["cluster groups"]
+            assert (row["level"], row["found"]) == ("ok", "LeaderWorkerSet")
+            labels = {"app.kubernetes.io/managed-by": "pierhead"}
+            head = {"name": "ph-1-nodes-2", "namespace": server.namespace, "labels": labels}
+            head |= {"creationTimestamp": stamp(time.time() - 60)}
+            key = (SETS, server.namespace, "ph-1-nodes-2")
+            server.put(key, {"kind": "LeaderWorkerSet", "metadata": head, "spec": {"replicas": 1}})
+            server.denied = {("create", SETS)}
+            ill = await doctor(tmp_path, config, KUBERNETES_IMAGE="pierhead:1")
+            (row,) = ill["cluster groups"]
+            assert row["level"] == "warn" and "nobody acts on ph-1-nodes-2" in row["found"]
+            (right,) = ill["cluster rights"]
+            assert right["level"] == "warn"
+            assert "no replica can span several nodes" in right["found"]
 
     asyncio.run(asyncio.wait_for(go(), 120))
 

@@ -89,7 +89,14 @@ def look(found: dict[str, Any], **sight: Any) -> ReplicaStatus:
     return status
 
 
+_NO_FOO = ("CommandNotFound", "foo")
 RUNNING = {"state": {"running": {"startedAt": at(10)}}}
+
+
+def over(code: int, message: str = "") -> dict[str, Any]:
+    """A container that ended, and is not started again."""
+    (told,) = ended(code, "Completed" if code == 0 else "Error", message)["lastState"].values()
+    return {"restartCount": 0, "state": {"terminated": told}}
 
 
 def ended(code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
@@ -215,6 +222,20 @@ _SCHEDULER = (
             S.CRASHED,
             "Evicted",
             "low on resource: memory",
+        ),
+        (pod(over(0), status={"phase": "Succeeded"}), S.CRASHED, "Exited", "exit code 0"),
+        (pod(over(127, "sh: foo: not found"), status={"phase": "Failed"}), S.CRASHED, *_NO_FOO),
+        (
+            pod(status={"phase": "Succeeded", "containerStatuses": []}),
+            S.CRASHED,
+            "PodFailed",
+            "the cluster does not say why",
+        ),
+        (
+            pod(over(0), status={"phase": "Failed", "reason": "NodeShutdown"}),
+            S.CRASHED,
+            "PodFailed",
+            "NodeShutdown.",
         ),
         (
             pod(

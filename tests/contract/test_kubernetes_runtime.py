@@ -263,11 +263,11 @@ def test_what_the_server_will_not_have_is_told_with_its_field(tmp_path: Path) ->
         (deployment,) = server.all("deployments")
         name = deployment["metadata"]["name"]
         server.refuse_pods(name, 'pods "x" is forbidden: exceeded quota: team')
-        await until(lambda: "quota" in str(runtime._copies.deployment(SERVICE)))
+        await until(lambda: "quota" in str(runtime._copies.owner(SERVICE)))
         with pytest.raises(Occupied, match="exceeded quota: team"):
             await runtime.apply(workload(2))
         server.refuse_pods(name, "admission webhook denied the request")
-        await until(lambda: "webhook" in str(runtime._copies.deployment(SERVICE)))
+        await until(lambda: "webhook" in str(runtime._copies.owner(SERVICE)))
         with pytest.raises(Refused, match="does not admit its pods: admission webhook"):
             await runtime.apply(workload(2))
 

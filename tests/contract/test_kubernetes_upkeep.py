@@ -151,10 +151,8 @@ def test_what_may_not_be_taken_away_holds_up_no_rollout(tmp_path: Path) -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("rolled", [True, False], ids=["with a rollout", "with the service"])
-def test_what_a_setting_does_not_ask_for_any_more_is_taken_away(
-    tmp_path: Path, *, rolled: bool
-) -> None:
+@pytest.mark.parametrize("when", ["with a rollout", "at the next look", "with the service"])
+def test_what_a_setting_does_not_ask_for_any_more_is_taken_away(tmp_path: Path, when: str) -> None:
     async def scene(server: KubeDouble) -> None:
         first = on_cluster(server, tmp_path, network_policy=True)
         await first.adopt()
@@ -163,11 +161,37 @@ def test_what_a_setting_does_not_ask_for_any_more_is_taken_away(
         assert names(server, "networkpolicies")
         second = on_cluster(server, tmp_path / "second", network_policy=False)
         await second.adopt()
-        if rolled:
+        server.requests.clear()
+        if when == "with a rollout":
             await settle(second, workload(1, rollout="2.0"), up(1, "2.0"))
+        elif when == "at the next look":
+            await second.apply(replace(workload(1), held=True))
+            await second.apply(replace(workload(1), held=True))
+            assert [method for method, _ in server.asked] == ["DELETE"]
         else:
             await removed(second, workload(1))
         assert not names(server, "networkpolicies")
+        await second.close()
+
+    play(scene)
+
+
+def test_what_may_not_be_taken_away_is_not_asked_for_with_each_look(tmp_path: Path) -> None:
+    async def scene(server: KubeDouble) -> None:
+        first = on_cluster(server, tmp_path, network_policy=True)
+        await first.adopt()
+        await settle(first, workload(1), up(1))
+        await first.close()
+        second = paced(server, tmp_path / "second", replace(QUICK, whole_list=0.3))
+        await second.adopt()
+        server.faults.refuse["DELETE", "networkpolicies"] = 403
+        complete = replace(workload(1), held=True)
+        for _ in range(5):
+            await second.apply(complete)
+        deleted = [path for method, path in server.asked if method == "DELETE"]
+        assert len(deleted) == 1, deleted
+        server.faults.refuse.clear()
+        await settle(second, complete, lambda _: not names(server, "networkpolicies"))
         await second.close()
 
     play(scene)

@@ -22,6 +22,7 @@ from pierhead.core.launch import Files, Placement
 from pierhead.core.replicas import Exit
 from pierhead.core.specs import BUILT_IN
 from pierhead.engines.llama_cpp import LlamaCpp
+from ports import free_port
 
 SOURCE = Path(__file__).parent.parent.parent / "src"
 PATIENCE = 60.0
@@ -64,12 +65,6 @@ class Replica:
         status, answer = self.ask("POST", "/v1/chat/completions", body | fields)
         assert status == 200, answer
         return str(answer["choices"][0]["message"]["content"])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start(model: Path | str, port: int, log: Path, server: str = "") -> "subprocess.Popen[bytes]":

@@ -106,10 +106,10 @@ def test_a_sealed_secret_does_not_open_for_another_key_nor_with_another_file(url
 def test_opening_a_key_costs_microseconds() -> None:
     """Measured loosely: a hundred times what it takes would still be noticed."""
     sealed = BOX.seal("access key:LTAI", rows.Keys("s" * 30, "t" * 128))
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(1000):
         BOX.open("access key:LTAI", sealed)
-    assert time.perf_counter() - began < 1.0
+    assert time.thread_time() - began < 1.0
 
 
 # --- what an older release wrote -----------------------------------------------------------------

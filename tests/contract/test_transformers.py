@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from contract.test_llama_cpp import KEY, QUESTION, Replica, answers, free_port
+from contract.test_llama_cpp import KEY, QUESTION, Replica, answers
 from pierhead.core.launch import Files, Placement
 from pierhead.core.templates import AUTO, Template
 from pierhead.engines.transformers import MODEL, Transformers
 from pierhead.gateway.naming import Restoring
+from ports import free_port
 
 PROGRAM = os.environ.get("PIERHEAD_TEST_TRANSFORMERS", "")
 FOLDER = os.environ.get("PIERHEAD_TEST_SAFETENSORS", "")

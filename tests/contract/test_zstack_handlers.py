@@ -32,7 +32,7 @@ from pierhead.operations.first_start import Home
 from pierhead.operations.logins import Logins
 from pierhead.operations.platform import Platform
 from pierhead.runtimes.fake import FakeRuntime
-from pierhead.store import db, schema, templates
+from pierhead.store import db, schema, services, templates
 from pierhead.store import events as event_rows
 from pierhead.store import seen as seen_rows
 from pierhead.store.db import Database
@@ -54,10 +54,10 @@ class Stage:
 
     def __init__(self, file: Path) -> None:
         self.clock, self.db = FakeClock(), Database(db.sqlite_url(file), box=BOX)
-        self.hashing = Hashing()
+        self.hashing, self.runtime = Hashing(), FakeRuntime(self.clock)
         self.platform = Platform(
             db=self.db,
-            runtime=FakeRuntime(self.clock),
+            runtime=self.runtime,
             templates=BUILT_IN,
             wake=lambda _service: None,
             clock=self.clock,
@@ -231,7 +231,7 @@ LEAST: dict[str, Callable[[World], Answer]] = {
     "DeleteModelServices": lambda w: {"uuids": [w.template], "deleteMode": "Enforcing"},
     "DeleteModels": lambda w: {"uuids": [w.model], "deleteMode": "Enforcing"},
     "DeployDistributedModelService": lambda w: {
-        "modelServices": [a_deploy(w)],
+        "modelServices": [a_deploy(w), a_deploy(w)],
         "serviceCreationStrategy": "parallel",
         "name": "d",
     },
@@ -513,21 +513,72 @@ def test_the_platform_tells_of_itself(play: Play) -> None:
     play(scene)
 
 
+def a_spread(w: World, template: str, **fields: Any) -> Answer:
+    """Two nodes of a template."""
+    node = {"uuid": template, "zoneUuid": w.zone, "name": "node", "type": "Container", **fields}
+    parts = [{**node, "nodeRank": rank, "isInitialNode": rank == 0} for rank in range(2)]
+    return {"modelServices": parts, "serviceCreationStrategy": "sequential", "name": "large"}
+
+
+async def a_spanning(w: World) -> str:
+    """A template of which replicas may be on several nodes."""
+    served = {"framework": "vLLM", "startCommand": "", "supportDistributed": True}
+    return (await w.stage.one("AddModelService", {**a_template(w), **served}))["uuid"]
+
+
 def test_a_distributed_deploy_is_refused_for_the_right_reason(play: Play) -> None:
     async def scene(w: World) -> None:
-        spread = await w.stage.one("AddModelService", {**a_template(w), "supportDistributed": True})
-        least = LEAST["DeployDistributedModelService"](w)
+        spanning = await a_spanning(w)
 
-        async def deploy(**part: Any) -> None:
-            node = {**a_deploy(w), **part}
-            await w.stage.ask("DeployDistributedModelService", {**least, "modelServices": [node]})
+        async def deploy(template: str | None = spanning, **part: Any) -> None:
+            asked = a_spread(w, template or "", **part)
+            if template is None:
+                asked["modelServices"][1].pop("uuid")
+            await w.stage.ask("DeployDistributedModelService", asked)
 
-        with pytest.raises(Unsupported, match="several nodes"):
-            await deploy(uuid=spread["uuid"])
+        with pytest.raises(Unsupported, match="its replicas are doubles on one node"):
+            await deploy()
         with pytest.raises(NotFound):
-            await deploy(uuid="f" * 32)
+            await deploy("f" * 32)
         with pytest.raises(Missing, match="uuid"):
-            await deploy(uuid=None)
+            await deploy(None)
+        with pytest.raises(Invalid, match="tensorParallelSize"):
+            await deploy(tensorParallelSize=0)
+        groups = await w.stage.rows("QueryModelServiceInstanceGroup")
+        assert [group["uuid"] for group in groups] == [w.group]
+
+    play(scene)
+
+
+def test_a_distributed_deploy_makes_one_group_with_the_nodes_of_each_replica(play: Play) -> None:
+    async def scene(w: World) -> None:
+        w.stage.runtime.faults.one_node = ""
+        asked = a_spread(w, await a_spanning(w), tensorParallelSize=2, startupParameters={"q": ""})
+        tagged = {**asked, "description": "both", "systemTags": ["ai::replicas::2"]}
+        made = await w.stage.one("DeployDistributedModelService", tagged)
+        check("ModelServiceInstanceGroupInventory", made)
+        assert w.stage.committed[-1] == made["uuid"]
+        assert (made["name"], made["description"], made["replicas"]) == ("large", "both", 2)
+        pair = await w.stage.db.read(services.load, made["uuid"])
+        assert pair is not None
+        template = pair[0].current.template
+        assert (template.nodes, template.in_turn, template.resources.gpu) == (2, True, 2)
+        assert (template.engine, template.flags) == ("vllm", ("--q",))
+        leader = a_replica(service=made["uuid"], id="large-0", members=("n2",), command=("vllm",))
+        await w.stage.show(made["uuid"], Seen(revision=1, replicas=(leader,)))
+        (group,) = await w.stage.rows("QueryModelServiceInstanceGroup", f"uuid={made['uuid']}")
+        check("ModelServiceInstanceGroupInventory", group)
+        first, second = group["instances"]
+        ranks = [(one["name"], one["nodeRank"], one["status"]) for one in (first, second)]
+        assert ranks == [("large-0", 0, "Running"), ("large-0-1", 1, "Running")]
+        assert first["uuid"] != second["uuid"]
+        assert (first["launchCommand"], second["launchCommand"]) == ("vllm", None)
+        assert (first["internalUrl"] is None, second["internalUrl"]) == (False, None)
+        assert group["readyReplicas"] == 1
+        unplaced = replace(leader, members=("",))
+        await w.stage.show(made["uuid"], Seen(revision=1, replicas=(unplaced,)))
+        (group,) = await w.stage.rows("QueryModelServiceInstanceGroup", f"uuid={made['uuid']}")
+        assert [one["status"] for one in group["instances"]] == ["Running", "Deploying"]
 
     play(scene)
 

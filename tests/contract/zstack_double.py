@@ -129,6 +129,8 @@ class ZstackDouble:
     def _done(self, method: str, path: str, query: list[tuple[str, str]], document: Any) -> Json:
         if method == "GET":
             return {"success": True, "error": None, "inventories": self._found(path, query)}
+        if "deployDistributedModelService" in (document or {}):
+            return {"inventory": self._deployed(document["deployDistributedModelService"])}
         if path in self.rows:
             return {"inventory": self.add(path, **document["param"])}
         collection, _, last = path.rpartition("/")

@@ -3,15 +3,12 @@
 import asyncio
 import hashlib
 import json
-import socket
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-import uvicorn
+from on_port import on_port
 from sqlalchemy import Connection
 
 from pierhead.core import errors as core
@@ -349,24 +346,8 @@ def say(world: World, method: str, target: str, body: Any = None, **headers: str
 @contextmanager
 def serving(app: ZStackApp) -> Iterator[int]:
     """The app on a real port, under the hub's own HTTP parser."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        cast(Any, app), http="httptools", ws="none", log_config=None, lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
-    thread.start()
-    try:
-        deadline = time.monotonic() + 10
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert server.started
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
+    with on_port(app, ws="none") as port:
+        yield port
 
 
 def small_bodies() -> Options:

@@ -11,6 +11,8 @@ import pytest
 from clients import Json, Refused, Sdk
 from running_platform import until
 
+from own_time import OwnTime
+
 #: What may be seen on the way from each change to its end; the first look may already be further.
 ON_THE_WAY = {"Creating", "Waiting", "Updating", "Scaling", "Starting", "Stopping"}
 #: Seconds in which the look that follows a change is answered, but where a machine is very busy.
@@ -120,10 +122,10 @@ def capital(client: openai.OpenAI, model: str) -> str:
 
 def refused(call: Callable[[], Any], code: str, status: int, *words: str) -> Refused:
     """The refusal that a call must end in, within a second; `words` must stand in its message."""
-    began = time.monotonic()
+    own = OwnTime()
     with pytest.raises(Refused) as caught:
         call()
-    took = time.monotonic() - began
+    took = own.seconds()
     error = caught.value
     assert (error.code, error.status) == (code, status), error
     missing = [word for word in words if word not in error.message]

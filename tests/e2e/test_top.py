@@ -11,6 +11,8 @@ from documents import app, document
 from lifecycle import Service
 from running_platform import PIERHEAD, Platform, until
 
+from commands import pierhead
+
 QUESTION = {
     "model": "top_llm",
     "messages": [{"role": "user", "content": "Count from one to twenty."}],
@@ -20,13 +22,7 @@ QUESTION = {
 
 
 def top(platform: Platform, *arguments: str) -> str:
-    done = subprocess.run(
-        (*PIERHEAD, "top", *arguments, "--data-dir", str(platform.folder)),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = pierhead("top", *arguments, "--data-dir", str(platform.folder))
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 

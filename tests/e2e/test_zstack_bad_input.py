@@ -1,7 +1,6 @@
 """Bad input through the ZStack door: the documented status and code, within a second, nothing half done."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -10,6 +9,8 @@ import pytest
 import requests
 from running_platform import Platform
 from zstack_client import GROUPS, ZStack
+
+from own_time import OwnTime
 
 Json = dict[str, Any]
 NOBODY = "0123456789ab4def8123456789abcdef"
@@ -193,9 +194,9 @@ def world(platform: Platform) -> Iterator[World]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id.replace(" ", "-"))
 def test_bad_input_is_refused(world: World, case: Case) -> None:
     before = world.counts()
-    began = time.monotonic()
+    own = OwnTime()
     answer = send(world, case)
-    took = time.monotonic() - began
+    took = own.seconds()
     assert answer.status_code == case.status, answer.text[:500]
     if case.status == 503:
         said = answer.json()
@@ -265,10 +266,10 @@ def test_a_broken_yaml_is_kept_and_refused_at_deploy(world: World, yaml: str) ->
     try:
         assert template["yaml"] == yaml
         before = world.counts()
-        began = time.monotonic()
+        own = OwnTime()
         case = Case("", "PUT", f"{TEMPLATES}/{template['uuid']}", 503, "", {"DEPLOY": {}})
         answer = send(world, case)
-        assert time.monotonic() - began < 1.0
+        assert own.seconds() < 1.0
         assert answer.status_code == 503, answer.text
         error = answer.json()["error"]
         assert error["code"] == "SYS.1007"

@@ -398,7 +398,7 @@ def test_input_architecture_images(ways: Ways) -> None:
 def test_input_support_distributed(zstack: ZStack, ways: Ways) -> None:
     def distributed(template: Json) -> str:
         part = {"uuid": template["uuid"], "name": "d", "type": "Container", "zoneUuid": zstack.zone}
-        body = {"modelServices": [part], "serviceCreationStrategy": "parallel", "name": "d"}
+        body = {"modelServices": [part, part], "serviceCreationStrategy": "parallel", "name": "d"}
         with pytest.raises(ZRefused) as refused:
             zstack.call("PUT", TEMPLATES, {"deployDistributedModelService": body})
         return refused.value.code

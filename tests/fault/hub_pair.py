@@ -27,8 +27,8 @@ T = TypeVar("T")
 class Cluster:
     """The API server's double, with something at each pod's address that answers."""
 
-    def __init__(self, folder: Path) -> None:
-        self.double = KubeDouble()
+    def __init__(self, folder: Path, double: KubeDouble | None = None) -> None:
+        self.double = double or KubeDouble()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._engines: dict[str, web.AppRunner] = {}

@@ -16,6 +16,7 @@ from pierhead.core.mounts import FolderSource, Source
 from pierhead.core.principals import Principal
 from pierhead.core.scalers import AutoScaler
 from pierhead.core.services import HANGS, Hold, Seen, Service
+from pierhead.core.spans import ENGINE
 from pierhead.core.workloads import Workload
 from pierhead.operations.platform import Platform
 from pierhead.operations.premises import Exported, ExportWish
@@ -70,7 +71,9 @@ def _cluster(settings: Settings, wish: ExportWish) -> Cluster:
     image = wish.image or found.image
     keda = bool(found.prometheus)
     # Folders of this machine are named in warnings; that they lie on every node is left to who applies it.
-    return replace(found, namespace=namespace, image=image, keda=keda, host_folders=("/",))
+    return replace(
+        found, namespace=namespace, image=image, keda=keda, lws=True, host_folders=("/",)
+    )
 
 
 async def _files(platform: Platform, settings: Settings, order: Order) -> Files:
@@ -157,6 +160,8 @@ def _engine(order: Order, files: Files) -> str:
     template = order.service.current.template
     if template.engine != AUTO:
         return template.engine
+    if template.nodes > 1:
+        return ENGINE
     running = [one.engine for one in order.seen.of(order.service.rollout) if one.engine]
     found = running[0] if running else _USUAL.get(files.format)
     if found is None:
@@ -185,6 +190,10 @@ def _to_be_done(workload: Workload, settings: Settings, order: Order) -> list[st
     elif not order.actor.admin and workload.files.fetch and workload.files.fetch.account:
         found.append(
             "The keys of the storage connection are replaced: only the account knows them."
+        )
+    if workload.template.nodes > 1:
+        found.append(
+            "The cluster has to have LeaderWorkerSets (leaderworkerset.x-k8s.io) and their controller."
         )
     source = order.service.current.weights
     if isinstance(source, FolderSource):

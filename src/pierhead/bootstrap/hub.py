@@ -303,6 +303,7 @@ def _parts(
         binds=info.binds,
         runtime_name=found.name,
         lacking=found.lacking,
+        nodes_come=_nodes_come(settings, found),
         offers=found.engines.offers,
         wishes=found.engines.wishes,
         conversions=supplies.conversions,
@@ -348,6 +349,10 @@ def _where(db: Database, settings: Settings) -> Where:
     return connected_place(places(settings), accounts(db, settings), time.time)
 
 
+def _nodes_come(settings: Settings, found: Ground) -> bool:
+    return settings.kubernetes_nodes_come and found.name == "kubernetes"
+
+
 def _platform(
     settings: Settings,
     credentials: Credentials,
@@ -373,6 +378,7 @@ def _platform(
         box=box(settings),
         hub=settings.hub_endpoint,
         nodes=nodes,
+        nodes_come=_nodes_come(settings, here),
         survey=survey.wake,
         allowed_roots=settings.allowed_roots,
         strict_ids=settings.strict_ids,

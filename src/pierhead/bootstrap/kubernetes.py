@@ -124,7 +124,7 @@ async def ground(
     runtime = _runtime(settings, credentials, seen, here, demand)
 
     def told(template: Template, files: Files, engine: str) -> tuple[Notice, ...]:
-        return lacking(seen.cluster, asks(here, 0), template, files, engine)
+        return lacking(runtime.cluster, asks(here, 0), template, files, engine)
 
     return Ground(
         runtime,

@@ -159,7 +159,7 @@ def answer(wanted: Asked, settings: Settings) -> Answer:
     """
     nodes, template = [this_machine()], wanted.template
     load, _ = fit_of(Shape(), template, nodes)
-    nowhere = unplaceable(template.resources, nodes, template.constraints)
+    nowhere = unplaceable(template.resources, nodes, template.constraints, template.nodes)
     if nowhere is not None:
         return Answer(wanted, None, load, None, nowhere.reason, nowhere.message)
     here = engines(settings)

@@ -30,6 +30,7 @@ from pierhead.cli.screen import emit, note, pairs
 from pierhead.cli.template_fields import Description, Fields, read, same
 from pierhead.cli.templates import app
 from pierhead.cli.zstack_client import ZstackClient, item
+from pierhead.core.spans import MOST_NODES
 
 #: Statuses in which waiting is of no more use.
 FINAL = frozenset({"Running", "Error", "Stopped"})
@@ -60,7 +61,22 @@ Cpu = Annotated[Count, typer.Option("--cpu", min=1, help="Cores per replica, at 
 Memory = Annotated[str, typer.Option("--memory", help="Memory per replica, at most, e.g. 2GiB.")]
 CpuRequest = Annotated[Count, typer.Option("--request-cpu", min=1, help="Cores to set aside.")]
 MemoryRequest = Annotated[str, typer.Option("--request-memory", help="Memory to set aside.")]
-Gpus = Annotated[Count, typer.Option("--gpus", min=0, help="GPUs per replica; 0 = run on the CPU.")]
+Gpus = Annotated[
+    Count,
+    typer.Option(
+        "--gpus", min=0, help="GPUs per replica, on each of its nodes; 0 = run on the CPU."
+    ),
+]
+Nodes = Annotated[
+    int,
+    typer.Option("--nodes", min=1, max=MOST_NODES, help="Nodes that each replica computes on."),
+]
+InTurn = Annotated[
+    bool,
+    typer.Option(
+        "--in-turn", help="Start the other nodes once the first one of a replica is ready."
+    ),
+]
 Env = Annotated[Texts, typer.Option("--env", help="Environment, KEY=VALUE; repeatable.")]
 Flag = Annotated[
     Texts, typer.Option("--flag", help="Argument of the command, NAME=VALUE; repeatable.")
@@ -91,6 +107,8 @@ def deploy(
     request_cpu: CpuRequest = None,
     request_memory: MemoryRequest = "",
     gpus: Gpus = None,
+    nodes: Nodes = 1,
+    in_turn: InTurn = False,
     env: Env = None,
     flag: Flag = None,
     model: ServedModel = "",
@@ -116,27 +134,27 @@ def deploy(
 
     \b
     Examples:
-      pierhead templates deploy my-server --wait
       pierhead templates deploy my-server --name chat --replicas 2 --env LOG=debug --wait
+      pierhead templates deploy my-large-model --runtime kubernetes --nodes 2 --gpus 8 --wait
     """
-    if runtime not in _KINDS:
-        raise typer.BadParameter(f"one of {', '.join(_KINDS)}", param_hint="--runtime")
+    _check(runtime, nodes, in_turn=in_turn)
     body = read(ctx.params, FIELDS)
-    tags = [*(system_tag or ()), *_acting(replicas, gpus, runtime)]
     client = connect(data_dir, endpoint)
     found = pick(client, TEMPLATES, template)
     body |= given(
         name=name or found["name"],
         type=_KINDS[runtime],
         zoneUuid=_zone(client, zone, found),
-        systemTags=tags,
+        systemTags=[*(system_tag or ()), *_acting(replicas, gpus, runtime)],
         modelUuid=uuid_of(client, MODELS, model) if model else "",
         datasetUuids=uuids_of(client, DATASETS, dataset),
         modelServiceGroupUuids=uuids_of(client, GROUPS, needs),
     )
-    group: Json = client.put(item(TEMPLATES, found["uuid"]), "deployModelService", body)[
-        "inventory"
-    ]
+    path, action = item(TEMPLATES, found["uuid"]), "deployModelService"
+    if nodes > 1:
+        path, action = TEMPLATES, "deployDistributedModelService"
+        body = _spread(body, found["uuid"], nodes, in_turn=in_turn)
+    group: Json = client.put(path, action, body)["inventory"]
     _report(client, group, watch.Watch(timeout) if wait else None, as_json=as_json)
 
 
@@ -146,6 +164,30 @@ _KINDS: Mapping[str, str] = {
     "container": "Container",
     "kubernetes": "Container",
 }
+
+
+def _check(runtime: str, nodes: int, *, in_turn: bool) -> None:
+    """Refuse options that the wire has no word for."""
+    if runtime not in _KINDS:
+        raise typer.BadParameter(f"one of {', '.join(_KINDS)}", param_hint="--runtime")
+    if in_turn and nodes == 1:
+        raise typer.BadParameter("there is one node alone", param_hint="--in-turn")
+
+
+#: What is said of a service as a whole, beside its nodes.
+_WHOLE = frozenset({"description", "systemTags", "userTags"})
+
+
+def _spread(body: Json, template: str, nodes: int, *, in_turn: bool) -> Json:
+    """The call for replicas of so many nodes, which all run the same."""
+    whole = {name: value for name, value in body.items() if name in _WHOLE}
+    node = {name: value for name, value in body.items() if name not in _WHOLE}
+    parts = [{**node, "uuid": template, "nodeRank": rank} for rank in range(nodes)]
+    return whole | {
+        "name": body["name"],
+        "serviceCreationStrategy": "sequential" if in_turn else "parallel",
+        "modelServices": parts,
+    }
 
 
 def _acting(replicas: int | None, gpus: int | None, runtime: str) -> list[str]:

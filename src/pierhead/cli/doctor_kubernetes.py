@@ -1,6 +1,7 @@
 """What `pierhead doctor` says of a cluster: does it answer, what may we do there, what does it lack?"""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -45,6 +46,7 @@ class _Looked(NamedTuple):
     lacking: "tuple[Right, ...]"
     nodes: "tuple[Node, ...]"
     unready: tuple[str, ...]
+    idle: tuple[str, ...]  #: LeaderWorkerSets that nobody acts on
 
 
 def cluster_rows(settings: Settings) -> list[ClusterRow]:
@@ -86,6 +88,7 @@ async def _look(settings: Settings) -> _Looked:
 
     try:
         lacking = await probe.lacking(there.api, there.cluster)
+        idle = await probe.idle_sets(there.api, there.cluster, time.time())
     finally:
         await there.api.close()
     ready = [each for each in there.found.nodes if probe.ready(each)[0]]
@@ -93,7 +96,7 @@ async def _look(settings: Settings) -> _Looked:
         fields.text(each, "metadata", "name") for each in there.found.nodes if each not in ready
     ]
     nodes = tuple(probe.node_of(each, there.cluster) for each in ready)
-    return _Looked(there, lacking, nodes, tuple(sorted(names)))
+    return _Looked(there, lacking, nodes, tuple(sorted(names)), idle)
 
 
 def _server(looked: _Looked) -> Iterator[ClusterRow]:
@@ -159,23 +162,29 @@ def _besides(settings: Settings, looked: _Looked) -> Iterator[ClusterRow]:
     yield _optional(
         "cluster budgets", cluster.pdb, bool(cluster.pdb), "Drains may take all replicas."
     )
-    yield _optional(
-        "cluster groups",
-        "LeaderWorkerSet",
-        found.serves(*_GROUPS),
-        "No replica can span several nodes.",
-    )
+    yield _groups(found.serves(*_GROUPS), looked.idle)
     advice = "Pierhead's own scaler follows the load."
     yield _optional("cluster scaling", "KEDA", found.serves(*_SCALED), advice)
+
+
+def _groups(there: bool, idle: tuple[str, ...]) -> ClusterRow:
+    if idle:
+        found = f"LeaderWorkerSets are known, and nobody acts on {', '.join(idle[:5])}"
+        advice = "Look at their controller, lws-controller-manager: replicas on several nodes wait for it."
+        return ClusterRow("cluster groups", "warn", found, advice)
+    return _optional(
+        "cluster groups", "LeaderWorkerSet", there, "No replica can span several nodes."
+    )
 
 
 def _metrics(there: bool, *, follows: bool) -> ClusterRow:
     if follows and not there:
         advice = (
-            "Install metrics-server, or set kubernetes.autoscaler = hub: the cluster's scalers would be "
-            "there, and know no CPU."
+            "Install metrics-server, or look at why it does not answer: without it scalers by CPU stay with "
+            "the hub, which has no figure of the CPU on a cluster."
         )
-        return ClusterRow("cluster metrics", "warn", "metrics.k8s.io is not there", advice)
+        found = "metrics.k8s.io is not there, or does not answer"
+        return ClusterRow("cluster metrics", "warn", found, advice)
     return _optional("cluster metrics", "metrics.k8s.io", there, "No scaling by CPU or memory use.")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pierhead.core.quota_sizes import of_replica
+from pierhead.core.quota_sizes import of_node, of_replica
 from pierhead.core.quotas import NOTHING, Amount
 from pierhead.core.replicas import LEAVING, Node, ReplicaStatus
 from pierhead.core.services import Seen, Service
@@ -34,7 +34,9 @@ def held(found: Iterable[tuple[Service, Seen]], node: str = "") -> Amount:
     total = NOTHING
     for service, replica in replicas(found, node):
         if replica.state not in LEAVING:
-            total += of_replica(service.current.template)
+            template = service.current.template
+            here = replica.places.count(node)
+            total += of_node(template).times(here) if node else of_replica(template)
     return total
 
 
@@ -46,5 +48,5 @@ def replicas(
         (service, replica)
         for service, seen in found
         for replica in seen.replicas
-        if not node or replica.node == node
+        if not node or node in replica.places
     ]

@@ -135,7 +135,11 @@ def _problem(
     if refused:
         return _Passed(engine, refused, architecture=True)
     why = _format_problem(shape, able) or _device_problem(template, able, named=named)
-    if not why and offer.missing:
+    if template.nodes > 1 and not able.spans:
+        why = "it computes on one node only"
+    # Replicas over several nodes run in images, and a template's own is taken to have its engine.
+    brings = template.nodes > 1 and bool(template.images)
+    if not why and offer.missing and not brings:
         return _Passed(engine, offer.missing, missing=True)
     why = why or _precision_problem(template, shape, able)
     return _Passed(engine, why) if why else None

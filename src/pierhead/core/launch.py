@@ -85,6 +85,7 @@ class Capabilities:
     #: is started with; None = it is not told, and nobody knows.
     slot_options: frozenset[str] | None = None
     needs_command: bool = False  #: True: the template must say what is to be run
+    spans: bool = False  #: one replica of it can compute on several machines
 
     def made(self, *, gpu: bool) -> frozenset[Precision]:
         """What it makes of whole-precision weights where it is to compute."""

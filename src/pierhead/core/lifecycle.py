@@ -5,6 +5,7 @@ Each function gives the changed service, one revision on, or None when nothing h
 
 from dataclasses import replace
 
+from pierhead.core import spans
 from pierhead.core.errors import Conflict, Invalid
 from pierhead.core.services import Change, Service, Version, Wanted
 
@@ -109,10 +110,15 @@ def upgrade(
     """Want other content: a new version, reached by a rolling update. `version.number` is set here.
 
     Raises:
-        Conflict: it is being deleted.
-        Invalid: the number of replicas is not legal.
+        Conflict: it is being deleted, or its replicas would be on another number of nodes.
+        Invalid: the number of replicas is not legal, or a replica cannot be on so many nodes.
     """
     _alive(service)
+    nodes = service.current.template.nodes
+    if version.template.nodes != nodes:
+        why = f"has replicas of {nodes} node(s) each, and keeps that: deploy another one beside it"
+        raise Conflict("service", service.name, why)
+    spans.demand(version.template)
     number = service.latest + 1
     count = service.replicas if replicas is None else replica_count(replicas)
     upgraded = replace(

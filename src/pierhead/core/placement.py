@@ -12,6 +12,16 @@ from pierhead.core.templates import Constraints
 #: What `uname -m` says -> what templates say.
 ARCHITECTURES = {"x86_64": "X86_64", "amd64": "X86_64", "aarch64": "AARCH64", "arm64": "AARCH64"}
 ANYTHING = Constraints()
+_ENDLESS = 1 << 60
+#: A machine that joins when it is needed: nobody knows how large it will be, nor what its GPUs have.
+TO_COME = Node(
+    name="a node that joins",
+    cpu=_ENDLESS,
+    memory=_ENDLESS,
+    memory_free=_ENDLESS,
+    gpus=1,
+    accelerators=(Accelerator(uuid="", spec="", vendor="", name="", memory=0, capability=""),),
+)
 
 _DOTTED = re.compile(r"(\d{1,2})\.(\d)")
 _CODE = re.compile(r"(?:sm|compute)_?(\d{1,2})(\d)[af]?", re.IGNORECASE)
@@ -29,11 +39,14 @@ def capability(text: str) -> tuple[int, int] | None:
 
 
 def unplaceable(
-    resources: Resources, nodes: Sequence[Node], constraints: Constraints = ANYTHING
+    resources: Resources,
+    nodes: Sequence[Node],
+    constraints: Constraints = ANYTHING,
+    count: int = 1,
 ) -> Hold | None:
     """The hold of a replica that fits on no node, with what is missing; None when one will do.
 
-    Too little room is `InsufficientResources`; the wrong kind of machine is `Unschedulable`, which
+    `count`: on so many nodes each replica is, and has `resources` on each of them. Too little room is `InsufficientResources`; the wrong kind of machine is `Unschedulable`, which
     ends by itself when such a machine joins.
     """
     roomy = [node for node in nodes if not list(_short(resources, node))]
@@ -42,7 +55,8 @@ def unplaceable(
     unmet = [(list(_unmet(resources, constraints, node)), node) for node in roomy]
     nearest, node = min(unmet, key=lambda pair: len(pair[0]))
     if not nearest:
-        return None
+        fitting = sum(not missing for missing, _node in unmet)
+        return None if fitting >= count else _too_few(resources, fitting, count)
     facts = {"missing": "; ".join(nearest)}
     if len(nearest) == 1 and resources.devices > node.gpus:
         facts |= {"gpus": str(resources.devices), "node": node.name, "node_gpus": str(node.gpus)}
@@ -54,6 +68,32 @@ def unplaceable(
         placement=True,
         facts=facts,
     )
+
+
+def _too_few(resources: Resources, fitting: int, count: int) -> Hold:
+    """There are nodes that will do, and not as many as one replica is on."""
+    one = _described(resources)
+    fits = f"{fitting} fits" if fitting == 1 else f"{fitting} fit"
+    missing = f"{count} nodes{f' with {one} each' if one else ''} wanted, {fits}"
+    return Hold(
+        "Unschedulable",
+        f"There are too few nodes for one replica: {missing}. "
+        "It starts by itself once there are enough; else deploy it over fewer nodes.",
+        progressing=True,
+        placement=True,
+        facts={"nodes": str(count), "fitting": str(fitting), "missing": missing},
+    )
+
+
+def _described(resources: Resources) -> str:
+    """What is asked for, of each node."""
+    memory, cpu = _asked(resources)
+    parts = [
+        f"{resources.devices} GPU" if resources.devices > 0 else "",
+        f"{cpu:g} cores" if cpu else "",
+        f"{human_bytes(memory)} memory" if memory else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _too_small(resources: Resources, nodes: Sequence[Node]) -> Hold:

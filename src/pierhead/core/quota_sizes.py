@@ -6,6 +6,7 @@ a command nobody knows what it will take: in a quota that bounds it, it has to s
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pierhead.core.families import FAMILIES, served
 from pierhead.core.quotas import BOUNDS, Amount, Quota
@@ -20,6 +21,11 @@ _USUAL = "llama_cpp"
 
 def of_replica(template: Template) -> Amount:
     """What one replica of `template` counts for; what nobody knows counts as nothing, see `unsaid`."""
+    return replace(of_node(template).times(template.nodes), replicas=1)
+
+
+def of_node(template: Template) -> Amount:
+    """What a replica counts for on each of the machines that it is on."""
     resources = template.resources
     return Amount(
         (_cpu(template) or 0.0) if resources.cpu is None else resources.cpu,
@@ -53,7 +59,9 @@ def _memory(template: Template) -> int | None:
     if family is None or engine not in ENGINES:
         return None
     on_cpu = template.resources.devices <= 0
-    load = Load(engine, template.context, template.slots, template.precision, on_cpu)
+    load = Load(
+        engine, template.context, template.slots, template.precision, on_cpu, template.nodes
+    )
     needed = estimate(served(family.shape, template.precision), load)
     return None if needed is None else needed.total
 

@@ -124,11 +124,18 @@ class ReplicaStatus:
     #: Seconds from launch to ready that its run may take; None = no run, or it may take its time.
     deadline: float | None = None
     unready_at: float | None = None  #: UNREADY: since when
+    #: Of a replica over several machines: those of its members, by their ranks; "" = not placed yet.
+    members: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
         """`host:port`, or "" before it has one."""
         return f"{self.host}:{self.port}" if self.port else ""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The machines that it is on, the one that has its engine first; "" = not known."""
+        return (self.node, *self.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +181,5 @@ class RuntimeInfo:
     mounts: str = ""  #: how replicas are shown their files, in a sentence
     #: Can files be shown at the path that a document names? Else they are found where they lie.
     binds: bool = False
+    #: Why a replica can be on one node only, in a clause; "" = it can span several.
+    one_node: str = ""

@@ -9,6 +9,8 @@ _NAMED = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 #: An option that takes a secret: `--api-key`, `--hf_token`; not `--tokenizer`, `--max-tokens`.
 _OPTION = re.compile(r"--?(?:.*[-_])?(?:key|token|secret|password)", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+0-9.,eE]*")
+#: The password of a URL: to the last `@` before its path.
+_IN_URL = re.compile(r"(?P<lead>://[^/?#\s:@]*:)[^/?#\s]+(?=@)")
 #: Values that such variables hold too, and that are words of any log.
 _PLAIN = frozenset({"true", "false", "none", "null", "auto", "default"})
 _SHORTEST = 4  #: characters; masking less than that would only blot the text
@@ -38,8 +40,13 @@ def masked(text: str, hidden: Iterable[str]) -> str:
     return text
 
 
+def without_passwords(text: str) -> str:
+    """`text` with the password of every URL in it replaced: `https://user:******@proxy:3128`."""
+    return _IN_URL.sub(lambda found: found["lead"] + MASK, text)
+
+
 def masked_command(argv: Sequence[str], hidden: Iterable[str]) -> tuple[str, ...]:
-    """A command line for people: secrets, and the values of options that take one, replaced."""
+    """A command line for people: secrets, passwords of URLs, and the values of options that take one, replaced."""
     hidden = tuple(hidden)
     shown: list[str] = []
     after_option = False
@@ -50,6 +57,6 @@ def masked_command(argv: Sequence[str], hidden: Iterable[str]) -> tuple[str, ...
         elif equals and _OPTION.fullmatch(name):
             shown.append(f"{name}={MASK}")
         else:
-            shown.append(masked(argument, hidden))
+            shown.append(without_passwords(masked(argument, hidden)))
         after_option = not equals and _OPTION.fullmatch(argument) is not None
     return tuple(shown)

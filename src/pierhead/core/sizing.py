@@ -117,11 +117,12 @@ class Load:
     slots: int  #: requests at once
     precision: Precision = ""  #: of weights whose header is not known
     on_cpu: bool = False
+    nodes: int = 1  #: that one replica computes on
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Bytes that one replica needs."""
+    """Bytes that one replica needs; of one over several nodes, on each of them."""
 
     weights: int
     kv_cache: int
@@ -143,22 +144,27 @@ class Estimate:
 
 
 def estimate(shape: Shape, load: Load) -> Estimate | None:
-    """The memory of one replica; None when nothing is known of the engine or of the weights."""
+    """The memory of one replica; None when nothing is known of the engine or of the weights.
+
+    Over several nodes it is that of each: layers are taken to be shared out evenly, and with them the
+    weights and the KV cache; the program itself and what a batch needs is on every node.
+    """
     figures = ENGINES.get(load.engine)
     if figures is None:
         return None
     wide = figures.widens and load.on_cpu
-    weights = _weights(shape, load.precision, wide=wide)
+    weights = -(-_weights(shape, load.precision, wide=wide) // load.nodes)
     if not weights:
         return None
     context = _padded(load.context)
     batch = min(figures.batch, context * load.slots)
+    cache = (4 if wide else 2) * shape.token_numbers * context * load.slots
     activations = 4 * (figures.per_inner * _inner(shape) + figures.per_width * shape.embedding)
     logits = figures.pooled_word * shape.vocabulary if shape.pools else 0.0
     copied = _copied(shape, figures)
     return Estimate(
         weights=weights,
-        kv_cache=(4 if wide else 2) * shape.token_numbers * context * load.slots,
+        kv_cache=-(-cache // load.nodes),
         compute=ceil(batch * (activations + figures.per_cell * context + logits)),
         overhead=_overhead(shape, load, figures, weights),
         yielding=copied,
@@ -215,7 +221,8 @@ class Fit:
     """The answer for one model under one load."""
 
     estimate: Estimate
-    room: Room | None  #: the largest there is, and never more than the limit
+    #: The largest there is, and never more than the limit; of a replica over n nodes, the n-th largest.
+    room: Room | None
     limit: int | None  #: memory limit of a replica
     node: str  #: where it fits; "" = nowhere
     replicas: int  #: how many fit into what is free now
@@ -264,21 +271,22 @@ def fits(shape: Shape, load: Load, places: Sequence[Room], limit: int | None = N
     if needed is None:
         return None
     bounded = [_within(place, limit) for place in places]
-    most = max(bounded, key=lambda place: place.most, default=None)
+    # As many nodes are needed as a replica is on: of these the smallest counts.
+    largest_first = sorted(bounded, key=lambda place: place.most, reverse=True)
+    most = largest_first[load.nodes - 1] if len(largest_first) >= load.nodes else None
     has = most.most if most is not None else 0
     roomy = [place for place in bounded if place.most >= needed.total]
     # The one with most room now; how large it is counts when none has enough.
     chosen = max(roomy, key=lambda place: (place.free, place.most), default=None)
+    if len(roomy) < load.nodes:
+        chosen = None
+    each = [_replicas(needed, place.free) for place in places if place.most >= needed.total]
     return Fit(
         estimate=needed,
         room=most,
         limit=limit,
         node=chosen.node if chosen is not None else "",
-        replicas=sum(
-            _replicas(needed, place.free) for place in places if place.most >= needed.total
-        )
-        if chosen is not None
-        else 0,
+        replicas=_together(each, load.nodes) if chosen is not None else 0,
         context=_largest_context(shape, load, has),
         slots=_largest_slots(shape, load, has),
     )
@@ -295,6 +303,11 @@ def _replicas(needed: Estimate, free: int) -> int:
     if free < needed.total:
         return 0
     return 1 + (free - needed.total) // max(1, needed.total - needed.shared)
+
+
+def _together(each: Sequence[int], nodes: int) -> int:
+    """How many replicas there is room for, each on so many different nodes, of which each takes so many."""
+    return _last(lambda count: sum(min(one, count) for one in each) >= nodes * count, sum(each))
 
 
 def _largest_context(shape: Shape, load: Load, has: int) -> int:
@@ -332,16 +345,18 @@ def refusal(fit: Fit, load: Load) -> str:
         f"weights {human_bytes(needed.weights)}, KV cache {human_bytes(needed.kv_cache)} for "
         f"{load.slots} x {load.context} tokens, the rest {human_bytes(needed.compute + needed.overhead)}"
     )
+    one = "One replica" if load.nodes == 1 else f"Each of a replica's {load.nodes} nodes"
     return (
-        f"One replica needs about {human_bytes(needed.total)} of memory ({parts}), "
-        f"{_has(fit)}. {_advice(fit, load)}"
+        f"{one} needs about {human_bytes(needed.total)} of memory ({parts}), "
+        f"{_has(fit, load)}.{_assumed(load)} {_advice(fit, load)}"
     )
 
 
 def shortage(fit: Fit, load: Load) -> Mapping[str, str]:
     """The numbers of `refusal` by name, as people read them."""
     needed = fit.estimate
-    return {
+    several = {"nodes": str(load.nodes)} if load.nodes > 1 else {}
+    return several | {
         "needed": human_bytes(needed.total),
         "has": human_bytes(fit.room.most if fit.room is not None else 0),
         "weights": human_bytes(needed.weights),
@@ -353,12 +368,24 @@ def shortage(fit: Fit, load: Load) -> Mapping[str, str]:
     }
 
 
-def _has(fit: Fit) -> str:
+def _assumed(load: Load) -> str:
+    """What the sum takes for granted, where it does."""
+    if load.nodes == 1:
+        return ""
+    return " Weights and KV cache are taken to be shared out evenly over the nodes."
+
+
+def _has(fit: Fit, load: Load) -> str:
+    if fit.room is None and load.nodes > 1:
+        return f"and not {load.nodes} nodes have any of the kind it asks for"
     if fit.room is None:
         return "and no node has any of the kind it asks for"
     if fit.limit is not None and fit.limit == fit.room.most:
         return f"its memory limit is {human_bytes(fit.limit)}"
-    return f"the largest node [{fit.room.node}] has {human_bytes(fit.room.most)}"
+    largest = "the largest node"
+    if load.nodes > 1:
+        largest = f"of the {load.nodes} largest nodes the smallest"
+    return f"{largest} [{fit.room.node}] has {human_bytes(fit.room.most)}"
 
 
 def _advice(fit: Fit, load: Load) -> str:

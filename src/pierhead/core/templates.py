@@ -92,7 +92,10 @@ class Template:
     framework: str = ""
     routed: Literal["openai", "private"] = "openai"  #: `private`: not listed under /v1/models
     env: Mapping[str, str] = field(default_factory=dict[str, str])
-    resources: Resources = field(default_factory=Resources)
+    resources: Resources = field(default_factory=Resources)  #: of each node that a replica is on
+    nodes: int = 1  #: machines that one replica computes on: a leader, and members that follow it
+    #: The members start once their leader can be joined; else all of them start at once.
+    in_turn: bool = False
     readiness: Probe = field(default_factory=Probe)
     liveness: Probe | None = None  #: when it fails, the replica is restarted
     start_deadline: float = 900.0  #: seconds from launch to ready

@@ -58,6 +58,8 @@ def _parameters(options: argparse.Namespace, key: str) -> Any:
     parameters.endpoint_metrics = True
     parameters.endpoint_slots = True
     parameters.use_jinja = True
+    # What it would fit to a device's memory is set or is not there, and to find that out it reads the model twice.
+    parameters.fit_params = False
     # Its default keeps up to 8 GiB of past prompts beside the slots: no memory limit would hold.
     parameters.cache_ram_mib = options.prompt_cache
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = options.threads

@@ -21,6 +21,7 @@ CAPABILITIES = Capabilities(
     },
     makes=frozenset({"int8"}),
     slot_options=frozenset({"--max-num-seqs"}),
+    spans=True,
 )
 #: Bytes of fp16 weights per byte that one token has in the cache, in a 7B model whose query heads
 #: share no keys: larger and newer models need less.

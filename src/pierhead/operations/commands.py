@@ -79,6 +79,11 @@ def command(template: RegisteredTemplate, service: str) -> Command:
     return Command(argv=argv, readiness=Probe(kind="http-any", path=launcher.health))
 
 
+def is_own(template: RegisteredTemplate) -> bool:
+    """Does the template say itself what is executed? Else its framework or source does."""
+    return _own(template) is not None
+
+
 def flags(parameters: Mapping[str, str]) -> tuple[str, ...]:
     """`{"max-len": "8", "-q": ""}` -> `--max-len 8 -q`."""
     found: list[str] = []

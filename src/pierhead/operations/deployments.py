@@ -13,7 +13,7 @@ from pierhead.core import tags as rules
 from pierhead.core.errors import Conflict, InUse, Invalid, NotFound, PierheadError, Unsupported
 from pierhead.core.names import by_id, slug
 from pierhead.core.principals import Principal
-from pierhead.core.registry import DeleteMode, Extras, ResourceType
+from pierhead.core.registry import DeleteMode, Extras, RegisteredTemplate, ResourceType
 from pierhead.core.replicas import Node
 from pierhead.core.resources import Resources, human_bytes
 from pierhead.core.services import Seen, Service, Wanted
@@ -27,6 +27,7 @@ from pierhead.operations import (
     resolving,
     rights,
     services,
+    spreading,
     tag_rows,
 )
 from pierhead.operations.effective import Snapshot
@@ -35,6 +36,7 @@ from pierhead.operations.platform import Also, Platform, nothing
 from pierhead.operations.regrouping import GroupChanges, tagged
 from pierhead.operations.resolving import Plan
 from pierhead.operations.services import GROUP, NO_EXTRAS, Decide, Decision, Draft
+from pierhead.operations.spreading import Spread
 from pierhead.operations.wishes import DeployWish
 from pierhead.store import events as event_rows
 from pierhead.store import services as service_rows
@@ -85,7 +87,8 @@ async def deploy(
         )
         facts = replace(plan.facts, service=name, gpus=asked.gpus)
         snapshot = effective.snapshot(plan.registered, wish, facts)
-        _refuse_too_large(plan.registered.name, snapshot.template.resources, platform.nodes)
+        nodes = () if platform.nodes_come else platform.nodes
+        _refuse_too_large(plan.registered.name, snapshot.template.resources, nodes)
         draft = replace(
             _draft(wish, asked, plan, snapshot),
             id=uuid,
@@ -104,25 +107,35 @@ async def deploy(
 
 
 async def deploy_distributed(
-    platform: Platform, actor: Principal, templates: Sequence[str]
+    platform: Platform,
+    actor: Principal,
+    spread: Spread,
+    extras: Extras = NO_EXTRAS,
+    also: Also = nothing,
 ) -> Service:
-    """Refuse what needs a replica that spans nodes, after looking at the templates named.
+    """Make a service whose replicas are on several nodes each; they come up afterwards.
 
     Raises:
-        NotFound: a template is not there.
-        Invalid: it is not made for that.
-        Unsupported: no runtime here can do it.
+        NotFound: a template, or what else is named, is not there.
+        Missing, Invalid: the parts do not make one replica, or the template is not made for that.
+        Unsupported: the runtime has replicas on one node only.
+        Unavailable: the runtime cannot be asked what it can do.
+        Conflict, Taken, Forbidden: as for `deploy`.
     """
+    templates = list(dict.fromkeys(part.template for part in spread.parts))
 
-    def read(tx: Connection) -> list[str]:
-        found = [references.template(tx, actor, uuid) for uuid in templates]
-        return [one.name for one in found if not one.support_distributed]
+    def read(tx: Connection) -> dict[str, RegisteredTemplate]:
+        return {uuid: references.template(tx, actor, uuid) for uuid in templates}
 
-    alone = await platform.db.read(read)
-    if alone:
-        raise Invalid("modelServices", f"[{alone[0][:80]}] has supportDistributed false")
-    what = "a replica is one pod" if platform.images else "replicas are processes of one host"
-    raise Unsupported("A replica over several nodes", f"{what}; deploy each by itself")
+    found = await platform.db.read(read)
+    spreading.demand_one(found, spread.parts)
+    wish = spreading.wish(spread)
+    info = await platform.runtime.probe()
+    if info.one_node:
+        raise Unsupported("A replica over several nodes", f"{info.one_node}; deploy it on one node")
+    if not platform.nodes_come:
+        spreading.demand_gpus(wish, info)
+    return await deploy(platform, actor, templates[0], wish, extras, also)
 
 
 async def update(

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from pierhead.core import devices
+from pierhead.core import devices, spans
 from pierhead.core.errors import Invalid
 from pierhead.core.events import Notice
 from pierhead.core.mounts import FolderSource, NasSource, Source, remote_source
 from pierhead.core.placement import capability
 from pierhead.core.registry import Dataset, ModelCenter, RegisteredTemplate, memory_bytes
 from pierhead.core.resources import Resources
+from pierhead.core.tags import Kind
 from pierhead.core.templates import AUTO, Constraints, Link, Probe, Template
 from pierhead.operations import commands, paths, probes, requirements, service_yaml
 from pierhead.operations.service_yaml import ENV_NAME, ServiceYaml, YamlService
@@ -43,12 +44,13 @@ def snapshot(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> 
     """The template that a deployment runs.
 
     Raises:
-        Invalid: the YAML cannot be read, or a figure, a probe, a variable is not legal.
+        Invalid: the YAML cannot be read, or a figure, a probe, a variable is not legal; or a replica
+            cannot be on so many nodes.
         Forbidden: its requirements name what only the account itself may.
     """
     content = service_yaml.parse(registered.yaml)
-    notices: list[Notice] = [*_of_yaml(content), *_unused(wish)]
-    command = commands.command(registered, facts.service)
+    notices: list[Notice] = [*_of_yaml(content), *_unused(wish), *wish.told]
+    command = _command(registered, wish, facts)
     base = facts.shipped or _base(registered, command, notices)
     first = _first(content, wish, base if facts.shipped else None)
     layers = _layers(registered, wish, content, notices)
@@ -68,6 +70,8 @@ def snapshot(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> 
         env=layers.env(),
         resources=_resources(registered, wish, facts),
         readiness=_readiness(first, wish, base.readiness),
+        nodes=wish.nodes,
+        in_turn=wish.in_turn,
         liveness=_liveness(first, wish) or base.liveness,
         start_deadline=first.boot_seconds or BOOT_SECONDS,
     )
@@ -77,10 +81,16 @@ def snapshot(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> 
 
 
 def with_flags(template: Template, layers: Layers, notices: list[Notice]) -> Template:
-    """The template with the layers' startup parameters."""
+    """The template with the layers' startup parameters.
+
+    Raises:
+        Invalid: a replica of it cannot be on so many nodes.
+    """
     found = layers.flags()
-    if template.engine == "custom":
-        return replace(template, flags=found)
+    if template.engine == "custom" or template.nodes > 1:
+        template = replace(template, flags=found)
+        spans.demand(template)
+        return template
     if found:
         named = "" if template.engine == AUTO else f" {template.engine}"
         why = f"the engine{named} has its own options"
@@ -278,8 +288,30 @@ def _resources(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -
     memory_request = memory_bytes(wish.memory_request) if wish.memory_request else None
     _at_most("requestCpuNum", wish.cpu_request, cpu)
     _at_most("requestMemorySize", memory_request, memory)
-    gpus = gpu_default(registered) if facts.gpus is None else facts.gpus
+    gpus = _gpus(registered, wish, facts)
     return Resources(cpu, memory, gpus, cpu_request=wish.cpu_request, memory_request=memory_request)
+
+
+def _command(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> commands.Command:
+    """How replicas are started; over several nodes by the engine itself, which knows of the others."""
+    found = commands.command(registered, facts.service)
+    own = commands.is_own(registered)
+    if wish.nodes == 1 or own or registered.framework != spans.FRAMEWORK:
+        return found
+    return commands.Command(spans.ENGINE, readiness=found.readiness)
+
+
+def _gpus(registered: RegisteredTemplate, wish: DeployWish, facts: Facts) -> int:
+    """GPUs of each node that a replica is on."""
+    usual = gpu_default(registered) if facts.gpus is None else facts.gpus
+    if wish.nodes == 1:
+        return usual
+    if wish.tensor is None:
+        return usual if facts.gpus is not None else max(1, usual)
+    if facts.gpus not in {None, wish.tensor}:
+        told = f"{wish.tensor} against the tag {Kind.GPUS}::{facts.gpus}"
+        raise Invalid("tensorParallelSize", told, "one number of GPUs for each node")
+    return wish.tensor
 
 
 def gpu_default(registered: RegisteredTemplate) -> int:

@@ -41,8 +41,8 @@ async def fitting(platform: Platform, actor: Principal, need: Need) -> list[Regi
     """The templates that fit, in the order asked.
 
     One fits when it is bound to each model, or to none at all, when its framework reads their
-    weights, and when nodes with what it needs have the memory and GPUs for the replicas. CPU is
-    shared: it has to suffice for one replica.
+    weights, and when nodes with what it needs have the memory and GPUs for the replicas, or such
+    nodes come. CPU is shared: it has to suffice for one replica.
 
     Raises:
         Invalid: the number of replicas is not legal.
@@ -63,7 +63,7 @@ async def fitting(platform: Platform, actor: Principal, need: Need) -> list[Regi
             made = _snapshots(tx, platform, actor, template, models, need.wish)
             if made is None:
                 return False
-            return all(
+            return platform.nodes_come or all(
                 _has_room(platform.nodes, running, snapshot, model, need.replicas)
                 for snapshot, model in zip(made, models or [None], strict=True)
             )
@@ -116,10 +116,10 @@ def _has_room(
     ]
     taken = [service for service in running if service.wanted_replicas]
     memory = sum(node.memory for node in able) - sum(
-        _memory(service.current.template.resources) * service.wanted_replicas for service in taken
+        _memory(service.current.template.resources) * _places(service) for service in taken
     )
     gpus = sum(node.gpus for node in able) - sum(
-        service.current.template.resources.gpu * service.wanted_replicas for service in taken
+        service.current.template.resources.gpu * _places(service) for service in taken
     )
     return (
         bool(able)
@@ -135,6 +135,11 @@ def _holds(node: Node, one: Resources, model: Model | None) -> bool:
         return True
     largest = sorted((gpu.memory for gpu in node.accelerators), reverse=True)
     return sum(largest[: one.gpu]) >= least
+
+
+def _places(service: Service) -> int:
+    """On how many nodes its replicas are, each counted for itself."""
+    return service.wanted_replicas * service.current.template.nodes
 
 
 def _memory(resources: Resources) -> int:

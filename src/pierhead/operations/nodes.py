@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pierhead.core.principals import Principal
-from pierhead.core.quota_sizes import of_replica
+from pierhead.core.quota_sizes import of_node
 from pierhead.core.quotas import NOTHING, Amount
 from pierhead.core.replicas import Accelerator, Node, ReplicaStatus, RuntimeInfo
 from pierhead.core.services import Service
@@ -77,7 +77,7 @@ def _machine(
     services: Mapping[str, Service],
     actor: Principal,
 ) -> Machine:
-    here = [one for one in replicas if one.node in {"", node.name}]
+    here = [one for one in replicas if not one.node or node.name in one.places]
     holders: dict[str, list[Holder]] = {}
     for one in here:
         service = services.get(one.service)
@@ -96,5 +96,5 @@ def _reserved(replicas: Iterable[tuple[Service, ReplicaStatus]]) -> Amount:
     """What replicas count for together; those on their way out count as long as they are there."""
     total = NOTHING
     for service, _replica in replicas:
-        total += of_replica(service.current.template)
+        total += of_node(service.current.template)
     return total

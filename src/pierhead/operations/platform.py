@@ -45,6 +45,7 @@ class Platform:
     runtime_name: str = "process"  #: what runs services: `process` or `kubernetes`
     hub: str = ""  #: base URL of the control plane, without a trailing slash
     nodes: Sequence[Node] = ()  #: those of a cluster come and go: take a `tuple` of them
+    nodes_come: bool = False  #: does a machine join for what fits on none that is there?
     #: `center:<uuid>`, `model:<uuid>`, `template:<uuid>` -> its files are looked at soon.
     survey: Callable[[str], None] = lambda _key: None
     #: Folders, besides the centers' own, in which others than the account may name files.

@@ -140,6 +140,8 @@ def _rewritten(held: Registration, changes: GroupChanges) -> Registration:
 def _with_gpus(version: Version, gpus: int | None) -> Version | None:
     """The version with so many GPUs per replica; None when it has as many."""
     template = version.template
+    if gpus is None and template.nodes > 1:
+        return None  # its deployment said how many, and no tag did
     if gpus is None:
         wanted = template.constraints
         gpus = int(bool(wanted.gpu_capability or wanted.gpu_specs))

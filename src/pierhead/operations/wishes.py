@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pierhead.core.events import Notice
 from pierhead.core.registry import Dataset, Model, ModelCenter
 from pierhead.core.templates import Template
 from pierhead.operations import commands
@@ -32,6 +33,10 @@ class DeployWish:
     datasets: tuple[str, ...] = ()  #: uuids
     needs: tuple[str, ...] = ()  #: uuids of deployments that must run first
     without_effect: tuple[str, ...] = ()  #: names of parameters that mean nothing here
+    nodes: int = 1  #: machines that one replica computes on
+    tensor: int | None = None  #: GPUs of each of them that the engine computes on
+    in_turn: bool = False  #: the members start once their leader can be joined
+    told: tuple[Notice, ...] = ()  #: what else its owner should know of what was asked for
 
 
 @dataclass(frozen=True, slots=True)

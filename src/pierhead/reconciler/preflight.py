@@ -166,7 +166,11 @@ def fit_of(shape: Shape, template: Template, nodes: Sequence[Node]) -> tuple[Loa
     resources = template.resources
     on_cpu = resources.devices <= 0
     limit = resources.memory if on_cpu else None
-    load = Load(template.engine, template.context, template.slots, template.precision, on_cpu)
+    load = Load(
+        *(template.engine, template.context, template.slots, template.precision),
+        on_cpu,
+        template.nodes,
+    )
     if not on_cpu and any(not gpu.memory for node in nodes for gpu in node.accelerators):
         return load, None  # of those that share the machine's memory no driver says how much it is
     places = rooms(nodes, resources.gpu, resources.gpu_memory)

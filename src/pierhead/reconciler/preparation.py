@@ -19,7 +19,7 @@ from pierhead.core.ids import Clock
 from pierhead.core.launch import EnvironmentPath, Files, no_files
 from pierhead.core.mount_paths import not_shown
 from pierhead.core.mounts import Remote, Source
-from pierhead.core.placement import unplaceable
+from pierhead.core.placement import TO_COME, unplaceable
 from pierhead.core.replicas import Node
 from pierhead.core.services import Hold, Service, Version
 from pierhead.core.status import Status, verdict
@@ -103,6 +103,7 @@ class Parts:
     conversions: Conversions | None = None  #: None = weights are served as they lie
     #: (template, files, name of its engine): what the runtime does not give as it is asked for.
     lacking: Callable[[Template, Files, str], tuple[Notice, ...]] = _gives_all
+    nodes_come: bool = False  #: does a machine join for what fits on none that is there?
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +142,15 @@ class Preparation:
         engine of replicas that run this very version already.
         """
         template = version.template
-        hold = self._elsewhere(service) or self._no_command(template)
+        hold = self._elsewhere(service) or self._too_wide(template) or self._no_command(template)
         hold = hold or await self._no_machine(template)
         hold = hold or await self._kept_from(service, version)
         if hold is not None:
             return hold
-        asked = Asked(version, self._nodes, fresh, running)
+        nodes = self._nodes
+        if self._parts.nodes_come:
+            nodes = (*nodes, *(TO_COME,) * template.nodes)
+        asked = Asked(version, nodes, fresh, running)
         first = None if self._is_own(template) else await self._selection.before(asked)
         if isinstance(first, Hold):
             return first
@@ -191,6 +195,14 @@ class Preparation:
         text = f"{problem}: remove its tag {Kind.RUNTIME}::{asked}."
         return Hold("CannotStart", text, permanent=True, facts={"problem": problem})
 
+    def _too_wide(self, template: Template) -> Hold | None:
+        """Is it for several nodes, from when replicas were on a cluster? Here there is one for good."""
+        if template.nodes == 1 or self._images:
+            return None
+        problem = f"Each replica is on {template.nodes} nodes, and replicas here are processes of one host"
+        text = f"{problem}: deploy it on one node."
+        return Hold("CannotStart", text, permanent=True, facts={"problem": problem})
+
     @property
     def _images(self) -> bool:
         return self._parts.runtime_name != "process"
@@ -209,13 +221,15 @@ class Preparation:
         )
 
     async def _no_machine(self, template: Template) -> Hold | None:
+        if self._parts.nodes_come:
+            return None  # it is asked for: that is what brings a machine
         resources, constraints = template.resources, template.constraints
-        hold = unplaceable(resources, self._nodes, constraints)
+        hold = unplaceable(resources, self._nodes, constraints, template.nodes)
         now = self._parts.clock()
         if hold is None or now - self._nodes_told < _LOOK_AGAIN:
             return hold
         self._nodes, self._nodes_told = (await self._parts.runtime.probe()).nodes, now
-        return unplaceable(resources, self._nodes, constraints)
+        return unplaceable(resources, self._nodes, constraints, template.nodes)
 
     async def _kept_from(self, service: Service, version: Version) -> Hold | None:
         """Is what it names kept for other workspaces? Its wish was looked at; bindings change."""

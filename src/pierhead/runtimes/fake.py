@@ -34,6 +34,8 @@ class Faults:
     crash_at_start: dict[str, Exit] = field(default_factory=dict[str, Exit])
     stuck_stopping: bool = False  #: told to stop, it does not
     ready_after: float = 0.0  #: seconds from launch to ready
+    #: Why a replica is on one node only; "" = the double acts as if it were on several.
+    one_node: str = "its replicas are doubles on one node"
 
 
 @dataclass(slots=True)
@@ -87,7 +89,9 @@ class FakeRuntime:
     async def probe(self) -> RuntimeInfo:
         """One node that is never full."""
         node = Node("fake", cpu=64, memory=1024 * GIB, memory_free=1024 * GIB, gpus=8)
-        return RuntimeInfo("fake", (node,), "A double limits nothing.")
+        return RuntimeInfo(
+            "fake", (node,), "A double limits nothing.", one_node=self.faults.one_node
+        )
 
     async def adopt(self) -> None:
         """Nothing outlives a double."""

@@ -1,6 +1,6 @@
 """The part `pierhead` of a service JSON: what this platform knows and the vendor's does not.
 
-    {"pierhead": {"affinity": "prefix" | "none", "repeats": true | false}}
+    {"pierhead": {"affinity": "prefix" | "none", "repeats": true | false, "nodes": 2}}
 
 A key of its own, so that it cannot come to mean something else in a later version of the vendor's.
 """
@@ -28,6 +28,23 @@ def relaying(part: Part) -> Relaying:
         raise Invalid(part.name("repeats"), f"[{str(repeats)[:80]}]", "true, false")
     part.rest()
     return Relaying(_AFFINITIES[affinity], repeats is not False)
+
+
+def demand_nodes(part: Part, nodes: int) -> None:
+    """Let a document say on how many nodes a replica is, if it says what the template says.
+
+    Raises:
+        Invalid: it says another number.
+    """
+    told = part.integer("nodes", 1)
+    if told not in {None, nodes}:
+        legal = f"{nodes}; ZStack's DeployDistributedModelService deploys over several nodes"
+        raise Invalid(part.name("nodes"), f"[{told}]", legal)
+
+
+def shown_nodes(nodes: int) -> dict[str, Any]:
+    """The part that says on how many nodes a replica is; empty where it is on one."""
+    return {"nodes": nodes} if nodes > 1 else {}
 
 
 def shown_relaying(held: Relaying) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pierhead.core.capacity import Pool, held, replicas
 from pierhead.core.errors import NotFound
-from pierhead.core.quota_sizes import of_replica
+from pierhead.core.quota_sizes import of_node
 from pierhead.core.replicas import Node
 from pierhead.core.resources import GIB
 from pierhead.dialects.eas import listing, resources, sizes
@@ -80,7 +80,7 @@ class ResourceHandlers:
             raise NotFound("instance", machine)
         seen = await overview.services(self._platform, call.principal)
         shown = [
-            resources.worker(service, replica, of_replica(service.current.template))
+            resources.worker(service, replica, of_node(service.current.template))
             for service, replica in replicas(seen, machine)
         ]
         return _page(call, "Pods", resources.workers(shown, call.query))

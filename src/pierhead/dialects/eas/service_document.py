@@ -27,7 +27,13 @@ from pierhead.dialects.eas.containers import (
 )
 from pierhead.dialects.eas.document_part import Part
 from pierhead.dialects.eas.messages import without_effect
-from pierhead.dialects.eas.own_part import OWN, relaying, shown_relaying
+from pierhead.dialects.eas.own_part import (
+    OWN,
+    demand_nodes,
+    relaying,
+    shown_nodes,
+    shown_relaying,
+)
 from pierhead.dialects.eas.rpc_part import intake, rpc_part, shown_rpc, timeout
 from pierhead.dialects.eas.scalers import autoscaler
 from pierhead.dialects.eas.sizes import Size
@@ -93,6 +99,8 @@ def translate(
     template = _template(top, metadata, _Container(chosen, mount, here), templates)
     rolling, rpc = _rolling(metadata.part("rolling_strategy")), rpc_part(metadata)
     _place(top, metadata, here)
+    own = top.part(OWN)
+    demand_nodes(own, template.nodes)
     spec = DocumentSpec(
         name=chosen,
         instance=metadata.integer("instance", 1),
@@ -104,7 +112,7 @@ def translate(
         source=mount.source,
         rolling=rolling,
         request_timeout=timeout(rpc),
-        relaying=relaying(top.part(OWN)),
+        relaying=relaying(own),
         intake=intake(rpc, own=template.engine == "custom"),
         autoscaler=autoscaler(top.part("autoscaler")),
         notices=(),
@@ -376,7 +384,7 @@ def synthesized(service: Service, template: str, owners: Mapping[str, str]) -> d
     document["metadata"] |= {key: value for key, value in sizes.items() if value}
     document["metadata"] |= shown_rpc(service.current)
     document["containers"] = [shown_container(template, current.env)]
-    own = shown_relaying(service.current.relaying)
+    own = {**shown_nodes(current.nodes), **shown_relaying(service.current.relaying)}
     if own:
         document[OWN] = own
     return document

@@ -5,6 +5,7 @@ object and acted on as another.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from typing import Any, cast
 
 from pierhead.core import tags as rules
@@ -72,17 +73,17 @@ def _lists(api: Api) -> tuple[str, ...]:
 def _deployed(api: Api, params: Mapping[str, Any], extras: Extras) -> Iterable[Target]:
     """A service to be made of a template; to make one of something else the same right is needed."""
     parts = cast("list[Mapping[str, Any]]", params.get("modelServices") or [])
-    uuids = [
-        *_texts(params.get("uuid")),
-        *(text for part in parts for text in _texts(part.get("uuid"))),
-    ]
-    for uuid in dict.fromkeys(uuids) or ("*",):
+    # What is said of each node of a replica: whatever template and workspace any of them names.
+    said = [params, *parts]
+    uuids = dict.fromkeys(text for one in said for text in _texts(one.get("uuid")))
+    workspaces = dict.fromkeys(text for one in said for text in _texts(one.get("projectUuid")))
+    for uuid, workspace in product(uuids or ("*",), workspaces or ("",)):
         yield Target(
             _kind(api, uuid),
             (("eas", "*"),),
             kind=api.resource,
             uuid="" if uuid == "*" else uuid,
-            workspace=next(iter(_texts(params.get("projectUuid"))), ""),
+            workspace=workspace,
             labels=_labels(extras),
             makes=True,
         )

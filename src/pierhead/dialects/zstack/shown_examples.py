@@ -45,7 +45,10 @@ _REQUESTS: Mapping[str, Mapping[str, Any]] = {
     "DeployDistributedModelService": {
         "name": "chat",
         "serviceCreationStrategy": "parallel",
-        "modelServices": [{**_DEPLOY, "nodeRank": 0, "isInitialNode": True}],
+        "modelServices": [
+            {**_DEPLOY, "nodeRank": 0, "isInitialNode": True, "tensorParallelSize": 8},
+            {**_DEPLOY, "nodeRank": 1, "isInitialNode": False, "tensorParallelSize": 8},
+        ],
     },
     "MatchModelServiceTemplateWithModel": {
         "modelUuids": [UUID],

@@ -17,6 +17,7 @@ from pierhead.core.registry import (
 from pierhead.operations.deployments import GroupChanges
 from pierhead.operations.effective import DeployWish
 from pierhead.operations.models import Ties
+from pierhead.operations.spreading import Part, Spread
 
 Params = Mapping[str, Any]
 
@@ -267,6 +268,35 @@ def pattern_changes(params: Params) -> dict[str, object]:
 def wish(params: Params, without_effect: Iterable[str] = ()) -> DeployWish:
     """What DeployModelService asks for."""
     return DeployWish(**_fields(params, _WISH), without_effect=tuple(without_effect))
+
+
+#: What is said of a node alone; all else is the same for all nodes of a replica.
+_OF_NODE = frozenset(
+    {"uuid", "name", "description", "nodeRank", "tensorParallelSize", "isInitialNode"}
+)
+
+
+def spread(params: Params, without_effect: Iterable[str] = ()) -> Spread:
+    """What DeployDistributedModelService asks for; each part names its template."""
+    return Spread(
+        parts=tuple(map(_part, params["modelServices"])),
+        name=params["name"],
+        description=params.get("description"),
+        in_turn=params["serviceCreationStrategy"] == "sequential",
+        without_effect=tuple(without_effect),
+    )
+
+
+def _part(fields: Params) -> Part:
+    return Part(
+        template=fields["uuid"],
+        wish=wish(fields),
+        rank=fields.get("nodeRank"),
+        tensor=fields.get("tensorParallelSize"),
+        initial=fields.get("isInitialNode"),
+        said={name: value for name, value in fields.items() if name not in _OF_NODE},
+        described="description" in fields,
+    )
 
 
 def group_changes(params: Params) -> GroupChanges:

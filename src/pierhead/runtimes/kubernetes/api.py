@@ -32,6 +32,8 @@ class Kind:
         return f"{root}{where}/{self.plural}{tail}"
 
 
+#: Of a server that was not asked yet.
+NOTHING_KNOWN: Mapping[str, frozenset[str]] = {}
 POD = Kind("v1", "Pod", "pods")
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 EVENT = Kind("v1", "Event", "events")
@@ -41,6 +43,7 @@ CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
+STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 GROUP = Kind("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", "leaderworkersets")
 SCALED = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
@@ -201,8 +204,13 @@ class KubeApi(Protocol):
         """Major and minor number, and what the server calls its version."""
         ...
 
-    async def served(self) -> Mapping[str, frozenset[str]]:
-        """`<group>/<version>` -> kinds, of the groups that we could use."""
+    async def served(
+        self, known: Mapping[str, frozenset[str]] = NOTHING_KNOWN
+    ) -> Mapping[str, frozenset[str]]:
+        """`<group>/<version>` -> kinds, of the groups that we could use; none of one that is away.
+
+        What is `known` of a version is not asked again.
+        """
         ...
 
     async def close(self) -> None:

@@ -2,8 +2,8 @@
 
 Now and then it is compared with what the server says: what somebody else deleted is sent anew.
 
-A Service and a disruption budget belong to the Deployment (`ownerReferences`): with it the cluster deletes
-them. What pods need before they start is there before the Deployment, and is deleted by us.
+A Service and a disruption budget belong to the pods' owner (`ownerReferences`): with it the cluster deletes
+them. What pods need before they start is there before that owner, and is deleted by us.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ import structlog
 from pierhead.core.errors import NotFound, PierheadError, Refused, Unavailable
 from pierhead.runtimes.kubernetes import fields, names
 from pierhead.runtimes.kubernetes.api import (
-    DEPLOYMENT,
     SECRET,
     SERVICE,
     Kind,
@@ -25,6 +24,7 @@ from pierhead.runtimes.kubernetes.api import (
     kind_of,
 )
 from pierhead.runtimes.kubernetes.environment import concealed
+from pierhead.runtimes.kubernetes.owners import OWNERS, kind_at
 from pierhead.runtimes.kubernetes.reflector import Pace, Time
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("pierhead.kubernetes")
@@ -47,7 +47,7 @@ class Belongings:
     ) -> None:
         """`selected`: our namespace, and what in it is ours.
 
-        `kinds`: what a service may have, but for its Deployment, which is watched; and of that, what the
+        `kinds`: what a service may have, but for its pods' owner, which is watched; and of that, what the
         settings do not ask for, so that the server need not let us see it.
         """
         self._api, self._selected = api, selected
@@ -57,6 +57,10 @@ class Belongings:
         self._concealed: dict[str, tuple[str, ...]] = {}
         self._learned, self._learning = False, asyncio.Lock()
         self._looked = 0.0  #: when the server was asked last
+
+    def renew(self, kinds: Sequence[Kind], unasked: Collection[Kind]) -> None:
+        """A service may have other kinds from now on; see `__init__`."""
+        self._kinds, self._unasked = kinds, unasked
 
     async def of(self, service: str) -> dict[Key, str]:
         """What is there of a service; whoever sends or deletes an object writes it down in this.
@@ -83,18 +87,20 @@ class Belongings:
                         self.known(service).setdefault(key, marked)
                 self._learned, self._looked = True, self._time.now()
 
-    async def compare(self) -> None:
+    async def compare(self) -> bool:
         """Ask the server once more, if that was long ago; where it does not tell, what is known stays.
 
-        What somebody deleted is marked as not known for sure, so that it is sent anew.
+        What somebody deleted is marked as not known for sure, so that it is sent anew. False = it was not
+        asked.
         """
         due = self._time.now() - self._looked >= self._pace.whole_list
         if not due or not self._learned or self._learning.locked():
-            return
+            return False
         async with self._learning:
             self._looked = self._time.now()
             with suppress(PierheadError):
                 await self._compare()
+        return True
 
     async def _compare(self) -> None:
         before = {service: dict(there) for service, there in self._of.items()}
@@ -159,7 +165,7 @@ def key_of(manifest: Manifest) -> Key:
 
 
 def depends(kind: Kind) -> bool:
-    """Does an object of that kind go with the Deployment of its service?"""
+    """Does an object of that kind go with the owner of its service's pods?"""
     return kind == SERVICE or kind.name == _BUDGET
 
 
@@ -169,22 +175,24 @@ def mark(manifest: Manifest, owner: str) -> str:
 
 
 def goes_with(marked: str, owner: str) -> bool:
-    """Does what was marked so go with the Deployment of that uid?"""
+    """Does what was marked so go with the owner of that uid?"""
     return bool(owner) and marked.endswith(f"/{owner}")
 
 
 def owner_of(found: Manifest) -> str:
-    """uid of the Deployment that an object belongs to; "" = to none."""
+    """uid of the pods' owner that an object belongs to; "" = to none."""
     every = fields.many(found, "metadata", "ownerReferences")
-    return next((fields.text(e, "uid") for e in every if e.get("kind") == DEPLOYMENT.name), "")
+    known = {kind.name for kind in OWNERS}
+    return next((fields.text(each, "uid") for each in every if each.get("kind") in known), "")
 
 
-def with_owner(manifest: Manifest, name: str, uid: str) -> Manifest:
-    """The object as it is sent where it belongs to the Deployment of that name and uid."""
-    owner = {
-        "apiVersion": DEPLOYMENT.api_version,
-        "kind": DEPLOYMENT.name,
-        "name": name,
+def with_owner(manifest: Manifest, owner: Manifest, uid: str) -> Manifest:
+    """The object as it is sent where it belongs to an owner that has that uid."""
+    kind = kind_at(owner)
+    reference = {
+        "apiVersion": kind.api_version,
+        "kind": kind.name,
+        "name": fields.text(owner, "metadata", "name"),
         "uid": uid,
     }
-    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
+    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [reference]}}

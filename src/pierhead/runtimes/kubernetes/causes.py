@@ -8,7 +8,7 @@ from pierhead.core.causes import Cause
 from pierhead.core.redaction import one_line
 from pierhead.core.replicas import Exit
 from pierhead.runtimes.kubernetes import fields
-from pierhead.runtimes.kubernetes.api import Manifest
+from pierhead.runtimes.kubernetes.api import GROUP, Manifest
 from pierhead.runtimes.kubernetes.quantities import moment
 
 _LONGEST = 400  #: characters of what the cluster says
@@ -16,6 +16,9 @@ _LONGEST = 400  #: characters of what the cluster says
 SLOW = 60.0
 #: Seconds beyond its grace after which a pod that should be gone is called stuck.
 STUCK = 60.0
+
+#: Seconds that a controller gets to take up a new object.
+_ACTS = 30.0
 
 _IMAGES = frozenset(
     {
@@ -122,11 +125,37 @@ def refused(deployment: Manifest) -> Cause | None:
     """Why the cluster makes no pods for a Deployment; None = it does."""
     for condition in fields.many(deployment, "status", "conditions"):
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            said = _short(fields.text(condition, "message"))
-            if "exceeded quota" in said:  # a LimitRange forbids as well, but no waiting helps there
-                return _told("PodQuotaExceeded", "A quota of the cluster has no room for it", said)
-            return _told("PodRefused", "The cluster does not admit its pods", said)
+            return _refusal(_short(fields.text(condition, "message")))
     return None
+
+
+def _refusal(said: str) -> Cause:
+    if "exceeded quota" in said:  # a LimitRange forbids as well, but no waiting helps there
+        return _told("PodQuotaExceeded", "A quota of the cluster has no room for it", said)
+    return _told("PodRefused", "The cluster does not admit its pods", said)
+
+
+def not_made(events: Iterable[Manifest], since: float) -> Cause | None:
+    """Why pods are missing, by what was last told of what makes them, since then; None = nobody tells."""
+    told = [
+        each
+        for each in events
+        if fields.text(each, "reason") == "FailedCreate" and event_at(each) >= since
+    ]
+    if not told:
+        return None
+    return _refusal(_short(fields.text(max(told, key=event_at), "message")))
+
+
+def untouched(owner: Manifest, now: float) -> Cause | None:
+    """Why nothing is made for an owner that nobody acts on; None = somebody does, or it is early."""
+    made = moment(fields.text(owner, "metadata", "creationTimestamp"))
+    if owner.get("kind") != GROUP.name or fields.mapping(owner, "status"):
+        return None
+    if made is None or now - made < _ACTS:
+        return None
+    said = "its LeaderWorkerSets are known, but their controller does not run"
+    return _told("PodRefused", "The cluster makes no pods for it", said)
 
 
 def ended_early(pod: Manifest) -> Exit:
@@ -136,10 +165,11 @@ def ended_early(pod: Manifest) -> Exit:
     node = fields.text(pod, "spec", "nodeName")
     at = max((moment(_finished(each)) or 0.0 for each in _containers(pod)), default=0.0)
     created = moment(fields.text(pod, "metadata", "creationTimestamp")) or 0.0
+    known = ": ".join(each for each in (reason, said) if each)
     cause = (
         _told("Evicted", f"The node [{node}] put it out", said or "it gave no reason")
         if reason == "Evicted"
-        else _told("PodFailed", "Its pod ended as a whole", f"{reason or 'failed'}: {said}")
+        else _told("PodFailed", "Its pod ended as a whole", known or "the cluster does not say why")
     )
     return Exit(at or created, reason=cause.reason, message=cause.message, facts=cause.facts)
 

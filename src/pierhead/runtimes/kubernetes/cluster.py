@@ -13,6 +13,9 @@ Weights = Literal["fetch", "csi", "host"]
 Hpa = Literal["autoscaling/v2", "autoscaling/v2beta2", ""]
 Pdb = Literal["policy/v1", "policy/v1beta1", ""]
 
+_HPAS: tuple[Hpa, ...] = ("autoscaling/v2", "autoscaling/v2beta2")
+_PDBS: tuple[Pdb, ...] = ("policy/v1", "policy/v1beta1")
+_LWS, _KEDA = "leaderworkerset.x-k8s.io/v1", "keda.sh/v1alpha1"
 #: Port that an engine listens on, where its template names none: each pod has an address of its own.
 PORT = 8000
 #: Vendor of GPUs where a template names none.
@@ -113,6 +116,7 @@ class Cluster:
     pdb: Pdb = "policy/v1"
     lws: bool = False  #: are LeaderWorkerSets known?
     keda: bool = False  #: are ScaledObjects known?
+    metrics: bool = True  #: is what pods use told (metrics.k8s.io)?
 
     @property
     def weights_root(self) -> str:
@@ -140,13 +144,30 @@ class Cluster:
         def serves(group: str, kind: str) -> bool:
             return kind in groups.get(group, frozenset())
 
-        hpas: tuple[Hpa, ...] = ("autoscaling/v2", "autoscaling/v2beta2")
-        pdbs: tuple[Pdb, ...] = ("policy/v1", "policy/v1beta1")
         return replace(
             self,
             version=version,
-            hpa=next((each for each in hpas if serves(each, "HorizontalPodAutoscaler")), ""),
-            pdb=next((each for each in pdbs if serves(each, "PodDisruptionBudget")), ""),
-            lws=serves("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet"),
-            keda=serves("keda.sh/v1alpha1", "ScaledObject"),
+            hpa=next((each for each in _HPAS if serves(each, "HorizontalPodAutoscaler")), ""),
+            pdb=next((each for each in _PDBS if serves(each, "PodDisruptionBudget")), ""),
+            lws=serves(_LWS, "LeaderWorkerSet"),
+            keda=serves(_KEDA, "ScaledObject"),
+            metrics=any(version.startswith("metrics.k8s.io/") for version in groups),
+        )
+
+    def renewed(self, groups: Mapping[str, frozenset[str]]) -> "Cluster":
+        """The same while objects are there: what is used under one version stays so.
+
+        Of a group that is there but away nothing is told: what was known of it holds.
+        """
+        fresh = self.discovered(self.version, groups)
+
+        def there(version: str, *, was: bool, now: bool) -> bool:
+            return now or (was and groups.get(version) == frozenset())
+
+        return replace(
+            fresh,
+            hpa=self.hpa or fresh.hpa,
+            pdb=self.pdb or fresh.pdb,
+            lws=there(_LWS, was=self.lws, now=fresh.lws),
+            keda=there(_KEDA, was=self.keda, now=fresh.keda),
         )

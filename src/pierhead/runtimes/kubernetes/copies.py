@@ -1,22 +1,26 @@
-"""Copies of what the cluster has of ours: Deployments, pods, their events, and the nodes they are on."""
+"""Copies of what the cluster has of ours: pods and what makes them, their events, the nodes they are on."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import structlog
 
-from pierhead.core.errors import Unavailable
+from pierhead.core.errors import Refused, Unavailable
 from pierhead.runtimes.kubernetes import causes, fields, names, probe
 from pierhead.runtimes.kubernetes.api import (
     DEPLOYMENT,
     EVENT,
+    GROUP,
     NODE,
     POD,
+    STATEFUL_SET,
     Kind,
     KubeApi,
     Manifest,
     Selection,
 )
+from pierhead.runtimes.kubernetes.owners import kind_at
 from pierhead.runtimes.kubernetes.reflector import Beat, Reflector, uid_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("pierhead.kubernetes")
@@ -41,7 +45,9 @@ class Copies:
     ) -> None:
         self._hint, self._pod_changed = hint, pod_changed
         self._of: dict[str, dict[str, Manifest]] = {}  # service -> uid -> pod
-        self._deployment_of: dict[str, Manifest] = {}
+        self._owners_of: dict[
+            str, dict[str, Manifest]
+        ] = {}  # service -> uid -> what makes its pods
         self._told: dict[str, dict[str, Manifest]] = {}  # uid of what it is about -> uid -> event
         self._service_of: dict[str, str] = {}  # uid of a pod -> service
         self._node: dict[str, Manifest] = {}
@@ -55,25 +61,28 @@ class Copies:
 
         warnings = Selection(selected.namespace, fields="type=Warning")
         self.pods = reflector(POD, selected, self._pod)
-        self.deployments = reflector(DEPLOYMENT, selected, self._deployment)
+        self.deployments = reflector(DEPLOYMENT, selected, partial(self._owner, DEPLOYMENT))
+        self.groups = reflector(GROUP, selected, partial(self._owner, GROUP))
         self.nodes = reflector(NODE, Selection(), self._node_changed)
         self.events = reflector(EVENT, warnings, self._event)
         self._tasks: list[asyncio.Task[None]] = []
+        self._grouped = False
 
     # ---- run ------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to watch; needs a running loop."""
-        if not self._tasks:
-            self._tasks = [
-                asyncio.create_task(each.run(), name=f"reflect-{each.kind.plural}")
-                for each in (self.pods, self.deployments, self.nodes, self.events)
-            ]
-            for task in self._tasks:
-                task.add_done_callback(_told)
+    def start(self, *, groups: bool = False) -> None:
+        """Begin to watch; needs a running loop. `groups`: the cluster knows LeaderWorkerSets, by now."""
+        watched = [] if self._tasks else [self.pods, self.deployments, self.nodes, self.events]
+        if groups and not self._grouped:
+            self._grouped = True
+            watched.append(self.groups)
+        for each in watched:
+            task = asyncio.create_task(each.run(), name=f"reflect-{each.kind.plural}")
+            task.add_done_callback(_told)
+            self._tasks.append(task)
 
     async def listed(self, seconds: float) -> None:
-        """Wait until what is there is known; nodes and events only where we may see them.
+        """Wait until what is there is known; sets, nodes and events only where we may see them.
 
         Raises:
             Unavailable: it is not known after so many seconds.
@@ -82,7 +91,7 @@ class Copies:
             async with asyncio.timeout(seconds):
                 await self.pods.listed.wait()
                 await self.deployments.listed.wait()
-                for each in (self.nodes, self.events):
+                for each in (*[self.groups] * self._grouped, self.nodes, self.events):
                     await each.answered.wait()
         except TimeoutError:
             problem = self.pods.problem or self.deployments.problem or self.nodes.problem
@@ -98,31 +107,57 @@ class Copies:
 
     def age(self) -> float | None:
         """Seconds since everything was known for sure; None = it never was."""
-        ages = [each.age() for each in (self.pods, self.deployments)]
+        ages = [each.age() for each in self._needed()]
         known = [age for age in ages if age is not None]
         return max(known) if len(known) == len(ages) else None
 
     def problem(self) -> str:
         """Why what is known may be old; "" when it is not."""
-        told = self.pods.problem or self.deployments.problem
+        told = next((each.problem for each in self._needed() if each.problem), None)
         return "" if told is None else str(told)
+
+    def _needed(self) -> list[Reflector]:
+        """What is to be known; of sets nothing, where there are none or we may not see them."""
+        sets = self._grouped and not isinstance(self.groups.problem, Refused)
+        return [self.pods, self.deployments, *[self.groups] * sets]
+
+    @property
+    def groups_unseen(self) -> str:
+        """Why the cluster's LeaderWorkerSets are not known; "" = they are."""
+        known = self.groups.listed.is_set() and not isinstance(self.groups.problem, Refused)
+        return "" if known else str(self.groups.problem or "they were not listed yet")
 
     # ---- look -----------------------------------------------------------------------------
 
     def services(self) -> Iterable[str]:
-        """Of which there are pods or a Deployment."""
-        return self._of.keys() | self._deployment_of.keys()
+        """Of which there are pods, or what makes them."""
+        return self._of.keys() | self._owners_of.keys()
 
     def of(self, service: str) -> Mapping[str, Manifest]:
         """uid -> pod of a service."""
         return self._of.get(service, {})
 
-    def deployment(self, service: str) -> Manifest | None:
-        """What makes a service's pods."""
-        return self._deployment_of.get(service)
+    def owners(self, service: str) -> list[Manifest]:
+        """What makes a service's pods, the youngest first; more than one while it changes its kind."""
+        found = list(self._owners_of.get(service, {}).values())
+        found.sort(
+            key=lambda each: fields.text(each, "metadata", "creationTimestamp"), reverse=True
+        )
+        return found
+
+    def owner(self, service: str, name: str = "") -> Manifest | None:
+        """What makes a service's pods, of that name; "" = the youngest."""
+        for each in self.owners(service):
+            if name in {"", fields.text(each, "metadata", "name")}:
+                return each
+        return None
+
+    def note(self, owner: Manifest) -> None:
+        """What we did to an owner ourselves is known before the server tells of it."""
+        (self.groups if kind_at(owner) == GROUP else self.deployments).note(owner)
 
     def told(self, uid: str) -> tuple[Manifest, ...]:
-        """Warnings about an object."""
+        """Warnings about an object, by its uid or its `maker_key`."""
         return tuple(self._told.get(uid, {}).values())
 
     def node(self, name: str) -> Manifest | None:
@@ -159,27 +194,34 @@ class Copies:
         if not group:
             self._of.pop(service, None)
 
-    def _deployment(self, old: Manifest | None, new: Manifest | None) -> None:
+    def _owner(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> None:
         found = new or old or {}
         service = fields.text(found, "metadata", "labels", names.SERVICE_ID)
+        there = self._owners_of.setdefault(service, {})
+        there.pop(uid_of(found), None)
         if new is not None:
-            self._deployment_of[service] = new
-        elif uid_of(self._deployment_of.get(service, found)) == uid_of(found):
-            self._deployment_of.pop(service, None)
+            # What is listed does not say of what kind it is.
+            there[uid_of(found)] = {**new, "apiVersion": kind.api_version, "kind": kind.name}
+        if not there:
+            self._owners_of.pop(service, None)
         if _told_of(old) != _told_of(new):
             self._hint(service)
 
     def _event(self, old: Manifest | None, new: Manifest | None) -> None:
         found = new or old or {}
         about = fields.text(found, "involvedObject", "uid")
+        service = self._service_of.get(about)
+        if fields.text(found, "involvedObject", "kind") == STATEFUL_SET.name:
+            # Of what a set's controller makes nothing else is known.
+            name = fields.text(found, "involvedObject", "name")
+            about, service = maker_key(name), names.service_of_set(name)
         if new is None:
             self._told.get(about, {}).pop(uid_of(found), None)
             if not self._told.get(about):
                 self._told.pop(about, None)
             return
         self._told.setdefault(about, {})[uid_of(found)] = new
-        service = self._service_of.get(about)
-        if service is not None:
+        if service:
             self._hint(service)
 
     def _node_changed(self, old: Manifest | None, new: Manifest | None) -> None:
@@ -196,16 +238,21 @@ class Copies:
                 self._hint(service)
 
 
-def _told_of(deployment: Manifest | None) -> object:
-    """What a look at a service asks of its Deployment; how many pods it counts, the pods tell themselves."""
-    if deployment is None:
+def maker_key(name: str) -> str:
+    """What warnings about a StatefulSet of that name are found by."""
+    return f"{STATEFUL_SET.name}/{name}"
+
+
+def _told_of(owner: Manifest | None) -> object:
+    """What a look at a service asks of its pods' owner; how many it counts, the pods tell themselves."""
+    if owner is None:
         return None
     return (
-        fields.at(deployment, "metadata", "generation"),
-        fields.text(deployment, "metadata", "deletionTimestamp"),
-        names.applied(deployment),
-        names.scaled_by(deployment),
-        causes.refused(deployment),
+        fields.at(owner, "metadata", "generation"),
+        fields.text(owner, "metadata", "deletionTimestamp"),
+        names.applied(owner),
+        names.scaled_by(owner),
+        causes.refused(owner),
     )
 
 

@@ -1,6 +1,7 @@
 """Brings objects to the server and away from it, with as few requests as that takes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -13,7 +14,6 @@ from pierhead.runtimes.kubernetes.api import (
     GROUP,
     POD,
     POLICY,
-    REPLICA_SET,
     SCALED,
     SECRET,
     SERVICE,
@@ -38,8 +38,11 @@ from pierhead.runtimes.kubernetes.belongings import (
     with_owner,
 )
 from pierhead.runtimes.kubernetes.cluster import Cluster
+from pierhead.runtimes.kubernetes.keeping import mounts, staying
+from pierhead.runtimes.kubernetes.owners import OWNERS, kind_at
 from pierhead.runtimes.kubernetes.reflector import Pace, Time
-from pierhead.runtimes.kubernetes.strays import replica_set
+from pierhead.runtimes.kubernetes.strangers import Strangers
+from pierhead.runtimes.kubernetes.strays import maker
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("pierhead.kubernetes")
 
@@ -59,9 +62,21 @@ class Delivery:
         self._time, self._pace = time, pace
         self._kinds, unasked = _kinds(cluster)
         selected = Selection(cluster.namespace, names.ours(cluster.platform))
-        self._there = Belongings(api, selected, (self._kinds[1:], unasked), time, pace)
+        belong = [kind for kind in self._kinds if kind not in OWNERS]
+        self._there = Belongings(api, selected, (belong, unasked), time, pace)
+        self._strangers = Strangers(api, cluster)
+        #: What makes pods, as it was sent last; where its number is not ours, that is not in it.
+        self._sent: dict[Key, Manifest] = {}
         self._doubted: dict[str, float] = {}  # service -> when all of it was to be sent again
-        self._ended: dict[str, str] = {}  # service -> uid of its Deployment that we deleted
+        self._barred: dict[Key, float] = {}  # what we may not delete -> when that was said last
+        self._ended: dict[str, set[str]] = {}  # service -> uids of its owners that we deleted
+
+    def renew(self, cluster: Cluster) -> None:
+        """Go on with a cluster that has other kinds by now; those that it had are still looked for."""
+        self._cluster = cluster
+        kinds, unasked = _kinds(cluster)
+        self._kinds = [*kinds, *(kind for kind in self._kinds if kind not in kinds)]
+        self._there.renew([kind for kind in self._kinds if kind not in OWNERS], unasked)
 
     async def learn(self) -> None:
         """Ask what the server has of all services; meant for before anything is sent.
@@ -70,6 +85,7 @@ class Delivery:
             Unavailable: it does not answer, or does not let us see all of it.
         """
         await self._there.learn(anew=True)
+        await self._strangers.look()
 
     def concealed(self, service: str) -> tuple[str, ...]:
         """What its pods know and nobody shall read in what they write."""
@@ -78,17 +94,20 @@ class Delivery:
     async def send(
         self, service: str, wanted: Sequence[Manifest], present: Manifest | None
     ) -> Manifest | None:
-        """Send what differs; the Deployment as it is then, None where it was not sent.
+        """Send what differs; the pods' owner as it is then, None where it was not sent.
 
-        `present` = the Deployment as it is known. What its pods need is sent before it, what belongs to
-        it after it.
+        `present` = that owner as it is known. What its pods need is sent before it, what belongs to it
+        after it. Another owner, which the service had before, stays: see `retire`.
 
         Raises:
             Unavailable: the server does not answer.
             Refused: the server will not have it so, or another owns one of its fields.
         """
         there = await self._there.of(service)
-        owner = next((each for each in wanted if kind_of(each) == DEPLOYMENT), None)
+        owner = next((each for each in wanted if kind_of(each) in OWNERS), None)
+        await self._demand_ours(there, wanted, present)
+        stays = staying(there, wanted, owner)
+        wanted = [each for each in wanted if key_of(each) not in stays]
         fits = owner is not None and present is not None and same(owner, present)
         returned = names.scaled_by(present) == ""
         answer: Manifest | None = None
@@ -104,19 +123,34 @@ class Delivery:
             if fits if each is owner else there.get(key_of(each)) == mark(each, of):
                 continue
             there[key_of(each)] = ""  # from now on it may be there, whatever we hear
-            body = with_owner(each, fields.text(owner, "metadata", "name"), of) if of else each
+            body = with_owner(each, owner, of) if owner and of else each
             found = await self._apply(body, returned=returned and each is owner)
             there[key_of(each)] = mark(each, of)
             self._there.sent(service, each)
-            answer = found if each is owner else answer
-        for key in there.keys() - {key_of(each) for each in wanted}:
+            if each is owner:
+                answer, self._sent[key_of(each)] = found, each
+        await self._drop(there, stays | {key_of(each) for each in wanted})
+        return answer
+
+    async def _drop(self, there: dict[Key, str], wanted: Collection[Key]) -> None:
+        """Delete what is not wanted any more, but for owners of pods."""
+        for key in [key for key in there if key not in wanted and key[0] not in OWNERS]:
             try:
                 await self._delete(key)
             except Forbidden as error:  # what is wanted is there; the rest is tried again
+                self._barred[key] = self._time.now()
                 log.warning("what a service does not need any more stays", error=str(error))
             else:
                 del there[key]
-        return answer
+
+    async def _demand_ours(
+        self, there: Mapping[Key, str], wanted: Sequence[Manifest], present: Manifest | None
+    ) -> None:
+        """Before anything is written down or sent: nothing of it may be another platform's."""
+        self._strangers.demand_ours(present)
+        shared = [each for each in wanted if kind_of(each) == VOLUME and key_of(each) not in there]
+        owners = [each for each in wanted if kind_of(each) in OWNERS and present is None]
+        await self._strangers.demand_free((*owners, *shared))
 
     def doubt(self, service: str, replicas: Iterable[ReplicaStatus]) -> None:
         """Have all of it sent again where pods say that something is missing which they are made with."""
@@ -129,42 +163,53 @@ class Delivery:
             there.update(dict.fromkeys(there, ""))
 
     async def lacks(self, service: str, present: Manifest | None) -> bool:
-        """Is something of it not there, or not for sure? `present` = its Deployment.
+        """Is something of it not there, or not for sure? `present` = its pods' owner.
 
         Raises:
             Unavailable: the server does not answer.
         """
-        await self._there.compare()
+        if await self._there.compare():
+            await self._strangers.look_again()
         there = await self._there.of(service)
         if present is not None:  # an earlier hub may have ended before it sent what belongs to it
             for kind in self._expected(present):
                 there.setdefault((kind, names.object_name(service)), "")
-        return any(not marked and key[0] != DEPLOYMENT for key, marked in there.items())
+        lost = any(not marked and key[0] not in OWNERS for key, marked in there.items())
+        return lost or bool(self._left(there, present))
+
+    def _left(self, there: Mapping[Key, str], present: Manifest | None) -> set[Key]:
+        """What the settings asked for once, and no pod of its owner needs."""
+        gone: set[Kind] = set() if self._cluster.network_policy else {POLICY}
+        if self._cluster.weights != "csi" and not mounts(present):
+            gone |= {CLAIM, VOLUME}
+        again = self._time.now() - self._pace.whole_list
+        return {key for key in there if key[0] in gone and self._barred.get(key, again) <= again}
 
     def _expected(self, present: Manifest) -> list[Kind]:
-        """What belongs to every Deployment of this kind."""
+        """What belongs to every owner of this kind."""
         several = fields.number(present, "spec", "replicas") > 1
         counted = names.scaled_by(present)  # then its scaler's least number decides
         kept = bool(self._cluster.pdb) and several and not counted
         return [SERVICE] + [budget(self._cluster.pdb)] * kept
 
     async def mend(self, service: str, wanted: Sequence[Manifest], present: Manifest) -> None:
-        """Send what it lacks beside its Deployment, and nothing else.
+        """Send what it lacks beside its pods' owner, take away what the settings do not ask for, no more.
 
         Raises:
             Unavailable: the server does not answer.
             Refused: the server will not have it so.
         """
         there = await self._there.of(service)
-        name, uid = (fields.text(present, "metadata", each) for each in ("name", "uid"))
+        uid = fields.text(present, "metadata", "uid")
         for each in wanted:
             key = key_of(each)
-            if key[0] == DEPLOYMENT or there.get(key) != "":
+            if key[0] in OWNERS or there.get(key) != "":
                 continue
             of = uid if depends(key[0]) else ""
-            await self._apply(with_owner(each, name, of) if of else each, returned=False)
+            await self._apply(with_owner(each, present, of) if of else each, returned=False)
             there[key] = mark(each, of)
             self._there.sent(service, each)
+        await self._drop(there, there.keys() - self._left(there, present))
 
     def note(self, service: str, sent: Manifest | None = None, gone: Kind | None = None) -> None:
         """Something else sent an object of a service, or took one away."""
@@ -185,15 +230,37 @@ class Delivery:
                 raise
             return await self._api.apply(manifest, force=True)
 
-    async def scale(self, deployment: Manifest, replicas: int) -> Manifest:
+    async def scale(self, owner: Manifest, replicas: int) -> Manifest:
         """Change the number of replicas, and nothing else.
 
         Raises:
             Unavailable: the server does not answer.
         """
-        name = fields.text(deployment, "metadata", "name")
+        sent = self._sent.get(_known_as(owner)[0])
+        known = sent is not None and names.applied(sent) == names.applied(owner)
+        if sent is not None and known and "replicas" in sent["spec"]:
+            # Set alone, the number would be another manager's: the next apply would be refused once.
+            spec = {**sent["spec"], "replicas": replicas}
+            with suppress(OwnedElsewhere):  # it is a number that is asked for, and nothing else
+                return await self._owner_sent(names.stamped({**sent, "spec": spec}))
+        name = fields.text(owner, "metadata", "name")
         body: Manifest = {"spec": {"replicas": replicas}}
-        return await self._api.patch(DEPLOYMENT, name, self._cluster.namespace, body)
+        return await self._api.patch(kind_at(owner), name, self._cluster.namespace, body)
+
+    async def _owner_sent(self, owner: Manifest) -> Manifest:
+        found = await self._api.apply(owner)
+        self._sent[key_of(owner)] = owner
+        return found
+
+    async def retire(self, service: str, owner: Manifest) -> None:
+        """Delete an owner in whose place another one has its replicas; its pods end with their grace.
+
+        Raises:
+            Unavailable: the server does not answer, or does not let us.
+        """
+        key, _ = _known_as(owner)
+        await self._delete(key)
+        self._there.known(service).pop(key, None)
 
     async def rank(self, pods: Mapping[str, Manifest], leaving: Sequence[str]) -> None:
         """Tell the cluster which pods are to leave when there are too many; servers before 1.22 cannot be told.
@@ -235,34 +302,34 @@ class Delivery:
             Unavailable: the server does not answer.
             Refused: it does not let us.
         """
-        maker = replica_set(pod)
-        if maker:
-            await self._api.delete(REPLICA_SET, maker, self._cluster.namespace)
+        kept_by = maker(pod)
+        if kept_by is not None:
+            await self._api.delete(*kept_by, self._cluster.namespace)
         else:
             await self.end(pod, grace)
 
-    async def clear(self, service: str, deployment: Manifest | None) -> bool:
+    async def clear(self, service: str, owners: Sequence[Manifest]) -> bool:
         """Delete all objects of a service but its pods; True once the server has none of them.
+
+        `owners`: what makes its pods, as it is known.
 
         Raises:
             Unavailable: the server does not answer, or does not let us.
         """
         there = await self._there.of(service)
-        uid = fields.text(deployment, "metadata", "uid")
-        if deployment is not None and self._ended.get(service) != uid:
-            name = fields.text(deployment, "metadata", "name")
-            there.setdefault((DEPLOYMENT, name), mark(deployment, ""))
-        ended = ""
+        ended = self._ended.setdefault(service, set())
+        uids = dict(map(_known_as, owners))
+        there |= {key: there.get(key, "") for key, uid in uids.items() if uid not in ended}
         for key in sorted(there, key=lambda key: self._kinds.index(key[0])):
-            if goes_with(there[key], ended):
+            if any(goes_with(there[key], uid) for uid in ended):
                 del there[key]
             elif not await self._delete(key):
                 del there[key]
-                if key[0] == DEPLOYMENT and deployment is not None:
-                    ended = self._ended[service] = uid
+                if key in uids:
+                    ended.add(uids[key])
         if there:
             return False
-        if deployment is None:
+        if not owners:
             self._doubted.pop(service, None)
             self._there.forget(service)
             self._ended.pop(service, None)
@@ -271,6 +338,8 @@ class Delivery:
     async def _delete(self, key: Key) -> bool:
         """False = it is gone."""
         kind, name = key
+        for known in (self._sent, self._barred):
+            known.pop(key, None)
         try:
             return await self._api.delete(kind, name, self._place(kind))
         except Denied as error:
@@ -287,10 +356,16 @@ def same(wanted: Manifest, present: Manifest) -> bool:
     return number and names.applied(wanted) == names.applied(present)
 
 
+def _known_as(owner: Manifest) -> tuple[Key, str]:
+    """An owner's key and uid."""
+    meta = fields.mapping(owner, "metadata")
+    return (kind_at(owner), fields.text(meta, "name")), fields.text(meta, "uid")
+
+
 def _turn(manifest: Manifest) -> int:
     """What pods need, what makes them, what belongs to that."""
     kind = kind_of(manifest)
-    return 2 if depends(kind) else int(kind in {DEPLOYMENT, GROUP})
+    return 2 if depends(kind) else int(kind in OWNERS)
 
 
 def _kinds(cluster: Cluster) -> tuple[list[Kind], frozenset[Kind]]:
@@ -298,9 +373,8 @@ def _kinds(cluster: Cluster) -> tuple[list[Kind], frozenset[Kind]]:
 
     A hub with other settings may have left it.
     """
-    scalers = [GROUP] * cluster.lws + [SCALED] * cluster.keda
-    scalers += [autoscaler(cluster.hpa)] * bool(cluster.hpa)
-    found = [DEPLOYMENT, SERVICE, SECRET, *scalers]
+    scalers = [SCALED] * cluster.keda + [autoscaler(cluster.hpa)] * bool(cluster.hpa)
+    found = [DEPLOYMENT, *[GROUP] * cluster.lws, SERVICE, SECRET, *scalers]
     found += [budget(cluster.pdb)] * bool(cluster.pdb)
     volumes = [CLAIM, VOLUME] if cluster.weights != "csi" else []
     unasked = {*scalers, *volumes, *([] if cluster.network_policy else [POLICY])}

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import yaml
 
-from pierhead.core.secrecy import masked_command
+from pierhead.core.secrecy import masked_command, without_passwords
 from pierhead.runtimes.kubernetes import names
 from pierhead.runtimes.kubernetes.objects import Manifest
 
@@ -15,6 +15,10 @@ from pierhead.runtimes.kubernetes.objects import Manifest
 HIDDEN_TEXT = "REPLACE-ME"
 #: What some parsers take for a number, a time, a truth or nothing.
 _NO_TEXT = re.compile(r"[-+.]?[0-9.].*|y|n|yes|no|on|off|true|false|null|~|=", re.IGNORECASE)
+#: What a reader may take for the end of a line, or for the mark at the start of a file: written as `\u2028`.
+_UNSEEN = re.compile("[\x85\u2028\u2029\ufeff]")
+#: Parts of a container that are what it executes.
+_EXECUTED = frozenset({"command", "args"})
 HIDDEN = base64.b64encode(HIDDEN_TEXT.encode()).decode()
 
 
@@ -26,8 +30,8 @@ class _Plain(yaml.SafeDumper):
 
 
 def _text(_dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """In quotes where not every parser reads a text in it: `1e-5`, `0o17`, `y`."""
-    style = '"' if _NO_TEXT.fullmatch(text) else None
+    """In quotes where not every parser reads that text in it: `1e-5`, `0o17`, `y`, a line's end of Unicode."""
+    style = '"' if _NO_TEXT.fullmatch(text) or _UNSEEN.search(text) else None
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, style=style)
 
 
@@ -47,7 +51,10 @@ def yaml_text(manifests: Iterable[Manifest]) -> str:
 
 
 def without_secrets(manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
-    """The manifests with every Secret's values, and secrets in commands, replaced: they may be shown and kept."""
+    """The manifests as they may be shown and kept.
+
+    Replaced are every Secret's values, secrets in commands, and passwords of URLs in variables.
+    """
     return tuple(_hidden(each) if each["kind"] == "Secret" else _shown(each) for each in manifests)
 
 
@@ -60,18 +67,21 @@ def _is_list(found: object) -> bool:
     return isinstance(found, list)
 
 
-def _masked(found: Any) -> Any:
-    """The same with each container's command as people may see it."""
+def _masked(found: Any, inside: str = "") -> Any:
+    """The same with each container's command and variables as people may see them; `inside` = the part it is."""
     if _is_list(found):
-        return [_masked(each) for each in cast("list[Any]", found)]
+        return [_masked(each, inside) for each in cast("list[Any]", found)]
     if not isinstance(found, dict):
         return found
-    return {
-        key: list(masked_command(each, ()))
-        if key == "command" and _is_list(each)
-        else _masked(each)
-        for key, each in cast("dict[str, Any]", found).items()
-    }
+    shown: dict[str, Any] = {}
+    for key, each in cast("dict[str, Any]", found).items():
+        if key in _EXECUTED and _is_list(each):
+            shown[key] = list(masked_command(each, ()))
+        elif inside == "env" and isinstance(each, str):
+            shown[key] = without_passwords(each)
+        else:
+            shown[key] = _masked(each, key)
+    return shown
 
 
 def _hidden(secret: Manifest) -> Manifest:

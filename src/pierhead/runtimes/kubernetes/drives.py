@@ -5,9 +5,11 @@ or other keys, is another volume.
 """
 
 import posixpath
+import re
 from dataclasses import dataclass
 
 from pierhead.core.connections import Account, export
+from pierhead.core.errors import Unsupported
 from pierhead.core.fetches import Fetch
 from pierhead.core.mounts import NasSource, OssSource
 from pierhead.core.workloads import Workload
@@ -23,6 +25,8 @@ _SIZE = "1Gi"
 _MODES = ["ReadOnlyMany"]
 #: Ends of names that are files: a volume is a folder.
 _FILES = (".gguf", ".safetensors")
+#: What means something to a shell, to which older drivers give a path as it is.
+_FOR_A_SHELL = re.compile(r"[^\w@%+=:,./~-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,11 @@ class Drive:
 
 
 def drive(workload: Workload, fetch: Fetch, cluster: Cluster) -> Drive | None:
-    """The volume of a source; None = nothing mounts such a source."""
+    """The volume of a source; None = nothing mounts such a source.
+
+    Raises:
+        Unsupported: its path has a character that a driver could read as a command.
+    """
     match fetch.source:
         case OssSource() as source if fetch.account is not None:
             return _bucket(workload, source, fetch.account, cluster)
@@ -76,9 +84,17 @@ def _bucket(
     return Drive(found.claim, (secret, *found.objects))
 
 
-def _folder(prefix: str) -> str:
-    bare = prefix.strip("/")
-    return posixpath.dirname(bare) if bare.endswith(_FILES) else bare
+def _folder(path: str) -> str:
+    bare = path.strip("/")
+    folder = posixpath.dirname(bare) if bare.endswith(_FILES) else bare
+    odd = _FOR_A_SHELL.search(folder)
+    if odd is not None:
+        why = (
+            f"it has the character [{odd[0]!a}] in it, which the driver that mounts it may give to a shell; "
+            "name the folder otherwise, or let weights be fetched (setting kubernetes.weights)"
+        )
+        raise Unsupported(f"The path [{folder[:200]!a}]", why)
+    return folder
 
 
 def _export(

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any, TypeVar
 
 from pierhead.runtimes.kubernetes.api import (
+    NOTHING_KNOWN,
     Access,
     Change,
     Kind,
@@ -100,9 +101,11 @@ class FencedApi:
         """The server's version."""
         return await self._api.version()
 
-    async def served(self) -> Mapping[str, frozenset[str]]:
+    async def served(
+        self, known: Mapping[str, frozenset[str]] = NOTHING_KNOWN
+    ) -> Mapping[str, frozenset[str]]:
         """What it serves."""
-        return await self._api.served()
+        return await self._api.served(known)
 
     async def close(self) -> None:
         """Let go of all connections."""

@@ -6,7 +6,7 @@
 
 Who alone owns a field and leaves it out sets it back to its default. So COUNTER owns it besides from
 before the scaler's first step on, and never says another number: servers before 1.22 do not note that a
-scaler owns what it set. The mark is on the Deployment: a hub that starts finds all of it there.
+scaler owns what it set. The mark is on the pods' owner: a hub that starts finds all of it there.
 """
 
 from dataclasses import dataclass, field
@@ -15,9 +15,8 @@ from pierhead.core.errors import Conflict, NotFound, Refused
 from pierhead.core.ids import Clock
 from pierhead.core.scalers import AutoScaler
 from pierhead.core.workloads import Workload
-from pierhead.runtimes.kubernetes import fields, names, scaling
+from pierhead.runtimes.kubernetes import fields, names, owners, pods, scaling
 from pierhead.runtimes.kubernetes.api import (
-    DEPLOYMENT,
     SCALED,
     Kind,
     KubeApi,
@@ -27,22 +26,22 @@ from pierhead.runtimes.kubernetes.api import (
 )
 from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.delivery import Delivery
-from pierhead.runtimes.kubernetes.objects import manifest
+from pierhead.runtimes.kubernetes.quantities import quantity
 
 #: Seconds until a scaler is offered again that the server would not have.
 _AGAIN = 60.0
 
 
-def is_given(deployment: Manifest | None) -> bool:
+def is_given(owner: Manifest | None) -> bool:
     """Is its count the cluster's?"""
-    return bool(names.scaled_by(deployment))
+    return bool(names.scaled_by(owner))
 
 
 def follower(workload: Workload, cluster: Cluster) -> Manifest | None:
     """The scaler that takes a service's count; None = it stays ours."""
     if not cluster.follows_load or workload.scaler is None:
         return None
-    target = manifest("apps/v1", "Deployment", workload, namespace=cluster.namespace)
+    target = owners.reference(workload, cluster)
     found = scaling.scaling(workload, workload.scaler, cluster, target)
     return None if found is None else names.stamped(names.owned(found, cluster.platform))
 
@@ -71,14 +70,18 @@ class HandOver:
         there = fields.number(present, "spec", "replicas")
         return there if self._agreed.get(service, wanted) == wanted else wanted
 
-    def stays(self, service: str, scaler: AutoScaler, *, bounded: bool) -> str:
+    def stays(
+        self, service: str, scaler: AutoScaler, present: Manifest | None, *, bounded: bool
+    ) -> str:
         """Why a service's scaler is not the cluster's, where it should be; "" = it is, or need not."""
         if not self.cluster.follows_load:
             return ""
         if bounded:
             return "A quota bounds its count, and a scaler of the cluster does not ask it."
-        if not scaling.follower(scaler, self.cluster):
-            return " ".join(notice.message for notice in scaling.told(scaler, ""))
+        cores = present is None or _asks_cores(present)
+        if not scaling.follower(scaler, self.cluster, cores=cores):
+            told = scaling.told(scaler, self.cluster, cores=cores)
+            return " ".join(notice.message for notice in told)
         why = self._refused.get(service, (0.0, ""))[1]
         return f"The cluster would not have its scaler: {why}" if why else ""
 
@@ -90,7 +93,7 @@ class HandOver:
     async def settle(self, workload: Workload, present: Manifest) -> Manifest | None:
         """Before a step: agree upon the number of a service that the cluster counts, or take it back.
 
-        Gives the Deployment as it is then, None where it was not changed.
+        Gives the pods' owner as it is then, None where it was not changed.
 
         Raises:
             Unavailable: the server does not answer; call again.
@@ -113,7 +116,7 @@ class HandOver:
     async def offer(self, workload: Workload, present: Manifest) -> Manifest | None:
         """After a step: let the cluster count, if it can and there are as many as are wanted.
 
-        Gives the Deployment as it is then, None where the count stays ours.
+        Gives the pods' owner as it is then, None where the count stays ours.
 
         Raises:
             Unavailable: the server does not answer; call again.
@@ -146,7 +149,7 @@ class HandOver:
         self.forget(service)
         try:
             # Its last step may be younger than what we know.
-            there = await self.api.get(DEPLOYMENT, name, self.cluster.namespace)
+            there = await self.api.get(owners.kind_at(present), name, self.cluster.namespace)
         except NotFound:
             return None
         await self._claim(there, fields.number(there, "spec", "replicas"))
@@ -166,10 +169,10 @@ class HandOver:
         self.delivery.note(service, gone=kind)
 
     async def _claim(self, present: Manifest, number: int) -> None:
-        meta = fields.mapping(present, "metadata")
+        kind, meta = owners.kind_at(present), fields.mapping(present, "metadata")
         body: Manifest = {
-            "apiVersion": DEPLOYMENT.api_version,
-            "kind": DEPLOYMENT.name,
+            "apiVersion": kind.api_version,
+            "kind": kind.name,
             "metadata": {name: fields.text(meta, name) for name in ("name", "namespace", "uid")},
             "spec": {"replicas": number},
         }
@@ -179,7 +182,14 @@ class HandOver:
         meta = fields.mapping(present, "metadata")
         uid, name = fields.text(meta, "uid"), fields.text(meta, "name")
         body: Manifest = {"metadata": {"uid": uid, "annotations": {names.SCALED_BY: mark}}}
-        return await self.api.patch(DEPLOYMENT, name, self.cluster.namespace, body)
+        kind = owners.kind_at(present)
+        return await self.api.patch(kind, name, self.cluster.namespace, body)
+
+
+def _asks_cores(owner: Manifest) -> bool:
+    """Do its pods ask for any CPU?"""
+    engine = pods.container_of(owners.pods_of(owner))
+    return bool(quantity(fields.text(engine, "resources", "requests", "cpu") or "0"))
 
 
 def _mark(scaler: Manifest) -> str:

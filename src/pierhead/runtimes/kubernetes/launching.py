@@ -13,6 +13,7 @@ from pierhead.core.launch import Launch, Placement
 from pierhead.core.mount_paths import seen_at
 from pierhead.core.templates import Template
 from pierhead.core.workloads import Workload
+from pierhead.runtimes.kubernetes import members
 from pierhead.runtimes.kubernetes.cluster import PORT, Cluster
 
 Ask = Callable[[Workload, Placement], Launch]
@@ -53,6 +54,7 @@ def launched(ask: Ask, workload: Workload, cluster: Cluster) -> Launch:
     Raises:
         Unsupported: the engine cannot do what the template asks for.
     """
+    workload = members.spread(workload)
     path = workload.template.mount_path
     if path and workload.files.folder:
         workload = replace(workload, files=seen_at(workload.files, path))

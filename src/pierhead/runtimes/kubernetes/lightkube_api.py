@@ -23,6 +23,7 @@ from pierhead.core.ids import Clock
 from pierhead.runtimes.kubernetes import fields
 from pierhead.runtimes.kubernetes.api import (
     EVENT,
+    NOTHING_KNOWN,
     Access,
     Change,
     Kind,
@@ -281,8 +282,10 @@ class LightkubeApi:
         ]
         return int(numbers[0] or 0), int(numbers[1] or 0), str(found.get("gitVersion", ""))
 
-    async def served(self) -> Mapping[str, frozenset[str]]:
-        """`<group>/<version>` -> kinds, of the groups that we could use."""
+    async def served(
+        self, known: Mapping[str, frozenset[str]] = NOTHING_KNOWN
+    ) -> Mapping[str, frozenset[str]]:
+        """`<group>/<version>` -> kinds, of the groups that we could use; none of one that is away."""
         groups = fields.many(await self._json("GET", "/apis"), "groups")
         versions = [
             fields.text(version, "groupVersion")
@@ -292,10 +295,18 @@ class LightkubeApi:
         ]
         found: dict[str, frozenset[str]] = {}
         for version in versions:
+            if known.get(version):
+                found[version] = known[version]
+                continue
             try:
                 answer = await self._json("GET", f"/apis/{version}")
-            except (NotFound, Unavailable):
-                continue  # an aggregated server that is away: what it serves cannot be used now
+            except NotFound:
+                continue
+            except (
+                Unavailable
+            ):  # an aggregated server that is away: it is to be there, with what is not known
+                found[version] = frozenset()
+                continue
             kinds = fields.many(answer, "resources")
             found[version] = frozenset(fields.text(each, "kind") for each in kinds)
         return found

@@ -24,9 +24,9 @@ PLATFORM = "pierhead.dev/platform"  #: the platform's account id: several may sh
 
 # Annotations of an object.
 APPLIED = "pierhead.dev/applied"  #: digest of the object as it was sent
-#: Of a Deployment: kind and digest of the object that sets its count; "" = one did, once.
+#: Of what makes pods: kind and digest of the object that sets its count; "" = one did, once.
 SCALED_BY = "pierhead.dev/scaled-by"
-TEMPLATE = "pierhead.dev/template"  #: of a Deployment: digest of its pods' template as it was sent
+TEMPLATE = "pierhead.dev/template"  #: of what makes pods: digest of their template as it was sent
 # Annotations of a pod: what a runtime tells of it, so that no book need be kept.
 SERVICE_NAME = "pierhead.dev/service-name"
 ENGINE = "pierhead.dev/engine"
@@ -36,12 +36,23 @@ MODEL = "pierhead.dev/model"  #: name that the engine knows its model by; missin
 PORT = "pierhead.dev/port"
 DEADLINE = "pierhead.dev/start-deadline"  #: seconds; missing = it may take its time
 GRACE = "pierhead.dev/grace"  #: seconds from a pod's deletion until it is killed
+NODES = "pierhead.dev/nodes"  #: that its replica is on; missing = one
+
+# Labels that a LeaderWorkerSet's controller gives to its pods.
+SET = "leaderworkerset.sigs.k8s.io/name"
+GROUP_INDEX = "leaderworkerset.sigs.k8s.io/group-index"  #: which of its replicas: `0`, `1`
+WORKER_INDEX = (
+    "leaderworkerset.sigs.k8s.io/worker-index"  #: rank of a pod in its replica; `0` leads
+)
+
+#: Value of COMPONENT: a pod that takes requests, and one that only computes for it.
+REPLICA, MEMBER = "replica", "member"
 
 ENGINE_CONTAINER = "engine"
 FETCH_CONTAINER = "fetch"
 
 #: Where an object has the templates of its pods.
-_MADE = frozenset({"spec", "template", "leaderWorkerTemplate", "leaderTemplate"})
+_MADE = frozenset({"spec", "template", "leaderWorkerTemplate", "leaderTemplate", "workerTemplate"})
 _LONGEST = 63
 _DIGEST = 8  #: bytes
 _PREFIX = "ph-"
@@ -53,6 +64,17 @@ def object_name(service: str, *parts: str) -> str:
     `3f…` -> `ph-3f…`, its Secret with `parts=("keys",)` -> `ph-3f…-keys`.
     """
     return bounded(_PREFIX + "-".join((service, *parts)))
+
+
+def set_name(service: str, nodes: int) -> str:
+    """Name of the LeaderWorkerSet of a service whose replicas are on so many nodes; it is the same for good."""
+    return object_name(service, "nodes", str(nodes))
+
+
+def service_of_set(name: str) -> str:
+    """The id of the service of which a set, or a part of it, has that name; "" = it is none of ours."""
+    service, found, _ = name.removeprefix(_PREFIX).partition("-nodes-")
+    return service if found and name.startswith(_PREFIX) else ""
 
 
 def bounded(text: str) -> str:
@@ -76,12 +98,17 @@ def identity(service: str) -> dict[str, str]:
 
 def labels(service: str, name: str) -> dict[str, str]:
     """Labels of every object of a service."""
-    return {**identity(service), NAME: "pierhead", COMPONENT: "replica", SHOWN: label_value(name)}
+    return {**identity(service), NAME: "pierhead", COMPONENT: REPLICA, SHOWN: label_value(name)}
 
 
 def ours(platform: str) -> str:
     """A list's labelSelector for all that is a platform's own; another's objects are not touched."""
     return f"{MANAGED_BY}={MANAGER}" + (f",{PLATFORM}={platform}" if platform else "")
+
+
+def others(platform: str) -> str:
+    """The same for all that other platforms have."""
+    return f"{MANAGED_BY}={MANAGER},{PLATFORM},{PLATFORM}!={platform}"
 
 
 def owned(manifest: dict[str, Any], platform: str) -> dict[str, Any]:
@@ -112,9 +139,9 @@ def stamped(manifest: dict[str, Any]) -> dict[str, Any]:
     return {**manifest, "metadata": {**meta, "annotations": annotations}}
 
 
-def scaled_by(deployment: dict[str, Any] | None) -> str | None:
-    """What sets a Deployment's count, as `SCALED_BY` tells it; None = nothing but us ever did."""
-    meta: dict[str, Any] = (deployment or {}).get("metadata", {})
+def scaled_by(owner: dict[str, Any] | None) -> str | None:
+    """What sets the count of what makes pods, as `SCALED_BY` tells it; None = nothing but us ever did."""
+    meta: dict[str, Any] = (owner or {}).get("metadata", {})
     annotations: dict[str, str] = meta.get("annotations") or {}
     return annotations.get(SCALED_BY)
 

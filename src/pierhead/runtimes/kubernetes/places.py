@@ -20,6 +20,9 @@ _ARCHITECTURE = "kubernetes.io/arch"
 #: Engines that are a part of ours: no other image has them.
 _OURS = frozenset({"llama_cpp"})
 _HOSTNAME = "kubernetes.io/hostname"
+#: From here on pods can be kept apart from those of the same replica alone.
+_OWN_REPLICA = (1, 31)
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _NOT_READY, _UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 
 
@@ -70,11 +73,9 @@ def scheduling(service: str, template: Template, cluster: Cluster) -> dict[str, 
         "tolerations": _tolerations(cluster),
         "topologySpreadConstraints": [_spread(service)],
     }
-    terms = _terms(template, cluster)
-    if terms != [[]]:
-        selector = {"nodeSelectorTerms": [{"matchExpressions": each} for each in terms]}
-        required = {"requiredDuringSchedulingIgnoredDuringExecution": selector}
-        found["affinity"] = {"nodeAffinity": required}
+    affinity = _affinity(service, template, cluster)
+    if affinity:
+        found["affinity"] = affinity
     if cluster.node_selector:
         found["nodeSelector"] = dict(sorted(cluster.node_selector.items()))
     if cluster.priority_class:
@@ -82,6 +83,31 @@ def scheduling(service: str, template: Template, cluster: Cluster) -> dict[str, 
     if cluster.runtime_class and template.resources.devices:
         found["runtimeClassName"] = cluster.runtime_class
     return found
+
+
+def _affinity(service: str, template: Template, cluster: Cluster) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    terms = _terms(template, cluster)
+    if terms != [[]]:
+        selector = {"nodeSelectorTerms": [{"matchExpressions": each} for each in terms]}
+        found["nodeAffinity"] = {_REQUIRED: selector}
+    if template.nodes > 1:
+        found["podAntiAffinity"] = {_REQUIRED: [_apart(service, cluster)]}
+    return found
+
+
+def _apart(service: str, cluster: Cluster) -> dict[str, Any]:
+    """Several nodes are different ones: no two pods of a replica share one.
+
+    A LeaderWorkerSet's own `exclusive-topology` says the opposite: all pods of a replica in one place, and
+    no others there. Before 1.31 nothing in a template tells one replica of a service from another: there
+    no two pods of the whole service share a node.
+    """
+    own = {"matchLabels": names.identity(service)}
+    term: dict[str, Any] = {"topologyKey": _HOSTNAME, "labelSelector": own}
+    if cluster.version >= _OWN_REPLICA:
+        term["matchLabelKeys"] = [names.SET, names.GROUP_INDEX]
+    return term
 
 
 def tolerated(node: Manifest | None, cluster: Cluster) -> float:

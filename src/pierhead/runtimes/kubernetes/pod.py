@@ -69,7 +69,7 @@ def pod(workload: Workload, launch: Launch, cluster: Cluster, key: str) -> Pod:
         "metadata": _metadata(workload, launch),
         "spec": {**_spec(workload, cluster), **_containers(engine, seen, cluster)},
     }
-    boot = probes.boot_seconds(launch, workload.files.bytes)
+    boot = probes.boot_seconds(template, launch, workload.files.bytes)
     return Pod(manifest, {**env.secret, **seen.secret}, seen.objects, boot)
 
 
@@ -83,6 +83,7 @@ def _runs(template: Template, launch: Launch) -> Manifest:
 
 def _metadata(workload: Workload, launch: Launch) -> Manifest:
     """What a runtime reads back from a pod."""
+    deadline = probes.deadline(workload.template, launch)
     said = {
         names.SERVICE_NAME: workload.name,
         names.ENGINE: workload.template.engine,
@@ -90,8 +91,9 @@ def _metadata(workload: Workload, launch: Launch) -> Manifest:
         names.API: launch.api,
         names.MODEL: launch.model,
         names.PORT: str(engine_port(workload.template)),
-        names.DEADLINE: "" if launch.deadline is None else f"{launch.deadline:g}",
+        names.DEADLINE: "" if deadline is None else f"{deadline:g}",
         names.GRACE: str(grace(workload.template)),
+        names.NODES: "" if workload.template.nodes == 1 else str(workload.template.nodes),
     }
     labels = {**names.labels(workload.service, workload.name), names.ROLLOUT: workload.rollout}
     return {"labels": labels, "annotations": {name: text for name, text in said.items() if text}}

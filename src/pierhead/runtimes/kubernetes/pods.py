@@ -57,7 +57,7 @@ def status_of(sight: Sight, now: float) -> ReplicaStatus | None:
     if fields.at(pod, "metadata", "deletionTimestamp"):
         return _leaving(sight, base, lost, now)
     if fields.text(pod, "status", "phase") in {"Failed", "Succeeded"}:
-        return _failed(pod, base)
+        return _over(sight, base)
     return _with_node(sight, _living(sight, base, now), lost)
 
 
@@ -242,17 +242,19 @@ def let_go(pod: Manifest) -> bool:
     return isinstance(left, int) and left < grace
 
 
-def _failed(pod: Manifest, base: ReplicaStatus) -> ReplicaStatus:
-    end = causes.ended_early(pod)
-    return replace(
-        base,
-        state=_S.CRASHED,
-        runs=fields.number(own_status(pod), "restartCount") + 1,
-        failures=1,
-        last_exit=end,
-        reason=end.reason,
-        message=end.message,
-    )
+def _over(sight: Sight, base: ReplicaStatus) -> ReplicaStatus:
+    """Its pod ended as a whole: by its node's word, or because nothing starts its engine again."""
+    pod = sight.pod
+    told = ended(own_status(pod))
+    runs = fields.number(own_status(pod), "restartCount") + 1
+    if told and not fields.text(pod, "status", "reason"):
+        end, lines = exit_of(pod, told), sight.past.lines or lines_of(sight, told)
+        why = diagnosis.crash(end, lines)
+        base = replace(base, reason=why.reason, message=why.message, last_lines=lines)
+    else:
+        end = causes.ended_early(pod)
+        base = replace(base, reason=end.reason, message=end.message)
+    return replace(base, state=_S.CRASHED, runs=runs, failures=1, last_exit=end)
 
 
 def _living(sight: Sight, base: ReplicaStatus, now: float) -> ReplicaStatus:

@@ -7,9 +7,10 @@ from typing import Any
 from pierhead.core.errors import Refused
 from pierhead.core.replicas import Accelerator, Node
 from pierhead.core.resources import MIB
-from pierhead.runtimes.kubernetes import fields
+from pierhead.runtimes.kubernetes import causes, fields, names
 from pierhead.runtimes.kubernetes.api import (
     CSI_DRIVER,
+    GROUP,
     NODE,
     Access,
     KubeApi,
@@ -56,8 +57,8 @@ class Discovery:
 
     @property
     def metrics(self) -> bool:
-        """Does it tell what pods use (metrics-server or the like)?"""
-        return any(version.startswith("metrics.k8s.io/") for version in self.kinds)
+        """Does it tell now what pods use (metrics-server or the like)?"""
+        return any(kinds and at.startswith("metrics.k8s.io/") for at, kinds in self.kinds.items())
 
     @property
     def gateway_api(self) -> bool:
@@ -113,7 +114,20 @@ def rights(cluster: Cluster) -> tuple[Right, ...]:
         more += _each("list create patch delete", "networking.k8s.io", "networkpolicies", policies)
     if cluster.follows_load:
         more += _scalers(cluster)
+    if cluster.lws:
+        more += _groups()
     return (*RIGHTS, *more)
+
+
+def _groups() -> list[Right]:
+    """Without them all services run that are on one node by replica."""
+    api, stays = GROUP, "no replica can span several nodes"
+    wanted = _each("get list watch create patch delete", api.group, api.plural, stays)
+    left = "pods that lost their LeaderWorkerSet stay when their service is removed"
+    return [
+        replace(each, needed=False)
+        for each in (*wanted, *_each("delete", "apps", "statefulsets", left))
+    ]
 
 
 def _scalers(cluster: Cluster) -> list[Right]:
@@ -160,6 +174,25 @@ async def lacking(api: KubeApi, cluster: Cluster) -> tuple[Right, ...]:
     """
     return tuple(
         [right for right in rights(cluster) if not await api.may(right.access, cluster.namespace)]
+    )
+
+
+async def idle_sets(api: KubeApi, cluster: Cluster, now: float) -> tuple[str, ...]:
+    """Names of our LeaderWorkerSets that nobody acts on; none where there are none, or we may not see them.
+
+    Raises:
+        Unavailable: the server does not answer.
+    """
+    if not cluster.lws:
+        return ()
+    selected = Selection(cluster.namespace, names.ours(cluster.platform))
+    try:
+        listed = await api.list(GROUP, selected)
+    except Refused:
+        return ()
+    every = [{**each, "kind": GROUP.name} for each in listed.items]
+    return tuple(
+        fields.text(each, "metadata", "name") for each in every if causes.untouched(each, now)
     )
 
 

@@ -15,11 +15,23 @@ from pierhead.runtimes.kubernetes.launching import engine_port
 
 #: Seconds between two looks at a replica that is starting.
 _STARTING = 1
+#: Seconds that members of a replica on several nodes get to be placed, fetch their files and join: the
+#: engine of their leader waits for them, for as long as vLLM does that.
+_JOINING = 1800
 
 
-def boot_seconds(launch: Launch, weight_bytes: int) -> int:
+def boot_seconds(template: Template, launch: Launch, weight_bytes: int) -> int:
     """Seconds from a container's start to ready, after which it is started anew."""
-    return ceil(launch.deadline or engine_deadline(weight_bytes))
+    return ceil(launch.deadline or engine_deadline(weight_bytes)) + _joining(template)
+
+
+def deadline(template: Template, launch: Launch) -> float | None:
+    """The same where somebody set it; None = it may take its time."""
+    return None if launch.deadline is None else launch.deadline + _joining(template)
+
+
+def _joining(template: Template) -> int:
+    return 0 if template.nodes == 1 else _JOINING
 
 
 def probes(template: Template, launch: Launch, weight_bytes: int) -> dict[str, Any]:
@@ -33,7 +45,7 @@ def probes(template: Template, launch: Launch, weight_bytes: int) -> dict[str, A
             "periodSeconds": _STARTING,
             "timeoutSeconds": _seconds(ready.timeout),
             "successThreshold": 1,
-            "failureThreshold": max(1, boot_seconds(launch, weight_bytes) // _STARTING),
+            "failureThreshold": max(1, boot_seconds(template, launch, weight_bytes) // _STARTING),
         },
         "readinessProbe": {
             **way,

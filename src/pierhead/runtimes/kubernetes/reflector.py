@@ -94,6 +94,8 @@ class Reflector:
         self._watching = False
         #: Those that were last told to be gone: an answer about one may come later than that.
         self._gone = deque[str](maxlen=_REMEMBERED)
+        #: What was taken up while everything is being listed: the list may be older than that.
+        self._noted: dict[str, Manifest] | None = None
 
     def age(self) -> float | None:
         """Seconds since it last knew for sure what is; None = it never did.
@@ -106,10 +108,10 @@ class Reflector:
 
     def note(self, found: Manifest) -> None:
         """Take up what we were told of an object in another way, unless something newer is known."""
-        known, fresh = version_of(self.objects.get(uid_of(found))), version_of(found)
-        newer = known.isdigit() and fresh.isdigit() and int(known) >= int(fresh)
-        if not newer and uid_of(found) not in self._gone and self.listed.is_set():
+        if uid_of(found) not in self._gone and self.listed.is_set():
             self._take(found, gone=False)
+            if self._noted is not None:
+                self._noted[uid_of(found)] = self.objects[uid_of(found)]
 
     async def run(self) -> None:
         """List, watch, and start over, until cancelled."""
@@ -135,8 +137,15 @@ class Reflector:
                 self._failures = 0
 
     async def _list(self) -> str:
-        listed = await self._api.list(self.kind, self.selection)
+        noted: dict[str, Manifest] = {}
+        self._noted = noted
+        try:
+            listed = await self._api.list(self.kind, self.selection)
+        finally:
+            self._noted = None
         fresh = {uid_of(each): without_managers(each) for each in listed.items}
+        # What became of these since is told by the watch that follows.
+        fresh |= {uid: each for uid, each in noted.items() if _newer(each, listed.version)}
         before, self.objects = self.objects, fresh
         self._sure_at, self.problem = self._time.now(), None
         self.listed.set()
@@ -165,6 +174,8 @@ class Reflector:
         objects = cast("dict[str, Manifest]", self.objects)
         uid = uid_of(found)
         old, new = objects.get(uid), None if gone else without_managers(found)
+        if new is not None and old is not None and not _newer(new, version_of(old)):
+            return  # an answer told us of it, or of what came after it, before the watch did
         if new is None:
             objects.pop(uid, None)
             self._gone.append(uid)
@@ -205,6 +216,12 @@ def uid_of(found: Mapping[str, Any]) -> str:
 def version_of(found: Mapping[str, Any] | None) -> str:
     """The version of an object; "" of none."""
     return "" if found is None else str(found["metadata"].get("resourceVersion", ""))
+
+
+def _newer(found: Manifest, version: str) -> bool:
+    """Is it newer than a version? Of what cannot be compared, what comes last is the newest."""
+    own = version_of(found)
+    return not (own.isdigit() and version.isdigit()) or int(own) > int(version)
 
 
 def without_managers(found: Manifest) -> Manifest:

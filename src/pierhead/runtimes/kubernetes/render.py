@@ -28,7 +28,6 @@ class Extras:
     key: str = field(default="", repr=False)  #: of its engines; "" = none of them is asked for one
     #: What the cluster itself shall follow, where it can: `replicas` is then not ours.
     scaler: AutoScaler | None = None
-    nodes: int = 1  #: per replica; the launch is then that of `owners.spread_over`
 
 
 NO_EXTRAS = Extras()
@@ -46,7 +45,7 @@ def manifests(
         Unsupported: the template asks for what a cluster cannot give.
     """
     made = pod(workload, launch, cluster, extras.key)
-    owner = _owner(workload, made, cluster, extras)
+    owner = _owner(workload, made, cluster)
     scaler = _scaler(workload, cluster, extras, owner)
     found = [*made.objects, surroundings.service(workload, cluster)]
     if made.secret:
@@ -62,9 +61,9 @@ def manifests(
     return tuple(names.stamped(names.owned(each, cluster.platform)) for each in (*found, owner))
 
 
-def _owner(workload: Workload, made: Pod, cluster: Cluster, extras: Extras) -> Manifest:
-    if extras.nodes > 1:
-        return owners.group(workload, made.template, cluster, extras.nodes)
+def _owner(workload: Workload, made: Pod, cluster: Cluster) -> Manifest:
+    if workload.template.nodes > 1:
+        return owners.group(workload, made.template, cluster)
     return owners.deployment(workload, made.template, cluster, made.boot)
 
 
@@ -95,5 +94,6 @@ def notices(
         *volumes.told(workload, cluster),
     ]
     if extras.scaler is not None and workload.replicas:
-        found += scaling.told(extras.scaler, scaling.follower(extras.scaler, cluster))
+        cores = scaling.asks_cores(workload.template.resources)
+        found += scaling.told(extras.scaler, cluster, cores=cores)
     return tuple(found)

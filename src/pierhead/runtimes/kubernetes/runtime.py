@@ -1,4 +1,4 @@
-"""The Kubernetes runtime: a Deployment by service; the cluster acts, and we tell what it did.
+"""The Kubernetes runtime: an owner of pods by service; the cluster acts, and we tell what it did.
 
 apply     workload -> step (stepping) -> objects (render) -> server (delivery)
 observe   pods, nodes, events (copies) and earlier runs (runs) -> replicas (pods), from memory
@@ -23,6 +23,7 @@ from pierhead.runtimes.hints import Hints
 from pierhead.runtimes.kubernetes import (
     causes,
     fields,
+    groups,
     launching,
     names,
     owners,
@@ -32,15 +33,17 @@ from pierhead.runtimes.kubernetes import (
     stepping,
     strays,
 )
-from pierhead.runtimes.kubernetes.api import NODE, KubeApi, Manifest, Selection
+from pierhead.runtimes.kubernetes.api import GROUP, NODE, KubeApi, Manifest, Selection
 from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.copies import Copies
 from pierhead.runtimes.kubernetes.delivery import Delivery
+from pierhead.runtimes.kubernetes.discovery import Discovery
 from pierhead.runtimes.kubernetes.handover import HandOver, is_given
 from pierhead.runtimes.kubernetes.logbook import Logbook
 from pierhead.runtimes.kubernetes.quantities import quantity
 from pierhead.runtimes.kubernetes.reflector import Beat, LoopTime, Pace
 from pierhead.runtimes.kubernetes.render import Extras, manifests
+from pierhead.runtimes.kubernetes.sights import Sights
 
 #: Seconds that `adopt` waits for the cluster.
 _PATIENCE = 60.0
@@ -82,6 +85,7 @@ class KubernetesRuntime:
         self._beat = beat
         self._delivery = Delivery(api, cluster, beat.time, pace)
         self._handover = HandOver(api, cluster, self._delivery, clock)
+        self._discovery = Discovery(api, beat.time, pace)
         self._logbook = Logbook(
             api,
             cluster.namespace,
@@ -90,14 +94,15 @@ class KubernetesRuntime:
             clock,
             self._concealed,
         )
+        self._sights = Sights(
+            self._copies, self._logbook, clock, lambda node: places.tolerated(node, self._cluster)
+        )
         self._strays = strays.Strays()
         self._listeners: set[Hints] = set()
         self._lacking: tuple[str, ...] | None = (
             None  #: rights, a sentence each; None = not asked yet
         )
         self._turns = WeakValueDictionary[str, asyncio.Lock]()
-        #: Of pods that take requests: they stay what they are until something of them changes.
-        self._steady: dict[str, tuple[Manifest, Manifest | None, ReplicaStatus]] = {}
 
     # ---- what it has ------------------------------------------------------------------------
 
@@ -110,7 +115,11 @@ class KubernetesRuntime:
         if self._ask is not None:
             told = self._unseen or "nobody has asked it yet"
             unseen = (f"The cluster has not been seen since this hub started: {told}",)
-            return RuntimeInfo("kubernetes", (), _LIMITS, unseen, _MOUNTS, binds=True)
+            one_node = "the cluster has not been seen yet"
+            return RuntimeInfo(
+                "kubernetes", (), _LIMITS, unseen, _MOUNTS, binds=True, one_node=one_node
+            )
+        await self._renew()
         if self._lacking is None:
             lacking = await probe.lacking(self._api, self._cluster)
             self._lacking = tuple(right.sentence for right in lacking if right.needed)
@@ -123,7 +132,16 @@ class KubernetesRuntime:
         warnings = self._lacking
         if not nodes:
             warnings += ("No node of the cluster takes pods, or its nodes cannot be seen.",)
-        return RuntimeInfo("kubernetes", nodes, _LIMITS, warnings, _MOUNTS, binds=True)
+        return RuntimeInfo(
+            "kubernetes", nodes, _LIMITS, warnings, _MOUNTS, binds=True, one_node=self._one_node()
+        )
+
+    def _one_node(self) -> str:
+        """Why a replica can be on one node only, in a clause; "" = it can span several."""
+        if not self._cluster.lws:
+            return owners.NO_SETS
+        unseen = self._copies.groups_unseen
+        return f"the cluster's LeaderWorkerSets are not seen: {unseen}" if unseen else ""
 
     async def _nodes(self) -> tuple[Manifest, ...]:
         """All nodes; asked for where nothing is watched yet, as a hub wants them before it adopts."""
@@ -171,7 +189,7 @@ class KubernetesRuntime:
         if not self._loaded:  # once: what it knows of pods that are there is newer than its files
             await self._logbook.load()
             self._loaded = True
-        self._copies.start()
+        self._copies.start(groups=self._cluster.lws)
         await self._copies.listed(self._patience)
         await self._delivery.learn()
 
@@ -183,6 +201,19 @@ class KubernetesRuntime:
         self._cluster = cluster
         self._delivery = Delivery(self._api, cluster, self._beat.time, self._beat.pace)
         self._handover = HandOver(self._api, cluster, self._delivery, self._clock)
+
+    @property
+    def cluster(self) -> Cluster:
+        """What it is, as far as that is known by now."""
+        return self._cluster
+
+    async def _renew(self) -> None:
+        """Go on with what the cluster knows by now: somebody may have installed KEDA."""
+        found = await self._discovery.renewed(self._cluster)
+        if found is not self._cluster:
+            self._cluster = self._handover.cluster = found
+            self._delivery.renew(found)
+            self._copies.start(groups=found.lws)
 
     # ---- apply, remove ----------------------------------------------------------------------
 
@@ -206,16 +237,19 @@ class KubernetesRuntime:
     async def _apply(self, workload: Workload) -> None:
         service = workload.service
         if workload.leaving:
-            await self._delivery.clear(service, self._copies.deployment(service))
+            await self._delivery.clear(service, self._copies.owners(service))
             return
+        await self._renew()
         workload = await self._counted(workload)
-        present = self._copies.deployment(service)
-        replicas = self.observe(service)
-        live = [each for each in replicas if each.state not in LEAVING]
+        name = owners.name_of(workload)
+        present = self._copies.owner(service, name)
+        live = [each for each in self.observe(service) if each.state not in LEAVING]
         of_it = sum(each.rollout == workload.rollout for each in live)
         self._delivery.doubt(service, live)
-        lacks = await self._delivery.lacks(service, self._standing(service))
-        match stepping.step(workload, _deployed(present), of_it):
+        lacks = await self._delivery.lacks(service, self._standing(service, name))
+        step = stepping.step(workload, stepping.deployed(present), of_it)
+        await self._make_way(workload, live, stands_by=step is None)
+        match step:
             case stepping.Render(bounded):
                 await self._rank(service, live, bounded.replicas, present)
                 answer = await self._delivery.send(
@@ -226,27 +260,48 @@ class KubernetesRuntime:
                 await self._rank(service, live, number, present)
                 self._note(await self._delivery.scale(present, number))
             case _:
-                if lacks and present is not None and _runs(workload, present):
+                if lacks and present is not None and stepping.runs(workload, present):
                     rendered = self._rendered(workload, present)
                     await self._delivery.mend(service, rendered, present)
-        standing = self._standing(service)
+        standing = self._standing(service, name)
         if standing is not None and not is_given(standing):
             self._note(await self._handover.offer(workload, standing))
 
+    async def _make_way(
+        self, workload: Workload, live: list[ReplicaStatus], *, stands_by: bool
+    ) -> None:
+        """Let go of owners that the service had before, as its new one has its replicas.
+
+        `stands_by`: nothing is to be done about the new one; while it is not there, these are all there is.
+        """
+        service, name = workload.service, owners.name_of(workload)
+        here = self._standing(service, name)
+        for each in self._copies.owners(service):
+            gone = fields.at(each, "metadata", "deletionTimestamp")
+            if fields.text(each, "metadata", "name") == name or gone:
+                continue
+            if here is not None and stepping.replaced(workload, live):
+                await self._delivery.retire(service, each)
+            elif here is None and stands_by:
+                number = stepping.older(workload, each)
+                if number != fields.number(each, "spec", "replicas"):
+                    self._note(await self._delivery.scale(each, number))
+
     async def _counted(self, workload: Workload) -> Workload:
         """With the number that is there, where the cluster counts."""
-        present = self._standing(workload.service)
+        service, name = workload.service, owners.name_of(workload)
+        present = self._standing(service, name)
         if present is None or not is_given(present):
             return workload
         self._note(await self._handover.settle(workload, present))
-        present = self._standing(workload.service)
+        present = self._standing(service, name)
         if not is_given(present):
             return workload
         return replace(workload, replicas=fields.number(present, "spec", "replicas"))
 
-    def _standing(self, service: str) -> Manifest | None:
-        """The Deployment, unless it is being deleted."""
-        present = self._copies.deployment(service)
+    def _standing(self, service: str, name: str = "") -> Manifest | None:
+        """The owner of that name ("" = the youngest), unless it is being deleted."""
+        present = self._copies.owner(service, name)
         return None if fields.at(present, "metadata", "deletionTimestamp") else present
 
     def followed(self, service: str, wanted: int) -> int | None:
@@ -255,7 +310,8 @@ class KubernetesRuntime:
 
     def stays(self, service: str, scaler: AutoScaler, *, bounded: bool) -> str:
         """Why the cluster does not follow the load of a service, where it should; "" = it does."""
-        return self._handover.stays(service, scaler, bounded=bounded)
+        standing = self._standing(service)
+        return self._handover.stays(service, scaler, standing, bounded=bounded)
 
     def _rendered(self, workload: Workload, present: Manifest | None) -> tuple[Manifest, ...]:
         launch = launching.launched(self._launch, workload, self._cluster)
@@ -265,15 +321,17 @@ class KubernetesRuntime:
         *others, owner = manifests(workload, launch, self._cluster, Extras(key, scaler))
         return (*others, owners.settled(owner, present))
 
-    def _note(self, deployment: Manifest | None) -> None:
+    def _note(self, owner: Manifest | None) -> None:
         """What we did ourselves is known before the server tells of it."""
-        if deployment is not None:
-            self._copies.deployments.note(deployment)
+        if owner is not None:
+            self._copies.note(owner)
 
     async def _rank(
         self, service: str, live: list[ReplicaStatus], wanted: int, present: Manifest | None
     ) -> None:
-        now = _deployed(present)
+        now = stepping.deployed(present)
+        if owners.kind_at(present) == GROUP:
+            return  # of sets the last ones leave, whatever is said of their pods
         if now is not None and 0 < wanted < now.replicas:
             leaving = stepping.surplus(live, wanted)
             await self._delivery.rank(self._copies.of(service), leaving)
@@ -281,14 +339,16 @@ class KubernetesRuntime:
     async def _let_go(self, workload: Workload) -> None:
         """Cut short the grace of pods that serve nobody any more; clear away those that ended as a whole."""
         group = dict(self._copies.of(workload.service))
-        replicas = {each.id: each for each in self.observe(workload.service)}
+        shown = {each.id for each in self.observe(workload.service)}
+        statuses, now = self._sights.statuses(workload.service), self._clock()
         for pod in strays.surplus(group.values()):
             await self._delivery.end(pod, 0)
         for uid, pod in group.items():
-            status = replicas.get(uid)
-            if status is None and fields.text(pod, "status", "phase") in {"Failed", "Succeeded"}:
+            over = fields.text(pod, "status", "phase") in {"Failed", "Succeeded"}
+            hidden = uid not in shown and not groups.is_member(pod)
+            if (over and hidden) or strays.blocks(self._sights.of(pod), now):
                 await self._delivery.end(pod, 0)
-            elif _waits_in_vain(pod, status, workload.drained):
+            elif strays.waits_in_vain(pod, statuses[uid], workload.drained):
                 await self._delivery.end(pod, _SOON)
 
     def _raise_refusal(self, workload: Workload) -> None:
@@ -298,10 +358,10 @@ class KubernetesRuntime:
             Occupied: a quota of the cluster has no room.
             Refused: something in the cluster does not admit them.
         """
-        present = self._copies.deployment(workload.service)
+        present = self._copies.owner(workload.service, owners.name_of(workload))
         if present is None or workload.replicas == 0:
             return
-        cause = causes.refused(present)
+        cause = self._sights.refusal(workload.service, present)
         if cause is None:
             return
         if cause.reason == "PodQuotaExceeded":
@@ -322,18 +382,19 @@ class KubernetesRuntime:
                 raise Unavailable("The Kubernetes cluster", why) from error
 
     async def _remove(self, service: str, grace: float) -> bool:
-        present = self._copies.deployment(service)
-        bare = await self._delivery.clear(service, present)
+        makers = self._copies.owners(service)
+        bare = await self._delivery.clear(service, makers)
         group = dict(self._copies.of(service))
-        replicas = {each.id: each for each in self.observe(service)}
+        statuses = self._sights.statuses(service)
         now = self._clock()
         for uid, pod in group.items():
-            await self._end(pod, replicas.get(uid), grace, now)
-        for pod in self._strays.of(service, present, group, now):
+            await self._end(pod, statuses[uid], grace, now)
+        for pod in self._strays.of(service, group, now, owned=bool(makers)):
             await self._delivery.end_stray(pod, max(_SOON, ceil(grace)))
-        if not bare or group or present is not None:
+        if not bare or group or makers:
             return False
         self._handover.forget(service)
+        self._sights.forget(service)
         await self._logbook.forget(service)
         return True
 
@@ -341,11 +402,13 @@ class KubernetesRuntime:
         self, pod: Manifest, status: ReplicaStatus | None, grace: float, now: float
     ) -> None:
         """Let a pod of a service that is removed end; one on a node that is lost is forced, after a while."""
-        sight = self._sight(pod)
+        sight = self._sights.of(pod)
         by = pods.ends_at(sight)
         if by is None:
             return  # what made it is deleted, and the cluster deletes it with that; if not: `strays`
-        if status is None:
+        if strays.blocks(sight, now):
+            await self._delivery.end(pod, 0)
+        elif status is None:
             if pods.lost_since(sight) is None or now > by + causes.STUCK:
                 await self._delivery.end(pod, 0)
         elif status.state is not ReplicaState.DRAINING and not pods.let_go(pod):
@@ -362,48 +425,10 @@ class KubernetesRuntime:
     def observe(self, service: str | None = None) -> list[ReplicaStatus]:
         """From memory: while the server is away, what it said last."""
         chosen = list(self._copies.services()) if service is None else [service]
-        return [status for each in chosen for status in self._observed(each)]
-
-    def _observed(self, service: str) -> list[ReplicaStatus]:
-        now = self._clock()
-        found: list[ReplicaStatus] = []
-        over: set[str] = set()
-        for uid, pod in self._copies.of(service).items():
-            status = self._status(uid, pod, now)
-            if status is not None:
-                found.append(status)
-                if fields.text(pod, "status", "phase") in {"Failed", "Succeeded"}:
-                    over.add(uid)
-        return stepping.shown(found, frozenset(over))
-
-    def _status(self, uid: str, pod: Manifest, now: float) -> ReplicaStatus | None:
-        node = self._copies.node(fields.text(pod, "spec", "nodeName"))
-        known = self._steady.get(uid)
-        if known is not None and known[0] is pod and known[1] is node:
-            return known[2]
-        status = pods.status_of(self._sight(pod), now)
-        if status is not None and status.state is ReplicaState.READY:
-            self._steady[uid] = (pod, node, status)
-        return status
-
-    def _sight(self, pod: Manifest) -> pods.Sight:
-        uid = fields.text(pod, "metadata", "uid")
-        node = self._copies.node(fields.text(pod, "spec", "nodeName"))
-        return pods.Sight(
-            pod,
-            node,
-            self._copies.nodes_known,
-            self._copies.told(uid),
-            self._logbook.past(pod),
-            places.tolerated(node, self._cluster),
-        )
+        return [status for each in chosen for status in self._sights.replicas(each)]
 
     def _pod_changed(self, service: str, old: Manifest | None, new: Manifest | None) -> None:
-        self._steady.pop(fields.text(new or old, "metadata", "uid"), None)
-        if new is None:
-            self._logbook.gone(fields.text(old, "metadata", "uid"))
-        else:
-            self._logbook.seen(service, new, self._sight)
+        self._sights.changed(service, old, new)
 
     async def logs(
         self, service: str, *, replica: str = "", previous: bool = False, limit: int = 100_000
@@ -431,7 +456,9 @@ class KubernetesRuntime:
         group = self._copies.of(service)
         if replica and replica not in group:
             raise NotFound("replica", replica)
-        return [group[replica]] if replica else list(group.values())
+        if replica:
+            return [group[replica]]
+        return [pod for pod in group.values() if not groups.is_member(pod)]
 
     async def attempts(self, service: str, *, replica: str = "", lines: int = 0) -> list[Attempt]:
         """Runs of its replicas, and of some that were replaced, oldest first.
@@ -465,23 +492,3 @@ class KubernetesRuntime:
             listener.close()
         with suppress(PierheadError):
             await self._api.close()
-
-
-def _deployed(deployment: Manifest | None) -> stepping.Deployed | None:
-    if deployment is None or fields.at(deployment, "metadata", "deletionTimestamp"):
-        return None
-    rollout = fields.text(deployment, "spec", "template", "metadata", "labels", names.ROLLOUT)
-    return stepping.Deployed(rollout, fields.number(deployment, "spec", "replicas"))
-
-
-def _runs(workload: Workload, deployment: Manifest) -> bool:
-    """Is it what the Deployment runs, so that what is made for it fits the pods that there are?"""
-    found = _deployed(deployment)
-    return found is not None and found.rollout == workload.rollout and workload.replicas > 0
-
-
-def _waits_in_vain(pod: Manifest, status: ReplicaStatus | None, drained: frozenset[str]) -> bool:
-    """Does a pod that was told to end sit out a grace that nobody needs?"""
-    if pods.leaves_at(pod) is None or pods.let_go(pod) or status is None:
-        return False
-    return status.state is not ReplicaState.DRAINING or status.id in drained

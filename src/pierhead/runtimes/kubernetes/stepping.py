@@ -1,6 +1,6 @@
 """What of a workload goes to the cluster now. Pure.
 
-The Deployment's own controller rolls; what it knows nothing of is decided here: a rollout that is held
+The owner's own controller rolls; what it knows nothing of is decided here: a rollout that is held
 or frozen leaves the pods' template as it is, and a quota's room bounds how many new pods there may be.
 """
 
@@ -11,6 +11,8 @@ from pierhead.core import plan
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.templates import Rolling
 from pierhead.core.workloads import Workload
+from pierhead.runtimes.kubernetes import fields, owners
+from pierhead.runtimes.kubernetes.api import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,19 @@ class Scale:
 Step = Render | Scale | None
 
 
+def deployed(owner: Manifest | None) -> Deployed | None:
+    """What was last asked of an owner; None = it is not there, or is being deleted."""
+    if owner is None or fields.at(owner, "metadata", "deletionTimestamp"):
+        return None
+    return Deployed(owners.rollout(owner), fields.number(owner, "spec", "replicas"))
+
+
+def runs(workload: Workload, owner: Manifest) -> bool:
+    """Is it what the owner runs, so that what is made for it fits the pods that there are?"""
+    found = deployed(owner)
+    return found is not None and found.rollout == workload.rollout and workload.replicas > 0
+
+
 def step(workload: Workload, deployed: Deployed | None, live: int) -> Step:
     """The next step; None = nothing. `live` = replicas of this rollout that are not on their way out."""
     fresh = deployed is None or deployed.rollout != workload.rollout
@@ -53,6 +68,21 @@ def step(workload: Workload, deployed: Deployed | None, live: int) -> Step:
         room = None if workload.room is None else max(deployed.replicas, live + workload.room)
         return Render(_bounded(workload, _within(workload.replicas, room), _bounds(workload)))
     return Render(_rolled(workload, deployed))
+
+
+def older(workload: Workload, owner: Manifest) -> int:
+    """Replicas that the owner keeps in whose place another one is to come, and cannot yet.
+
+    Where a quota has no room for the new ones, so many of these end as are in their way.
+    """
+    here = fields.number(owner, "spec", "replicas")
+    return min(here, max(0, workload.replicas - workload.crowded))
+
+
+def replaced(workload: Workload, replicas: Iterable[ReplicaStatus]) -> bool:
+    """Are there as many of its rollout as are wanted, so that nobody needs an older owner's any more?"""
+    ready = [each for each in replicas if each.rollout == workload.rollout]
+    return sum(each.state is ReplicaState.READY for each in ready) >= workload.replicas
 
 
 def _within(number: int, room: int | None) -> int:

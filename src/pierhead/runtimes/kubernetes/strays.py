@@ -1,10 +1,11 @@
-"""Pods that nobody ends: of a Deployment that was deleted without them, or made by hand with our labels."""
+"""Pods that nobody ends: of an owner that was deleted without them, or made by hand with our labels."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from pierhead.runtimes.kubernetes import fields, pods
-from pierhead.runtimes.kubernetes.api import Manifest
+from pierhead.core.replicas import ReplicaState, ReplicaStatus
+from pierhead.runtimes.kubernetes import fields, groups, pods
+from pierhead.runtimes.kubernetes.api import REPLICA_SET, STATEFUL_SET, Kind, Manifest
 
 #: Seconds that the cluster gets to end pods by itself, once what made them is gone.
 PATIENCE: Final = 10.0
@@ -19,23 +20,54 @@ class Strays:
         self._since: dict[str, float] = {}
 
     def of(
-        self, service: str, maker: Manifest | None, group: Mapping[str, Manifest], now: float
+        self, service: str, group: Mapping[str, Manifest], now: float, *, owned: bool
     ) -> list[Manifest]:
-        """Those of its pods that the cluster had time to end and did not."""
-        left = [pod for pod in group.values() if pods.leaves_at(pod) is None]
-        if maker is not None or not left:
+        """Those of its pods that the cluster had time to end and did not; `owned`: what made them is there.
+
+        A member goes after its leader, which may have requests to end.
+        """
+        leaders = {groups.place(pod) for pod in group.values() if not groups.is_member(pod)}
+        left = [
+            pod
+            for pod in group.values()
+            if pods.leaves_at(pod) is None
+            and not (groups.is_member(pod) and groups.place(pod) in leaders)
+        ]
+        if owned or not left:
             self._since.pop(service, None)
             return []
         since = self._since.setdefault(service, now)
         return left if now - since >= PATIENCE else []
 
 
-def replica_set(pod: Manifest) -> str:
-    """Name of the ReplicaSet that keeps a pod; "" = nothing makes it anew."""
-    owners = fields.many(pod, "metadata", "ownerReferences")
-    return next(
-        (fields.text(each, "name") for each in owners if each.get("kind") == "ReplicaSet"), ""
-    )
+def maker(pod: Manifest) -> tuple[Kind, str] | None:
+    """Kind and name of what keeps a pod; None = nothing makes it anew."""
+    known = {kind.name: kind for kind in (REPLICA_SET, STATEFUL_SET)}
+    for each in fields.many(pod, "metadata", "ownerReferences"):
+        kind = known.get(fields.text(each, "kind"))
+        if kind is not None:
+            return kind, fields.text(each, "name")
+    return None
+
+
+def waits_in_vain(pod: Manifest, status: ReplicaStatus | None, drained: frozenset[str]) -> bool:
+    """Does a pod that was told to end sit out a grace that nobody needs?"""
+    if pods.leaves_at(pod) is None or pods.let_go(pod) or status is None:
+        return False
+    return status.state is not ReplicaState.DRAINING or status.id in drained
+
+
+def blocks(sight: pods.Sight, now: float) -> bool:
+    """Does a pod of a group that nobody tells the end of keep the cluster from making another one?
+
+    A set's pods have names, and one on a node that is lost keeps its name for as long as its record is
+    there. It keeps nothing else that another one could take from it, so its record may go.
+    """
+    if pods.leaves_at(sight.pod) is None or groups.place(sight.pod) is None:
+        return False
+    lost = pods.lost_since(sight)
+    # A node that is back by then still has its streams, and the end of them to tell.
+    return lost is not None and now - lost >= sight.toleration
 
 
 def surplus(group: Iterable[Manifest]) -> list[Manifest]:

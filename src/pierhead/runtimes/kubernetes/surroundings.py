@@ -23,7 +23,10 @@ def service(workload: Workload, cluster: Cluster) -> Manifest:
         {"name": name, "port": port, "targetPort": port, "protocol": "TCP"}
         for name, port in _ports(workload.template).items()
     ]
-    spec = {"clusterIP": "None", "selector": names.identity(workload.service), "ports": ports}
+    selector = names.identity(workload.service)
+    if workload.template.nodes > 1:  # what only computes for a replica has no port of its own
+        selector[names.COMPONENT] = names.REPLICA
+    spec = {"clusterIP": "None", "selector": selector, "ports": ports}
     head = manifest("v1", "Service", workload, namespace=cluster.namespace)
     return {**head, "spec": spec}
 
@@ -34,7 +37,10 @@ def _ports(template: Template) -> dict[str, int]:
 
 
 def budget(workload: Workload, cluster: Cluster) -> Manifest:
-    """One replica at a time may be taken away when a node is drained."""
+    """One pod at a time may be taken away when a node is drained: its replica goes with it.
+
+    It bounds the members of replicas on several nodes as well: whoever takes one ends the whole replica.
+    """
     spec = {
         "maxUnavailable": 1,
         "selector": {"matchLabels": names.identity(workload.service)},

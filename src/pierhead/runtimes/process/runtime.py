@@ -100,7 +100,13 @@ class ProcessRuntime:
         warnings = (limits.sentence,) * unbounded + (mounts.sentence,) * (not mounts.binds)
         warnings += (f"Some GPUs cannot be used: {found.problem}.",) * bool(found.problem)
         return RuntimeInfo(
-            "process", (node,), limits.sentence, warnings, mounts.sentence, mounts.binds
+            "process",
+            (node,),
+            limits.sentence,
+            warnings,
+            mounts.sentence,
+            mounts.binds,
+            one_node="replicas are processes of one host",
         )
 
     # ---- adopt ----------------------------------------------------------------------------

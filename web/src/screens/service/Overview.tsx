@@ -175,15 +175,27 @@ function CallIt({ name }: { name: string }) {
   );
 }
 
+/** On how many machines each replica is, as the service's document says. */
+function nodesOf(config: string): number {
+  try {
+    const document = JSON.parse(config) as { pierhead?: { nodes?: number } };
+    return document.pierhead?.nodes ?? 1;
+  } catch {
+    return 1;
+  }
+}
+
 function Facts({ service, row }: { service: Service; row: ServiceRow | undefined }) {
   const { t } = useTranslation(["service", "common"]);
   const labels = Object.entries(row?.Labels ?? {});
+  const nodes = nodesOf(service.ServiceConfig);
   const shown: [string, React.ReactNode][] = [
     ["id", <Copyable text={service.ServiceId} what={t("facts.id")} />],
     ["spec", service.AppSpecName && <span className="mono">{service.AppSpecName}</span>],
     ["image", service.Image && <span className="mono">{service.Image}</span>],
     ["model", row?.Model && <span className="mono wrapped">{row.Model}</span>],
     ["version", service.CurrentVersion === service.LatestVersion ? service.CurrentVersion : t("facts.versionTold", { current: service.CurrentVersion, latest: service.LatestVersion })],
+    ["nodes", nodes > 1 && t("facts.nodesTold", { nodes })],
     ["memory", service.Memory > 0 && <Bytes value={service.Memory * 1024 ** 2} />],
     ["cpu", service.Cpu > 0 && <Amount value={service.Cpu} />],
     ["gpu", service.Gpu > 0 && <Amount value={service.Gpu} />],

@@ -227,6 +227,29 @@ ENTRIES = entries(
         ),
     ),
     Entry(
+        "MemberMissing",
+        Text(
+            (
+                "A part of the replica is not there: {problem}.",
+                "A part of the replica is not there.",
+            ),
+            ("One of the nodes that it computes on was lost, or its pod was deleted.",),
+            (
+                "Wait: the cluster makes all pods of the replica anew; look at its nodes if it lasts.",
+            ),
+        ),
+        Text(
+            ("副本缺少一部分：{problem}。", "副本缺少一部分。"),
+            ("其计算所用的某个节点丢失，或其 Pod 被删除。",),
+            ("请等待：集群会重新创建该副本的所有 Pod；如持续存在，请检查其节点。",),
+        ),
+        Text(
+            ("副本缺少一部分：{problem}。", "副本缺少一部分。"),
+            ("其計算所用的某個節點遺失，或其 Pod 被刪除。",),
+            ("請等待：叢集會重新建立該副本的所有 Pod；如持續存在，請檢查其節點。",),
+        ),
+    ),
+    Entry(
         "TerminatingStuck",
         Text(
             (

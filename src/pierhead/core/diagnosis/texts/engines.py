@@ -102,6 +102,7 @@ ENTRIES = entries(
         "ModelDoesNotFit",
         Text(
             (
+                "Each of a replica's {nodes} nodes needs about {needed} of memory, and at most {has} can be had.",
                 "One replica needs about {needed} of memory, and at most {has} can be had.",
                 "One replica needs more memory than any machine or its limit has.",
             ),
@@ -117,6 +118,7 @@ ENTRIES = entries(
         ),
         Text(
             (
+                "一个副本的 {nodes} 个节点各需约 {needed} 内存，而最多只有 {has}。",
                 "每个副本约需 {needed} 内存，而最多只有 {has}。",
                 "每个副本所需内存超过任何机器的容量或它的上限。",
             ),
@@ -130,6 +132,7 @@ ENTRIES = entries(
         ),
         Text(
             (
+                "一個副本的 {nodes} 個節點各需約 {needed} 記憶體，而最多只有 {has}。",
                 "每個副本約需 {needed} 記憶體，而最多只有 {has}。",
                 "每個副本所需記憶體超過任何機器的容量或它的上限。",
             ),

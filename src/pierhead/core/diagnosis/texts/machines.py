@@ -43,34 +43,63 @@ ENTRIES = entries(
         "Unschedulable",
         Text(
             (
+                "There are too few nodes for one replica: {nodes} wanted, {fitting} will do.",
                 "No node meets what one replica needs: {gpus} GPU wanted, {node} has {node_gpus}.",
                 "No node meets what one replica needs: {missing}.",
                 "No node meets what one replica needs.",
             ),
             (
-                "The template asks for a CPU architecture, a number or a kind of GPU that no node has.",
+                (
+                    "A replica computes on {nodes} nodes at once, and has the same on each: {missing}.",
+                    "The template asks for a CPU architecture, a number or a kind of GPU that no node has.",
+                ),
             ),
             (
-                "It starts by itself once such a machine is there; else change the template or the deployment.",
+                (
+                    "It starts by itself once there are {nodes}; else deploy it over fewer nodes.",
+                    "It starts by itself once such a machine is there; else change the template or the deployment.",
+                ),
             ),
         ),
         Text(
             (
+                "节点太少，放不下一个副本：需要 {nodes} 个，符合要求的有 {fitting} 个。",
                 "没有节点满足一个副本的要求：需要 {gpus} 个 GPU，而 {node} 有 {node_gpus} 个。",
                 "没有节点满足一个副本的要求：{missing}。",
                 "没有节点满足一个副本的要求。",
             ),
-            ("模板要求的 CPU 架构、GPU 数量或型号，任何节点都没有。",),
-            ("有了这样的机器后会自动启动；否则请修改模板或部署。",),
+            (
+                (
+                    "一个副本同时在 {nodes} 个节点上计算，对每个节点的要求相同：{missing}。",
+                    "模板要求的 CPU 架构、GPU 数量或型号，任何节点都没有。",
+                ),
+            ),
+            (
+                (
+                    "有了 {nodes} 个这样的节点后会自动启动；否则请部署到更少的节点上。",
+                    "有了这样的机器后会自动启动；否则请修改模板或部署。",
+                ),
+            ),
         ),
         Text(
             (
+                "節點太少，放不下一個副本：需要 {nodes} 個，符合要求的有 {fitting} 個。",
                 "沒有節點滿足一個副本的要求：需要 {gpus} 個 GPU，而 {node} 有 {node_gpus} 個。",
                 "沒有節點滿足一個副本的要求：{missing}。",
                 "沒有節點滿足一個副本的要求。",
             ),
-            ("模板要求的 CPU 架構、GPU 數量或型號，任何節點都沒有。",),
-            ("有了這樣的機器後會自動啟動；否則請修改模板或部署。",),
+            (
+                (
+                    "一個副本同時在 {nodes} 個節點上計算，對每個節點的要求相同：{missing}。",
+                    "模板要求的 CPU 架構、GPU 數量或型號，任何節點都沒有。",
+                ),
+            ),
+            (
+                (
+                    "有了 {nodes} 個這樣的節點後會自動啟動；否則請部署到更少的節點上。",
+                    "有了這樣的機器後會自動啟動；否則請修改模板或部署。",
+                ),
+            ),
         ),
     ),
     Entry(

@@ -53,16 +53,20 @@ class Groups:
         return await self._one(call, made.id)
 
     async def deploy_distributed(self, call: Call) -> Answer:
-        """One replica over several nodes, where a runtime can give that.
+        """Make a service whose replicas are on several nodes each, where the runtime can give that.
 
         Raises:
             Missing: a part names no template.
         """
-        parts = call.params["modelServices"]
-        if not all("uuid" in part for part in parts):
+        if not all("uuid" in part for part in call.params["modelServices"]):
             raise Missing("modelServices.uuid", "the template of each node")
-        uuids = list(dict.fromkeys(part["uuid"] for part in parts))
-        made = await deployments.deploy_distributed(self._platform, call.principal, uuids)
+        made = await deployments.deploy_distributed(
+            self._platform,
+            call.principal,
+            translate.spread(call.params, call.no_effect),
+            call.extras,
+            call.also,
+        )
         return await self._one(call, made.id)
 
     async def query(self, call: Call) -> Answer:

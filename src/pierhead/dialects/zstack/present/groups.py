@@ -209,7 +209,26 @@ def synthesized(service: Service) -> str:
 
 
 def _instances(group: Group) -> list[dict[str, Any]]:
-    return [instance(group, replica) for replica in group.seen.replicas]
+    """Each replica, and after one over several nodes its members."""
+    found: list[dict[str, Any]] = []
+    for replica in group.seen.replicas:
+        leader = instance(group, replica)
+        found.append(leader)
+        found += [_member(leader, replica, rank) for rank in range(1, len(replica.places))]
+    return found
+
+
+def _member(leader: dict[str, Any], replica: ReplicaStatus, rank: int) -> dict[str, Any]:
+    """A part of a replica on another node: it computes for the one of rank 0, and nobody calls it."""
+    own = {
+        "uuid": instance_uuid(f"{replica.id}/{rank}"),
+        "name": f"{replica.id}-{rank}",
+        "nodeRank": rank,
+        "internalUrl": None,
+        "launchCommand": None,
+    }
+    placed = leader["status"] != "Running" or replica.members[rank - 1]
+    return {**leader, **own, **({} if placed else {"status": "Deploying"})}
 
 
 def _datasets(group: Group) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ import pytest
 from permission_world import House, Said, Scene, allow, play_house, policy
 from sqlalchemy import Connection, select
 
+from pierhead.core import spans
 from pierhead.core.ids import fixed_id
+from pierhead.dialects.zstack import asking
 from pierhead.operations import services
 from pierhead.store import db
 from pierhead.store import services as rows
@@ -188,3 +190,29 @@ def test_a_part_names_the_workspace_and_policies_are_asked_there(
             assert said.allowed, (nodes, said.body)
 
     play(scene)
+
+
+@BOTH
+def test_ten_thousand_nodes_are_asked_for_as_few(
+    play: Callable[[Scene], None], send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: what is asked of the policies grows with what is named, not with its square."""
+    targets = 0
+    real = asking.Target
+
+    def counting(*parts: Any, **fields: Any) -> Any:
+        nonlocal targets
+        targets += 1
+        return real(*parts, **fields)
+
+    monkeypatch.setattr(asking, "Target", counting)
+
+    async def scene(house: House) -> None:
+        uuid = await template(house)
+        await house.user("anna", policy(allow(*DEPLOY)))
+        nodes = [{"uuid": f"{at:032x}", "projectUuid": f"p{at}"} for at in range(10_000)]
+        said = await send(house, "anna", asked(uuid, *nodes))
+        assert not said.body.get("success", False)
+
+    play(scene)
+    assert 2 <= targets <= 2 * spans.MOST_NODES

@@ -9,8 +9,13 @@ _NAMED = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 #: An option that takes a secret: `--api-key`, `--hf_token`; not `--tokenizer`, `--max-tokens`.
 _OPTION = re.compile(r"--?(?:.*[-_])?(?:key|token|secret|password)", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+0-9.,eE]*")
-#: The password of a URL: to the last `@` before its path.
-_IN_URL = re.compile(r"(?P<lead>://[^/?#\s:@]*:)[^/?#\s]+(?=@)")
+#: The password of a URL, to the last `@` before its path. Clients also take one that has a `/`, `?` or `#`, which
+#: is then no port with a path behind it; and who is named alone before a web address is often a token.
+_IN_URL = re.compile(
+    r"(?P<lead>://[^/?#\s:@]*:)(?:[^/?#\s]+|(?!\d+[/?#])\S{1,256})(?=@)"
+    r"|(?P<web>https?://)[^/?#\s:@]+(?=@)",
+    re.IGNORECASE,
+)
 #: Values that such variables hold too, and that are words of any log.
 _PLAIN = frozenset({"true", "false", "none", "null", "auto", "default"})
 _SHORTEST = 4  #: characters; masking less than that would only blot the text
@@ -42,7 +47,7 @@ def masked(text: str, hidden: Iterable[str]) -> str:
 
 def without_passwords(text: str) -> str:
     """`text` with the password of every URL in it replaced: `https://user:******@proxy:3128`."""
-    return _IN_URL.sub(lambda found: found["lead"] + MASK, text)
+    return _IN_URL.sub(lambda found: (found["lead"] or found["web"]) + MASK, text)
 
 
 def masked_command(argv: Sequence[str], hidden: Iterable[str]) -> tuple[str, ...]:

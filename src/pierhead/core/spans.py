@@ -20,8 +20,26 @@ _PIPELINE = ("--pipeline-parallel-size", "-pp")
 _BACKEND = ("--distributed-executor-backend",)
 #: What every replica is told, by which the gateway finds it and is let in.
 _PLATFORM = ("--host", "--port", "--api-key", "--served-model-name", "--model", "--uds")
-#: An option may be cut short, as long as so many characters of it are there.
-_SHORTEST = 6
+#: Other ways to say on what it computes, which would want GPUs and nodes that are not there; by all their names.
+_OTHER_WAYS = (
+    ("--data-parallel-size", "-dp"),
+    ("--data-parallel-size-local", "-dpl"),
+    ("--data-parallel-rank", "-dpn"),
+    ("--data-parallel-start-rank", "-dpr"),
+    ("--data-parallel-address", "-dpa"),
+    ("--data-parallel-rpc-port", "-dpp"),
+    ("--data-parallel-backend", "-dpb"),
+    ("--data-parallel-hybrid-lb",),
+    ("--data-parallel-external-lb",),
+    ("--nnodes", "-n"),
+    ("--node-rank", "-r"),
+    ("--master-addr",),
+    ("--master-port",),
+    ("--headless",),
+    ("--config",),  # a file, which may say all of it
+)
+#: An option may be cut short: to two dashes and a letter at the least.
+_SHORTEST = 3
 
 
 def demand(template: Template) -> None:
@@ -42,9 +60,20 @@ def demand(template: Template) -> None:
     if resources.gpu < 1 or resources.gpu_memory is not None:
         why = "a replica over several nodes computes on whole GPUs of each of them"
         raise Invalid("tensorParallelSize", why, "from 1 to the GPUs of a node")
+    _demand_options(template)
+
+
+def _demand_options(template: Template) -> None:
+    """Refuse options that say something else than what is deployed."""
     for name in _PLATFORM:
         if said(template.flags, (name,)) is not None:
             raise Invalid("startupParameters", f"[{name}] is the platform's to say", "leave it out")
+    for names in _OTHER_WAYS:
+        if said(template.flags, names) is not None:
+            why = f"[{names[0]}] is not for a replica over several nodes"
+            raise Invalid(
+                "startupParameters", why, "leave it out: tensorParallelSize and the nodes say it"
+            )
     for option, value in _own(template):
         told = said(template.flags, option)
         if told is not None and told != value:
@@ -65,8 +94,10 @@ def said(flags: Sequence[str], option: Iterable[str]) -> str | None:
 
 def _means(name: str, names: tuple[str, ...]) -> bool:
     plain = name.replace("_", "-")
-    short = len(plain) >= _SHORTEST and names[0].startswith(plain)
-    return plain in names or short
+    short = len(plain) >= _SHORTEST and plain.startswith("--") and names[0].startswith(plain)
+    # What follows an option of one letter may be its value: `-n4`.
+    joined = any(len(each) == len("-n") and plain.startswith(each) for each in names)
+    return plain in names or short or joined
 
 
 def _own(template: Template) -> tuple[tuple[tuple[str, ...], str], ...]:

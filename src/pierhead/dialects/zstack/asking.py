@@ -5,9 +5,9 @@ object and acted on as another.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import product
 from typing import Any, cast
 
+from pierhead.core import spans
 from pierhead.core import tags as rules
 from pierhead.core.aliases import Noun
 from pierhead.core.conditions import Context
@@ -73,11 +73,15 @@ def _lists(api: Api) -> tuple[str, ...]:
 def _deployed(api: Api, params: Mapping[str, Any], extras: Extras) -> Iterable[Target]:
     """A service to be made of a template; to make one of something else the same right is needed."""
     parts = cast("list[Mapping[str, Any]]", params.get("modelServices") or [])
-    # What is said of each node of a replica: whatever template and workspace any of them names.
-    said = [params, *parts]
-    uuids = dict.fromkeys(text for one in said for text in _texts(one.get("uuid")))
-    workspaces = dict.fromkeys(text for one in said for text in _texts(one.get("projectUuid")))
-    for uuid, workspace in product(uuids or ("*",), workspaces or ("",)):
+    # What is said of each node of a replica. Another template or workspace than the first is refused later on,
+    # after these rights: so each is asked for once, and not each with each. Of more nodes than may be none is made.
+    said = [params, *parts[: spans.MOST_NODES]]
+    uuids = list(dict.fromkeys(text for one in said for text in _texts(one.get("uuid")))) or ["*"]
+    named = (text for one in said for text in _texts(one.get("projectUuid")))
+    workspaces = list(dict.fromkeys(named)) or [""]
+    first = (uuids[0], workspaces[0])
+    others = [(uuids[0], each) for each in workspaces[1:]]
+    for uuid, workspace in (first, *((each, first[1]) for each in uuids[1:]), *others):
         yield Target(
             _kind(api, uuid),
             (("eas", "*"),),

@@ -163,6 +163,26 @@ def test_a_moving_branch_of_modelscope_is_listed_again(
     assert made == {key: changed[key] for key in NEEDED}
 
 
+@pytest.mark.parametrize("announces", [True, False])
+def test_so_is_one_whose_files_keep_their_sizes(
+    hub: HubDouble, tmp_path: Path, announces: bool
+) -> None:
+    """Then the sum alone tells that a file is another one, and not a damaged one."""
+    hub.announces = announces
+    assert {key: len(value) for key, value in NEWER.items()} == {
+        key: len(value) for key, value in FILES.items()
+    }
+
+    def move(path: str) -> None:
+        if "FilePath=" in path:
+            hub.commit(NEWER)
+
+    hub.before = move
+    found = folder(hub, HubSource("modelscope", REPOSITORY))
+    made = content(fetched(found, tmp_path))
+    assert made == {key: NEWER[key] for key in NEEDED}
+
+
 def test_a_mirror_that_answers_with_another_commit_is_not_believed(hub: HubDouble) -> None:
     found = folder(hub)
     entry = next(e for e in found.listing().entries if e.key == "config.json")

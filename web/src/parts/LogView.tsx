@@ -53,14 +53,20 @@ export function LogView({ lines, label, wrap = false, search = "", at, follow = 
   // What the page scrolls by itself is no wish of a person; and a person's hand wins over it.
   const byHand = useRef(false);
   const since = useRef(-Infinity);
+  // Where the hand found it: what is above that since was scrolled there, however late it is told.
+  const found = useRef(0);
   const taken = () => {
     byHand.current = true;
     since.current = performance.now();
+    found.current = frame.current?.scrollTop ?? 0;
     rows.cancelScroll();
   };
   useEffect(() => {
+    if (!follow || !lines.length) return;
     // A key may be down already, and its scrolling not yet told.
-    if (follow && lines.length && performance.now() - since.current > HAND) rows.scrollToIndex(lines.length - 1, { align: "end" });
+    if (performance.now() - since.current <= HAND) return;
+    const left = byHand.current && (frame.current?.scrollTop ?? 0) < found.current - HEIGHT;
+    if (!left) rows.scrollToIndex(lines.length - 1, { align: "end" });
   }, [follow, lines.length, rows]);
   useEffect(() => {
     if (at !== undefined) rows.scrollToIndex(at, { align: "center" });

@@ -1,19 +1,19 @@
 """A LeaderWorkerSet controller for the API server in this process: what it does to pods, as far as a driver sees it.
 
 It is not LWS: its StatefulSets are not there as objects, only the pods that they would make, with the names,
-labels, annotations and variables that LWS gives them. Groups roll by bounds, the highest index first, and
-are made anew as a whole when one of their pods ends by itself or is deleted.
+labels, annotations and variables that LWS gives them. Groups roll as LWS and the StatefulSet of its leaders
+roll them: LWS sets a partition and a count by the states of the groups, the StatefulSet follows with one pod at
+a time from the last one on. A group is made anew as a whole when one of its pods ends by itself or is deleted.
 """
 
 import asyncio
 import copy
 import hashlib
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from kube_double import Behaviour, Key, KubeDouble, Object
+from kube_double import Behaviour, Key, KubeDouble, Object, stamp
 
 SETS = "leaderworkersets"
 KIND = ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet")
@@ -24,10 +24,19 @@ _TICK = 0.01
 
 @dataclass(slots=True)
 class _Rolled:
-    """What a set's groups were made from before the update that goes on."""
+    """The StatefulSet of a set's leaders, as far as it is not pods."""
 
-    template: Object = field(default_factory=dict[str, Any])
-    goes_on: bool = False
+    wanted: int  #: groups that the set had asked for at the last look
+    count: int  #: groups that there are to be now
+    template: Object  #: of the newest revision that was seen
+    before: Object  #: what groups below the partition are made from
+    partition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    ready: bool = False
+    updated: bool = False
 
 
 class GroupsDouble(KubeDouble):
@@ -52,6 +61,27 @@ class GroupsDouble(KubeDouble):
         for pod in self.all("pods"):
             if pod["spec"].get("nodeName") == node:
                 self._end_pod(_key(pod), pod, None)
+
+    def end(self, uid: str) -> None:
+        """Let somebody delete a pod."""
+        pod = self._pod(uid)
+        self._end_pod(_key(pod), pod, None)
+
+    def fetches_again(self, uid: str, line: str) -> None:
+        """Let what fetches files for a pod have ended once, with these words; it runs again."""
+        changed = copy.deepcopy(self._pod(uid))
+        now = stamp()
+        ended = {"exitCode": 4, "startedAt": now, "finishedAt": now, "message": line}
+        changed["status"]["initContainerStatuses"] = [
+            {
+                "name": "fetch",
+                "restartCount": 1,
+                "ready": False,
+                "state": {"running": {"startedAt": now}},
+                "lastState": {"terminated": ended},
+            }
+        ]
+        self.put(_key(changed), changed)
 
     def leaders(self) -> list[Object]:
         """Pods that lead a group."""
@@ -109,32 +139,46 @@ class GroupsDouble(KubeDouble):
                     self._end_pod(_key(pod), pod, None)
 
     def _roll_groups(self, found: Object) -> None:
-        spec, wanted = found["spec"], found["spec"]["replicas"]
-        current = _revision(spec["leaderWorkerTemplate"])
-        rolled = self._rolled.setdefault(found["metadata"]["uid"], _Rolled())
+        spec = found["spec"]
+        made, wanted = spec["leaderWorkerTemplate"], spec["replicas"]
+        fresh = _Rolled(wanted, wanted, copy.deepcopy(made), copy.deepcopy(made))
+        rolled = self._rolled.setdefault(found["metadata"]["uid"], fresh)
         leaders = self._of(found)
-        old = [at for at, pod in leaders.items() if at < wanted and _of_revision(pod) != current]
-        well = {at for at, pod in leaders.items() if not _leaves(pod) and self._serves(pod)}
-        rolled.goes_on = bool(old) or (rolled.goes_on and len(well & set(range(wanted))) < wanted)
-        if not rolled.goes_on:
-            rolled.template = copy.deepcopy(spec["leaderWorkerTemplate"])
-        bounds = spec["rolloutStrategy"]["rollingUpdateConfiguration"]
-        total = wanted + (bounds["maxSurge"] if rolled.goes_on else 0)
-        for at in range(total):
-            if at not in leaders:
-                earlier = bool(old) and at < min(old)
-                self._lead(found, at, rolled.template if earlier else spec["leaderWorkerTemplate"])
         if self.fewest_ready is not None:
+            well = [pod for pod in leaders.values() if not _leaves(pod) and self._serves(pod)]
             self.fewest_ready = min(self.fewest_ready, len(well))
-        for at in sorted((at for at in leaders if at >= total), reverse=True):
+        states = [self._state(leaders.get(at), _revision(made)) for at in range(rolled.count)]
+        bounds = spec["rolloutStrategy"]["rollingUpdateConfiguration"]
+        again = _revision(made) != _revision(rolled.template)
+        if again:
+            rolled.template, rolled.before = copy.deepcopy(made), rolled.template
+        step = (bounds["maxSurge"], bounds["maxUnavailable"])
+        rolled.partition, rolled.count = _rolling(rolled, wanted, states, step, again=again)
+        rolled.wanted = wanted
+        self._follow(found, rolled, leaders)
+
+    def _state(self, leader: Object | None, revision: str) -> _State:
+        if leader is None:
+            return _State()
+        return _State(self._serves(leader), _of_revision(leader) == revision)
+
+    def _follow(self, found: Object, rolled: _Rolled, leaders: dict[int, Object]) -> None:
+        """What a StatefulSet's controller does: all that lack at once, updates from the last one on."""
+        for at in range(rolled.count):
+            if at not in leaders:
+                template = rolled.before if at < rolled.partition else rolled.template
+                self._lead(found, at, template)
+        for at in sorted(each for each in leaders if each >= rolled.count):
             self._end_pod(_key(leaders[at]), leaders[at], None)
-            well.discard(at)
-        for at in sorted(old, reverse=True):
-            left = len(well - {at})
-            if not _leaves(leaders[at]) and left >= wanted - bounds["maxUnavailable"]:
-                self._end_pod(_key(leaders[at]), leaders[at], None)
-                well.discard(at)
-                break
+        for at in range(rolled.count - 1, rolled.partition - 1, -1):
+            leader = leaders.get(at)
+            if leader is None or _leaves(leader):
+                return
+            if _of_revision(leader) != _revision(rolled.template):
+                self._end_pod(_key(leader), leader, None)
+                return
+            if not _ready(leader):
+                return
 
     def _serves(self, leader: Object) -> bool:
         size = int(leader["metadata"]["annotations"][f"{_MARK}size"])
@@ -281,7 +325,47 @@ def _leaves(pod: Object) -> bool:
 
 
 def _restarts(pod: Object) -> bool:
-    return any(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
+    every = ("initContainerStatuses", "containerStatuses")
+    return any(each["restartCount"] for kind in every for each in pod["status"].get(kind, ()))
+
+
+def _rolling(
+    rolled: _Rolled, wanted: int, states: list[_State], step: tuple[int, int], *, again: bool
+) -> tuple[int, int]:
+    """(partition, count), as LWS finds them; `again` = the set's template was changed just now."""
+    surge = min(step[0], wanted)
+    unready = sum(
+        at >= len(states) or not (states[at].ready and states[at].updated) for at in range(wanted)
+    )
+
+    def count(lacking: int) -> int:
+        """With fewer that lack than may be above, those above go, but for one less than lack."""
+        return wanted + (max(0, lacking - 1) if lacking <= surge else surge)
+
+    if again:
+        return min(wanted, rolled.count), count(wanted)
+    if rolled.partition == 0 and rolled.count == wanted:
+        return 0, wanted
+    if rolled.wanted != wanted:
+        return min(rolled.partition, wanted + surge), count(unready)
+    room = step[1] + surge - (wanted + surge - rolled.count)
+    return min(_partition(states, room), rolled.partition), count(unready)
+
+
+def _partition(states: list[_State], room: int) -> int:
+    """From which index on groups may be of the new revision."""
+    last = 0
+    for each in reversed(states):
+        if not (each.ready and each.updated):
+            break
+        last += 1
+    lowest = max(0, len(states) - last - room)
+    found = lowest + sum(not each.ready for each in states[:lowest])
+    for at in range(min(found, len(states) - 1), lowest - 1, -1):
+        if states[at].ready and not states[at].updated:
+            break
+        found = at
+    return found
 
 
 def _ready(found: Object) -> bool:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 
@@ -138,6 +140,58 @@ def test_each_way_to_fail_has_a_code_of_its_own(store: Store, tmp_path: Path) ->
     blocked.write_text("no folder")
     assert fetch(Fetch(source, f"{blocked}/key", of(store))).returncode == verb.DISK
     assert not (tmp_path / "node" / "key" / "files").exists()
+
+
+@pytest.mark.parametrize(
+    ("patience", "tries", "ends"),
+    [
+        # (code, did anything come, seconds that it takes)
+        (0.0, [(verb.AGAIN, False, 1.0)], verb.AGAIN),
+        (60.0, [(verb.AGAIN, False, 30.0), (verb.DONE, True, 1.0)], verb.DONE),
+        (60.0, [(verb.AGAIN, False, 30.0), (verb.DISK, True, 1.0)], verb.DISK),
+        (60.0, [(verb.AGAIN, False, 30.0), (verb.AGAIN, False, 31.0)], verb.AGAIN),
+        (60.0, [(verb.AGAIN, True, 90.0), (verb.AGAIN, False, 61.0)], verb.AGAIN),
+        (60.0, [(verb.REFUSED, False, 1.0)], verb.REFUSED),
+    ],
+)
+def test_one_with_patience_tries_again_while_anything_comes_and_what_is_final_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    patience: float,
+    tries: list[tuple[int, bool, float]],
+    ends: int,
+) -> None:
+    clock, left = FakeClock(), list(tries)
+
+    def run(_wanted: Fetch, _stop: Event) -> tuple[int, str, bool]:
+        code, came, seconds = left.pop(0)
+        clock.advance(seconds)
+        return code, "no answer.", came
+
+    monkeypatch.setattr(verb, "_run", run)
+    monkeypatch.setattr(verb, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(verb, "delay", lambda failures, seed: 0.0)
+    code, said = verb._patiently(Fetch(BUCKET, "/cache/key"), patience, Event())
+    assert (code, said, left) == (ends, "no answer.", [])
+    assert capsys.readouterr().err.count("The next try is in") == len(tries) - 1
+
+
+def test_one_with_patience_that_is_told_to_end_between_two_tries_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = Event()
+    stop.set()
+    monkeypatch.setattr(verb, "_run", lambda _wanted, _stop: (verb.AGAIN, "no answer.", False))
+    code, _ = verb._patiently(Fetch(BUCKET, "/cache/key"), 60.0, stop)
+    assert code == verb.ENDED
+
+
+def test_no_patience_waits_for_a_store_that_refuses(store: Store, tmp_path: Path) -> None:
+    store.objects["llama/model.gguf"] = b"x" * 1000
+    wanted = Fetch(S3Source(s3_double.BUCKET, "llama/"), str(tmp_path / "key"), of(store, "WRONG"))
+    environment = {**os.environ, **wanted.variables}
+    done = pierhead(*wanted.arguments, "--patience", "600", env=environment)
+    assert done.returncode == verb.REFUSED and "next try" not in done.stderr
 
 
 def test_one_that_is_ended_says_so_at_once_and_the_next_one_goes_on(

@@ -18,7 +18,7 @@ from pierhead.core.errors import Occupied, Refused, Unsupported
 from pierhead.core.replicas import LEAVING, ReplicaState, ReplicaStatus
 from pierhead.core.resources import Resources
 from pierhead.core.workloads import Workload
-from pierhead.runtimes.kubernetes import names
+from pierhead.runtimes.kubernetes import groups, names, pods
 from pierhead.runtimes.kubernetes.copies import maker_key
 from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
 from replica_servers import SERVICE, ready, settle, until, workload
@@ -151,18 +151,21 @@ def test_a_set_that_is_as_it_should_be_costs_no_request_and_a_change_few(tmp_pat
     play(tmp_path, scene)
 
 
-def test_an_update_keeps_as_many_groups_as_its_bounds_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_update_ends_and_has_one_group_fewer_at_most(tmp_path: Path, count: int) -> None:
+    """Law: whatever the number of replicas, an update comes to its end; LWS takes its surge back too early."""
+
     async def scene(server: GroupsDouble, runtime: KubernetesRuntime) -> None:
-        await settle(runtime, spanning(3), up(3))
+        await settle(runtime, spanning(count), up(count))
         before = {each.id for each in runtime.observe()}
-        server.fewest_ready = 3
+        server.fewest_ready = count
         server.requests.clear()
 
         def rolled(found: list[ReplicaStatus]) -> bool:
-            return up(3, "1.1")(found) and len(found) == 3
+            return up(count, "1.1")(found) and len(found) == count
 
-        found = await drained(runtime, spanning(3, rollout="1.1"), rolled, 40)
-        assert server.fewest_ready == 3
+        found = await drained(runtime, spanning(count, rollout="1.1"), rolled, 40)
+        assert server.fewest_ready == count - 1
         assert not before & {each.id for each in found}
         sent = [each for each in server.asked if "/pods/" not in each[1]]
         assert len(sent) <= 4, sent
@@ -308,6 +311,23 @@ def test_what_a_member_lacks_is_what_its_replica_lacks(
     play(tmp_path, scene)
 
 
+def test_a_member_that_waits_for_its_leader_hides_nothing_that_is_wrong() -> None:
+    def one(state: ReplicaState, reason: str = "") -> ReplicaStatus:
+        return ReplicaStatus(
+            "u", SERVICE, "1.0", state, 0.0, node="n", reason=reason, message=f"{reason}."
+        )
+
+    waits = one(ReplicaState.PENDING, pods.IN_TURN)
+    stuck = one(ReplicaState.PENDING, "ImagePullFailed")
+    up_, begins = one(ReplicaState.STARTING), one(ReplicaState.PENDING)
+    told = groups.whole(up_, 3, {1: waits, 2: stuck})
+    assert (told.reason, told.message[:23]) == ("ImagePullFailed", "A member (node 3 of 3):")
+    assert groups.whole(begins, 3, {1: waits, 2: stuck}).reason == "ImagePullFailed"
+    assert groups.whole(begins, 3, {1: waits, 2: waits}).reason == ""
+    # A leader that runs and is not reached: its network is to be looked at.
+    assert groups.whole(up_, 3, {1: waits, 2: waits}).reason == pods.IN_TURN
+
+
 def test_more_nodes_than_there_are_is_told(tmp_path: Path) -> None:
     async def scene(server: GroupsDouble, runtime: KubernetesRuntime) -> None:
         def told(found: list[ReplicaStatus]) -> bool:
@@ -343,6 +363,78 @@ def test_a_node_that_is_lost_under_a_member_ends_its_replica_and_another_comes(
         assert after.id != before.id and after.places == ("n1", "n3")
 
     play(tmp_path, scene, not_ready_seconds=1)
+
+
+def test_a_replica_that_lost_a_member_waits_for_no_request_to_end(tmp_path: Path) -> None:
+    """Law: nothing that such an engine was asked can end well, so its grace serves nobody."""
+
+    async def scene(server: GroupsDouble, runtime: KubernetesRuntime) -> None:
+        (before,) = await settle(runtime, spanning(1, stop_grace=60.0), up(1))
+        server.node_answers("n2", well=False)
+        server.evict_all("n2")
+        (leader,) = server.leaders()
+        assert leader["spec"]["terminationGracePeriodSeconds"] >= 60
+
+        def another(found: list[ReplicaStatus]) -> bool:
+            return up(1)(found) and found[0].id != before.id
+
+        # Nobody says that its requests have ended.
+        (after,) = await settle(runtime, spanning(1, stop_grace=60.0), another)
+        assert after.places == ("n1", "n3")
+
+    play(tmp_path, scene, not_ready_seconds=1)
+
+
+def test_a_leader_that_is_told_to_end_keeps_its_grace_while_its_members_compute(
+    tmp_path: Path,
+) -> None:
+    async def scene(server: GroupsDouble, runtime: KubernetesRuntime) -> None:
+        wanted = spanning(1, stop_grace=60.0)
+        (before,) = await settle(runtime, wanted, up(1))
+        server.idle = True
+        (leader,) = server.leaders()
+        server.end(leader["metadata"]["uid"])
+
+        def drains(found: list[ReplicaStatus]) -> bool:
+            return [(each.id, each.state) for each in found] == [(before.id, ReplicaState.DRAINING)]
+
+        await settle(runtime, wanted, drains)
+        # That its member's node says nothing does not tell that the member is gone.
+        server.node_answers("n2", well=False)
+        await until(lambda: runtime._copies.node("n2") == server.objects["nodes", "", "n2"])
+        for _ in range(20):
+            await runtime.apply(wanted)
+            await asyncio.sleep(0.01)
+        assert drains(runtime.observe())
+        assert server.leaders()[0]["metadata"]["deletionGracePeriodSeconds"] >= 60
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("rank", [0, 1], ids=["leader", "member"])
+def test_a_group_whose_files_were_fetched_twice_is_made_anew_and_counted(
+    tmp_path: Path, rank: int
+) -> None:
+    """Law: what ends before the engine takes all of the group along as well, and nobody forgets that."""
+
+    async def scene(server: GroupsDouble, runtime: KubernetesRuntime) -> None:
+        server.members["1.0"] = Behaviour(never_ready=True)
+        (before,) = await settle(
+            runtime, spanning(1), lambda found: bool(found) and len(server.all("pods")) == 2
+        )
+        (leader,) = server.leaders()
+        chosen = (leader, *server.followers(leader))[rank]
+        server.fetches_again(chosen["metadata"]["uid"], "NoSuchBucket: weights")
+        server.members.clear()
+
+        def another(found: list[ReplicaStatus]) -> bool:
+            return up(1)(found) and found[0].id != before.id
+
+        (after,) = await drained(runtime, spanning(1), another)
+        assert after.failures == 1 and after.last_exit and after.last_exit.code == 4
+        assert "NoSuchBucket: weights" in after.last_lines
+
+    play(tmp_path, scene)
 
 
 def test_a_node_that_is_lost_under_a_leader_ends_its_replica_and_another_comes(

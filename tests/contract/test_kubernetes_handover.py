@@ -353,11 +353,32 @@ def test_what_is_installed_later_is_found_without_a_start_of_the_hub(tmp_path: P
         assert await looked(server, runtime) == ["/apis", f"/apis/{SCALED_OBJECTS}"]
         assert kinds(server) == [], "nobody measures its CPU"
         server.kinds[METRICS] = ("PodMetrics",)
-        assert await looked(server, runtime) == ["/apis", f"/apis/{METRICS}"]
+        added = [f"/apis/{each}" for each in (SCALED_OBJECTS, METRICS)]
+        assert await looked(server, runtime) == ["/apis", *added]
         assert kinds(server) == ["ScaledObject"] and counts(server) == [2]
         assert runtime.stays(SERVICE, MIXED, bounded=False) == ""
         await gone(runtime)
         assert kinds(server) == []
+        await runtime.close()
+
+    play(tmp_path, scene)
+
+
+def test_what_is_seen_in_the_middle_of_its_installation_is_looked_at_again(tmp_path: Path) -> None:
+    """Its kinds come one by one under one version, and go so; each look costs one request for them."""
+
+    async def scene(server: KubeDouble, _runtime: KubernetesRuntime) -> None:
+        server.kinds[METRICS] = ("PodMetrics",)
+        runtime = looking(server, tmp_path, found=False)
+        await runtime.adopt()
+        await settle(runtime, scaled(2, MIXED), up(2))
+        first = ["/apis", *(f"/apis/{each}" for each in server.kinds)]
+        assert await looked(server, runtime) == first
+        for there in (("ScaledJob",), ("ScaledJob", "ScaledObject"), ("ScaledJob",)):
+            server.kinds[SCALED_OBJECTS] = there
+            assert await looked(server, runtime) == ["/apis", f"/apis/{SCALED_OBJECTS}"]
+            assert runtime.cluster.keda == ("ScaledObject" in there)
+        assert kinds(server) == [] and counts(server) == [2]
         await runtime.close()
 
     play(tmp_path, scene)

@@ -38,7 +38,7 @@ from pierhead.core.errors import Unsupported
 from pierhead.core.launch import Launch
 from pierhead.core.mounts import NasSource, OssSource
 from pierhead.core.resources import GIB, Resources
-from pierhead.core.templates import Constraints, Link, Probe
+from pierhead.core.templates import Constraints, Link, Probe, Rolling
 from pierhead.runtimes.kubernetes import names, places
 from pierhead.runtimes.kubernetes.documents import HIDDEN, without_secrets, yaml_text
 from pierhead.runtimes.kubernetes.environment import expanded
@@ -168,6 +168,47 @@ def test_the_older_versions_of_two_kinds_are_what_the_newer_ones_are() -> None:
     new = {"HorizontalPodAutoscaler": "autoscaling/v2", "PodDisruptionBudget": "policy/v1"}
     for kind, api in new.items():
         kubernetes_validate.validate({**old[kind], "apiVersion": api}, "1.29", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "rolling", "bounds", "told"),
+    [
+        (1, Rolling(), (0, 1), "ends its one replica before the next one starts"),
+        (1, Rolling(3, 0), (0, 1), "ends its one replica before the next one starts"),
+        (1, Rolling(1, 1), (1, 1), ""),
+        (2, Rolling(), (1, 0), "one replica fewer than wanted at its end"),
+        (2, Rolling(0, 1), (0, 1), ""),
+        (0, Rolling(), (1, 0), ""),
+    ],
+)
+def test_an_update_of_a_set_comes_to_its_end_and_what_it_cannot_keep_to_is_told(
+    replicas: int, rolling: Rolling, bounds: tuple[int, int], told: str
+) -> None:
+    """A set of one group makes none above it, so with none below it would keep its old one for good."""
+    case = CASES["several-nodes"]
+    asked = replace(case.workload, replicas=replicas, rolling=rolling)
+    case = replace(case, workload=asked)
+    sent = owner(case.made())["spec"]["rolloutStrategy"]["rollingUpdateConfiguration"]
+    assert (sent["maxSurge"], sent["maxUnavailable"]) == bounds
+    found = [
+        each.message
+        for each in notices(asked, case.launch, case.cluster)
+        if each.reason == "UpdateHasFewer"
+    ]
+    assert len(found) == bool(told) and told in "".join(found)
+    alone = replace(asked, template=replace(asked.template, nodes=1))
+    reasons = {each.reason for each in notices(alone, case.launch, case.cluster)}
+    assert "UpdateHasFewer" not in reasons
+
+
+def test_what_fetches_for_a_replica_on_several_nodes_tries_again_by_itself() -> None:
+    """There the end of any container takes the whole replica along; elsewhere the kubelet starts it anew."""
+    made = owner(CASES["several-nodes"].made())["spec"]["leaderWorkerTemplate"]
+    for part in ("leaderTemplate", "workerTemplate"):
+        (fetcher,) = made[part]["spec"]["initContainers"]
+        assert fetcher["command"][-2:] == ["--patience", "600"]
+    (fetcher,) = owner(CASES["cached"].made())["spec"]["template"]["spec"]["initContainers"]
+    assert "--patience" not in fetcher["command"]
 
 
 def test_no_secret_is_anywhere_but_in_a_secret() -> None:

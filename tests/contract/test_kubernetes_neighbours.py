@@ -327,13 +327,18 @@ def test_exported_commands_and_variables_show_no_secret() -> None:
     proxies = "http://ann:pass-1@proxy:3128,socks5://:pass-2@10.0.0.7:1080"
     plain = [
         "http://proxy:3128/a@b",
-        "https://ann@hub.example/x?to=a:b@c",
+        "ssh://ann@hub.example/x?to=a:b@c",
         "registry:5000/a@sha256:1",
     ]
     env = [{"name": "ALL_PROXY", "value": proxies}, *({"name": "A", "value": x} for x in plain)]
     engine = {
         "command": ["vllm", "--api-key", "sk-1", "--hf-token=hf-1"],
-        "args": ["--secret", "sk-2", "--index=https://ann:p@ss-3@pypi.example/simple"],
+        "args": [
+            "--secret",
+            "sk-2",
+            "--index=https://ann:p@ss-3@pypi.example/simple",
+            "https://sk-4@x/",
+        ],
         "env": env,
     }
     made: dict[str, Any] = {"spec": {"containers": [engine], "initContainers": [{"env": env}]}}
@@ -343,7 +348,7 @@ def test_exported_commands_and_variables_show_no_secret() -> None:
         **made,
     }
     (shown,) = without_secrets([found])
-    hidden = ("sk-1", "hf-1", "sk-2", "pass-1", "pass-2", "ss-3")
+    hidden = ("sk-1", "hf-1", "sk-2", "pass-1", "pass-2", "ss-3", "sk-4")
     assert not [each for each in hidden if each in str(shown)]
     for part in ("containers", "initContainers"):
         first, *rest = [each["value"] for each in shown["spec"][part][0]["env"]]

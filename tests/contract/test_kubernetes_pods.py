@@ -13,7 +13,7 @@ from pierhead.core.replicas import ReplicaState, ReplicaStatus
 from pierhead.core.templates import Rolling
 from pierhead.core.workloads import Workload
 from pierhead.runtimes.kubernetes import causes, stepping
-from pierhead.runtimes.kubernetes.pods import Past, Sight, status_of
+from pierhead.runtimes.kubernetes.pods import IN_TURN, Past, Sight, status_of
 from pierhead.runtimes.kubernetes.quantities import moment, quantity, span
 from pierhead.runtimes.kubernetes.stepping import Deployed, Render, Scale
 from replica_servers import workload
@@ -248,6 +248,18 @@ _SCHEDULER = (
             S.PENDING,
             "PodFetchesFiles",
             "[fetch]",
+        ),
+        (
+            pod(
+                status={
+                    "initContainerStatuses": [
+                        {"name": "turn", "state": {"running": {"startedAt": at(1)}}}
+                    ]
+                }
+            ),
+            S.PENDING,
+            IN_TURN,
+            "does not answer",
         ),
         (
             pod(

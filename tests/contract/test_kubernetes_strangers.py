@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,16 @@ from kube_stage import on_cluster
 from kubernetes_cases import CASES, ask
 from pierhead.core.errors import Refused
 from pierhead.runtimes.kubernetes import names
+from pierhead.runtimes.kubernetes.probe import rights
 from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
 from pierhead.runtimes.kubernetes.strangers import Foreign
 from replica_servers import SERVICE, gone, ready, settle, until, workload
 
 Scene = Callable[[KubeDouble, KubernetesRuntime, KubernetesRuntime], Awaitable[None]]
 FIRST, SECOND = "1000000000000001", "1000000000000002"
+_OBJECTS = re.compile(
+    r"/apis?/(?:[^/]+/)?v[^/]+(?:/namespaces/[^/]+)?/(?P<resource>[^/]+)(?P<name>/[^/]+)?"
+)
 KEYED = workload(2, env={"HF_TOKEN": "hf_of_this_test"})
 
 
@@ -137,6 +142,23 @@ def test_objects_of_nobody_are_taken_up(tmp_path: Path) -> None:
     play(tmp_path, scene, begin=2)
 
 
+def asked_of(server: KubeDouble) -> set[tuple[str, str]]:
+    """(verb, resource) of all that was asked of a server but for what it is."""
+    found: set[tuple[str, str]] = set()
+    for method, path in server.requests:
+        place = _OBJECTS.fullmatch(path)
+        if place and place["resource"] != "selfsubjectaccessreviews":
+            read = "get" if place["name"] else "list"
+            verb = {"PATCH": "patch", "DELETE": "delete"}.get(method, read)
+            found.add((verb, place["resource"]))
+    return found
+
+
+def permitted(runtime: KubernetesRuntime) -> set[tuple[str, str]]:
+    """The same of what `pierhead doctor` and `deploy/kubernetes` ask for."""
+    return {(each.access.verb, each.access.resource) for each in rights(runtime.cluster)}
+
+
 def test_volumes_of_the_whole_cluster_are_looked_at_as_well(tmp_path: Path) -> None:
     """The first platform has them from another namespace: its Services are not seen."""
     nas = CASES["nas"]
@@ -157,6 +179,10 @@ def test_volumes_of_the_whole_cluster_are_looked_at_as_well(tmp_path: Path) -> N
         await second.adopt()
         with pytest.raises(Refused, match="PersistentVolume"):
             await second.apply(nas.workload)
+        assert ("get", "persistentvolumes") in asked_of(server)
+        # What no setting asks for is listed as well, where it may be.
+        needed = {each for each in asked_of(server) if each[0] != "list"}
+        assert needed <= permitted(second), "a cluster gives us no rights but these"
         (volume,) = server.all("persistentvolumes")
         assert volume["metadata"]["resourceVersion"] == version
         assert not [key for key in server.objects if key[1] == server.namespace]

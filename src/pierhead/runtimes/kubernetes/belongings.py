@@ -15,6 +15,7 @@ import structlog
 from pierhead.core.errors import NotFound, PierheadError, Refused, Unavailable
 from pierhead.runtimes.kubernetes import fields, names
 from pierhead.runtimes.kubernetes.api import (
+    GROUP,
     SECRET,
     SERVICE,
     Kind,
@@ -55,6 +56,7 @@ class Belongings:
         self._time, self._pace = time, pace
         self._of: dict[str, dict[Key, str]] = {}
         self._concealed: dict[str, tuple[str, ...]] = {}
+        self._in_sets: frozenset[str] = frozenset()  # whose Service goes with a set, as listed last
         self._learned, self._learning = False, asyncio.Lock()
         self._looked = 0.0  #: when the server was asked last
 
@@ -123,6 +125,10 @@ class Belongings:
         """The same, without asking anybody."""
         return self._of.setdefault(service, {})
 
+    def in_set(self, service: str) -> bool:
+        """Did something of it belong to a set when all was listed last?"""
+        return service in self._in_sets
+
     def forget(self, service: str) -> None:
         """Nothing of it is there any more."""
         self._of.pop(service, None)
@@ -151,11 +157,13 @@ class Belongings:
             raise Unavailable(f"A list of the cluster's {kind.plural}", str(error)) from error
         found: list[tuple[str, Key, str]] = []
         for each in listed.items:
-            service = fields.text(each, "metadata", "labels", names.SERVICE_ID)
+            service = _service_of(each)
             key = kind, fields.text(each, "metadata", "name")
             found.append((service, key, mark(each, owner_of(each))))
             if kind == SECRET and (anew or service not in self._concealed):
                 self._concealed[service] = concealed(each)
+        if kind == SERVICE:
+            self._in_sets = frozenset(map(_service_of, filter(_of_set, listed.items)))
         return found
 
 
@@ -184,6 +192,15 @@ def owner_of(found: Manifest) -> str:
     every = fields.many(found, "metadata", "ownerReferences")
     known = {kind.name for kind in OWNERS}
     return next((fields.text(each, "uid") for each in every if each.get("kind") in known), "")
+
+
+def _service_of(found: Manifest) -> str:
+    return fields.text(found, "metadata", "labels", names.SERVICE_ID)
+
+
+def _of_set(found: Manifest) -> bool:
+    every = fields.many(found, "metadata", "ownerReferences")
+    return any(each.get("kind") == GROUP.name for each in every)
 
 
 def with_owner(manifest: Manifest, owner: Manifest, uid: str) -> Manifest:

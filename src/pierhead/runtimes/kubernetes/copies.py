@@ -137,6 +137,10 @@ class Copies:
         """uid -> pod of a service."""
         return self._of.get(service, {})
 
+    def grouped(self, service: str) -> bool:
+        """Does one of a service's pods belong to a set?"""
+        return any(names.set_of(pod) for pod in self.of(service).values())
+
     def owners(self, service: str) -> list[Manifest]:
         """What makes a service's pods, the youngest first; more than one while it changes its kind."""
         found = list(self._owners_of.get(service, {}).values())

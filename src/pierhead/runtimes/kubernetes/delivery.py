@@ -47,6 +47,7 @@ from pierhead.runtimes.kubernetes.strays import maker
 log: structlog.stdlib.BoundLogger = structlog.get_logger("pierhead.kubernetes")
 
 _COST = "controller.kubernetes.io/pod-deletion-cost"
+_SERVICE_OF = ("metadata", "labels", names.SERVICE_ID)
 _COST_SINCE = (1, 22)
 
 
@@ -133,8 +134,9 @@ class Delivery:
         return answer
 
     async def _drop(self, there: dict[Key, str], wanted: Collection[Key]) -> None:
-        """Delete what is not wanted any more, but for owners of pods."""
-        for key in [key for key in there if key not in wanted and key[0] not in OWNERS]:
+        """Delete what is not wanted any more, but for owners of pods and what we may not delete by now."""
+        kept = [key for key in there if key in wanted or key[0] in OWNERS or self._is_barred(key)]
+        for key in there.keys() - kept:
             try:
                 await self._delete(key)
             except Forbidden as error:  # what is wanted is there; the rest is tried again
@@ -168,8 +170,7 @@ class Delivery:
         Raises:
             Unavailable: the server does not answer.
         """
-        if await self._there.compare():
-            await self._strangers.look_again()
+        await self._compare()
         there = await self._there.of(service)
         if present is not None:  # an earlier hub may have ended before it sent what belongs to it
             for kind in self._expected(present):
@@ -177,13 +178,26 @@ class Delivery:
         lost = any(not marked and key[0] not in OWNERS for key, marked in there.items())
         return lost or bool(self._left(there, present))
 
+    async def in_set(self, service: str) -> bool:
+        """Does something of it belong to a set, be that seen or not?"""
+        await self._compare()
+        return self._there.in_set(service)
+
+    async def _compare(self) -> None:
+        if await self._there.compare():
+            await self._strangers.look_again()
+
     def _left(self, there: Mapping[Key, str], present: Manifest | None) -> set[Key]:
         """What the settings asked for once, and no pod of its owner needs."""
         gone: set[Kind] = set() if self._cluster.network_policy else {POLICY}
         if self._cluster.weights != "csi" and not mounts(present):
             gone |= {CLAIM, VOLUME}
+        return {key for key in there if key[0] in gone and not self._is_barred(key)}
+
+    def _is_barred(self, key: Key) -> bool:
+        """Were we not let to delete it, a short while ago?"""
         again = self._time.now() - self._pace.whole_list
-        return {key for key in there if key[0] in gone and self._barred.get(key, again) <= again}
+        return self._barred.get(key, again) > again
 
     def _expected(self, present: Manifest) -> list[Kind]:
         """What belongs to every owner of this kind."""
@@ -302,11 +316,29 @@ class Delivery:
             Unavailable: the server does not answer.
             Refused: it does not let us.
         """
+        if self._cluster.lws and await self._end_set(pod):
+            return
         kept_by = maker(pod)
         if kept_by is not None:
             await self._api.delete(*kept_by, self._cluster.namespace)
         else:
             await self.end(pod, grace)
+
+    async def _end_set(self, pod: Manifest) -> bool:
+        """Delete the set that keeps a pod: it makes anew whatever else is taken away; False = there is none.
+
+        One that lost our label is not known, and ours all the same where its pod is.
+        """
+        name = names.set_of(pod)
+        if not name or names.service_of_set(name) != fields.text(pod, *_SERVICE_OF):
+            return False
+        try:
+            found = await self._api.get(GROUP, name, self._cluster.namespace)
+        except NotFound:
+            return False
+        self._strangers.demand_ours({"kind": GROUP.name, **found})
+        uid = fields.text(found, "metadata", "uid")
+        return await self._api.delete(GROUP, name, self._cluster.namespace, uid=uid)
 
     async def clear(self, service: str, owners: Sequence[Manifest]) -> bool:
         """Delete all objects of a service but its pods; True once the server has none of them.

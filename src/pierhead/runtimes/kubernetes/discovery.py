@@ -13,7 +13,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("pierhead.kubernetes")
 
 
 class Discovery:
-    """Asks a server now and then what it serves: one request, and one for each group that is new."""
+    """Asks a server now and then what it serves: one request, and one for each group that is new or added by others."""
 
     def __init__(self, api: KubeApi, time: Time, pace: Pace) -> None:
         self._api, self._time, self._pace = api, time, pace

@@ -86,8 +86,36 @@ def whole(
     if leader.state in LEAVING or not late:
         return leader
     # One that says what is wrong goes before one that is only not there yet.
-    first = next((each for each in late if (found := known[each]) and found.reason), late[0])
+    first = min(late, key=lambda each: _weight(known[each]))
     return _lacking(leader, known[first], _who(first, nodes))
+
+
+def broken(
+    leader: Manifest, pods_: Iterable[Manifest], statuses: Mapping[str, ReplicaStatus | None]
+) -> bool:
+    """Has an engine that spans several nodes lost a part of itself, so that no request of it can end well?
+
+    A member of which only its node says nothing may compute on: it is waited for.
+    """
+    if is_member(leader) or size(leader) == 1:
+        return False
+    own = [each for each in pods_ if is_member(each) and place(each) == place(leader)]
+    here = {rank(each) for each in own if _stays(each, statuses)}
+    return not here.issuperset(range(1, size(leader)))
+
+
+def _stays(member: Manifest, statuses: Mapping[str, ReplicaStatus | None]) -> bool:
+    found = statuses.get(fields.text(member, "metadata", "uid"))
+    if found is None or pods.leaves_at(member) is not None:
+        return False
+    return found.state is not _S.CRASHED and found.runs <= 1
+
+
+def _weight(member: ReplicaStatus | None) -> int:
+    """What is told of first: what is wrong with a member, that it waits for its leader, or nothing."""
+    if member is None or not member.reason:
+        return 2
+    return int(member.reason == pods.IN_TURN)
 
 
 def _computes(member: ReplicaStatus | None) -> bool:
@@ -115,6 +143,8 @@ def _lacking(leader: ReplicaStatus, member: ReplicaStatus | None, who: str) -> R
     if leader.state in _WAITS:
         if member is None or not member.reason:
             return leader
+        if leader.state is _S.PENDING and member.reason == pods.IN_TURN:
+            return leader  # whatever keeps the leader from starting keeps its member waiting, too
         return replace(leader, reason=member.reason, message=_by(who, member.message))
     again = member is not None and member.runs > 1
     text = (
@@ -134,6 +164,15 @@ def _by(who: str, message: str) -> str:
     return f"{who}: {message}"
 
 
+def _ended(status: ReplicaStatus | None, sight: pods.Sight) -> tuple[Exit, tuple[str, ...]] | None:
+    """How a pod of a group ended by itself, and what it wrote last; None = it did not."""
+    if status is None:
+        return None
+    if status.last_exit is not None and status.failures:
+        return status.last_exit, status.last_lines
+    return pods.restarted_first(sight)
+
+
 @dataclass(frozen=True, slots=True)
 class Fall:
     """How often the pods of one group were ended by themselves, and how that last was."""
@@ -151,25 +190,25 @@ class Falls:
     _of: dict[str, dict[Place, Fall]] = field(default_factory=dict[str, dict[Place, Fall]])
 
     def seen(
-        self, service: str, status: ReplicaStatus | None, pod: Manifest, leader: Manifest
+        self, service: str, status: ReplicaStatus | None, sight: pods.Sight, leader: Manifest
     ) -> None:
         """Take note of a pod of a group, if it ended by itself; `leader` = the one that it has.
 
         `status` = what that pod is, by itself.
         """
+        pod = sight.pod
         where, uid = place(pod), fields.text(leader, "metadata", "uid")
-        if where is None or status is None or status.last_exit is None:
-            return
-        if pods.leaves_at(pod) is not None or not status.failures:
+        found = _ended(status, sight)
+        if where is None or found is None or pods.leaves_at(pod) is not None:
             return
         before = self._of.setdefault(service, {}).get(where)
         if before is not None and before.leader == uid:
             return
-        lines = status.last_lines
+        end, lines = found
         if is_member(pod):
-            lines = (f"{_who(rank(pod), size(pod))} ended: {status.last_exit}", *lines)
+            lines = (f"{_who(rank(pod), size(pod))} ended: {end}", *lines)
         number = 1 if before is None else before.number + 1
-        self._of[service][where] = Fall(uid, number, status.last_exit, lines)
+        self._of[service][where] = Fall(uid, number, end, lines)
 
     def counted(self, status: ReplicaStatus, pod: Manifest, now: float) -> ReplicaStatus:
         """A leader's status with the falls of its group; a good spell makes up for them."""

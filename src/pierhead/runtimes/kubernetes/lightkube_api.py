@@ -76,6 +76,8 @@ _GROUPS = frozenset(
         "gateway.networking.k8s.io",
     }
 )
+#: Those of them that others add to a server: what it has of them may change under the same version.
+_ADDED = frozenset({"leaderworkerset.x-k8s.io", "keda.sh"})
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
 
@@ -285,7 +287,11 @@ class LightkubeApi:
     async def served(
         self, known: Mapping[str, frozenset[str]] = NOTHING_KNOWN
     ) -> Mapping[str, frozenset[str]]:
-        """`<group>/<version>` -> kinds, of the groups that we could use; none of one that is away."""
+        """`<group>/<version>` -> kinds, of the groups that we could use; none of one that is away.
+
+        `known` is not asked for again, but for groups that others add: in the middle of their installation
+        a part of their kinds is there.
+        """
         groups = fields.many(await self._json("GET", "/apis"), "groups")
         versions = [
             fields.text(version, "groupVersion")
@@ -295,7 +301,7 @@ class LightkubeApi:
         ]
         found: dict[str, frozenset[str]] = {}
         for version in versions:
-            if known.get(version):
+            if known.get(version) and version.partition("/")[0] not in _ADDED:
                 found[version] = known[version]
                 continue
             try:

@@ -13,8 +13,6 @@ from pierhead.core.workloads import Workload
 from pierhead.runtimes.kubernetes import names
 from pierhead.runtimes.kubernetes.objects import Manifest
 
-#: Container of a member that waits for its leader before anything else is done.
-TURN_CONTAINER = "turn"
 _RAY_PORT = 6379
 #: Seconds that a member gets to end: it has no requests of its own, and its leader is gone by then.
 _GRACE = 5
@@ -106,7 +104,7 @@ def _turn(engine: Manifest) -> Manifest:
     mounts = [each for each in engine["volumeMounts"] if each["mountPath"] == engine["workingDir"]]
     return {
         **engine,
-        "name": TURN_CONTAINER,
+        "name": names.TURN_CONTAINER,
         "command": ["/bin/sh", "-c", _WAIT],
         "resources": resources,
         "volumeMounts": mounts,

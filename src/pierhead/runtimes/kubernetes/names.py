@@ -50,6 +50,7 @@ REPLICA, MEMBER = "replica", "member"
 
 ENGINE_CONTAINER = "engine"
 FETCH_CONTAINER = "fetch"
+TURN_CONTAINER = "turn"  #: of a member that waits for its leader before anything else is done
 
 #: Where an object has the templates of its pods.
 _MADE = frozenset({"spec", "template", "leaderWorkerTemplate", "leaderTemplate", "workerTemplate"})
@@ -75,6 +76,12 @@ def service_of_set(name: str) -> str:
     """The id of the service of which a set, or a part of it, has that name; "" = it is none of ours."""
     service, found, _ = name.removeprefix(_PREFIX).partition("-nodes-")
     return service if found and name.startswith(_PREFIX) else ""
+
+
+def set_of(pod: dict[str, Any]) -> str:
+    """Name of the LeaderWorkerSet that made a pod; "" = none did."""
+    labels: dict[str, str] = pod.get("metadata", {}).get("labels") or {}
+    return labels.get(SET, "")
 
 
 def bounded(text: str) -> str:

@@ -7,6 +7,7 @@ from one number of nodes to another has two owners for a while, and the older on
 from collections.abc import Mapping
 
 from pierhead.core.errors import Unsupported
+from pierhead.core.events import Notice
 from pierhead.core.plan import bounds
 from pierhead.core.workloads import Workload
 from pierhead.runtimes.kubernetes import fields, members, names
@@ -54,7 +55,7 @@ def group(workload: Workload, pod: Manifest, cluster: Cluster) -> Manifest:
         raise Unsupported("A replica on several nodes", NO_SETS)
     if template.engine != "vllm":
         raise Unsupported("A replica on several nodes", "only the engine vllm computes on several")
-    above, below = bounds(workload.rolling, workload.replicas)
+    above, below = _groups_bounds(workload)
     made: Manifest = {
         "size": template.nodes,
         # A member that is lost leaves an engine that cannot go on: all of them start anew together.
@@ -75,6 +76,31 @@ def group(workload: Workload, pod: Manifest, cluster: Cluster) -> Manifest:
     head = reference(workload, cluster)
     head["metadata"]["annotations"][names.TEMPLATE] = names.digest(made)
     return {**head, "spec": spec}
+
+
+def _groups_bounds(workload: Workload) -> tuple[int, int]:
+    """(groups above the number that is wanted, groups below it) while a set is updated.
+
+    A set's controller takes back its last group above as soon as one group alone is of the older rollout. With
+    a single group that is so from the start: where nothing may be below, it would wait for ever.
+    """
+    above, below = bounds(workload.rolling, workload.replicas)
+    return (0, 1) if workload.replicas == 1 and below == 0 else (above, below)
+
+
+def told(workload: Workload) -> list[Notice]:
+    """What an update of a set cannot keep to."""
+    wanted = workload.replicas
+    if workload.template.nodes == 1 or not wanted or bounds(workload.rolling, wanted)[1]:
+        return []
+    lacks = (
+        "an update ends its one replica before the next one starts: it is away for as long as a "
+        "replica takes to end its requests and to become ready"
+        if wanted == 1
+        else "an update has one replica fewer than wanted at its end, for as long as a replica takes "
+        "to become ready"
+    )
+    return [Notice("UpdateHasFewer", f"On several nodes {lacks} (max_unavailable is 0).")]
 
 
 def reference(workload: Workload, cluster: Cluster) -> Manifest:

@@ -23,6 +23,8 @@ _FIGURE, _PORT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?"), re.compile(r"[0-9]{1,
 _ROLLOUT = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}")
 _SIGNALS = 128  #: what a signal's number is added to, in an exit code
 _S = ReplicaState
+#: Reason of a member that does nothing until its leader answers.
+IN_TURN = "PodWaitsForLeader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,14 +307,17 @@ def _before(sight: Sight, base: ReplicaStatus, now: float) -> ReplicaStatus | No
             sight.events, now - base.created
         )
         if fields.mapping(found, "state", "running"):
-            why = _fetching(found)
+            why = _goes_on(found)
         return base if why is None else replace(base, **_told(why))
     return None
 
 
-def _fetching(found: Manifest) -> Cause:
-    since = fields.text(found, "state", "running", "startedAt")
-    problem = f"the container [{fields.text(found, 'name')}] runs since {since}"
+def _goes_on(found: Manifest) -> Cause:
+    name, since = fields.text(found, "name"), fields.text(found, "state", "running", "startedAt")
+    if name == names.TURN_CONTAINER:
+        problem = f"its leader does not answer, it asks since {since}"
+        return Cause("PodWaitsForLeader", problem, {"problem": problem})
+    problem = f"the container [{name}] runs since {since}"
     return Cause("PodFetchesFiles", problem, {"problem": problem})
 
 
@@ -351,6 +356,18 @@ def _first_failed(
         last_lines=lines,
         retry_at=_retry(found, end.at),
     )
+
+
+def restarted_first(sight: Sight) -> tuple[Exit, tuple[str, ...]] | None:
+    """How what runs before the engine ended, where it was started anew, and what it wrote; None = none was.
+
+    Whatever it does now: of a pod of a group nobody waits for a second run.
+    """
+    for found in fields.many(sight.pod, "status", "initContainerStatuses"):
+        if fields.number(found, "restartCount"):
+            told = fields.mapping(found, "lastState", "terminated") or ended(found)
+            return exit_of(sight.pod, told), lines_of(sight, told)
+    return None
 
 
 def _run(sight: Sight, base: ReplicaStatus) -> ReplicaStatus:

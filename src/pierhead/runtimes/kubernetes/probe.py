@@ -107,7 +107,7 @@ def rights(cluster: Cluster) -> tuple[Right, ...]:
         more += _each("list create patch delete", "", "persistentvolumeclaims", claims)
         more += [
             Right(Access(verb, "", "persistentvolumes", namespaced=False), claims)
-            for verb in ("list", "create", "patch", "delete")
+            for verb in ("get", "list", "create", "patch", "delete")
         ]
     if cluster.network_policy:
         policies = "engines are open to every pod"

@@ -89,6 +89,7 @@ def notices(
     """What its owner should know: by name, all that a cluster does not give as it was asked for."""
     found = [
         *places.told(workload.template, cluster),
+        *owners.told(workload),
         *probes.told(launch),
         *pods.told(workload.template, cluster),
         *volumes.told(workload, cluster),

@@ -86,22 +86,14 @@ class KubernetesRuntime:
         self._delivery = Delivery(api, cluster, beat.time, pace)
         self._handover = HandOver(api, cluster, self._delivery, clock)
         self._discovery = Discovery(api, beat.time, pace)
-        self._logbook = Logbook(
-            api,
-            cluster.namespace,
-            folder,
-            self._hint,
-            clock,
-            self._concealed,
-        )
+        self._logbook = Logbook(api, cluster.namespace, folder, self._hint, clock, self._concealed)
         self._sights = Sights(
             self._copies, self._logbook, clock, lambda node: places.tolerated(node, self._cluster)
         )
         self._strays = strays.Strays()
         self._listeners: set[Hints] = set()
-        self._lacking: tuple[str, ...] | None = (
-            None  #: rights, a sentence each; None = not asked yet
-        )
+        #: Rights, a sentence each; None = not asked yet.
+        self._lacking: tuple[str, ...] | None = None
         self._turns = WeakValueDictionary[str, asyncio.Lock]()
 
     # ---- what it has ------------------------------------------------------------------------
@@ -147,9 +139,8 @@ class KubernetesRuntime:
         """All nodes; asked for where nothing is watched yet, as a hub wants them before it adopts."""
         if self._copies.nodes_known:
             return tuple(self._copies.nodes.objects.values())
-        with suppress(
-            Refused
-        ):  # we may not see them: what that disables is told with the other rights
+        # Where we may not see them, what that disables is told with the other rights.
+        with suppress(Refused):
             return (await self._api.list(NODE, Selection())).items
         return ()
 
@@ -236,10 +227,11 @@ class KubernetesRuntime:
 
     async def _apply(self, workload: Workload) -> None:
         service = workload.service
+        await self._renew()
+        await self._demand_sets(service, made=workload.template.nodes > 1 and not workload.leaving)
         if workload.leaving:
             await self._delivery.clear(service, self._copies.owners(service))
             return
-        await self._renew()
         workload = await self._counted(workload)
         name = owners.name_of(workload)
         present = self._copies.owner(service, name)
@@ -266,6 +258,13 @@ class KubernetesRuntime:
         standing = self._standing(service, name)
         if standing is not None and not is_given(standing):
             self._note(await self._handover.offer(workload, standing))
+
+    async def _demand_sets(self, service: str, *, made: bool = False) -> None:
+        """Raise where one has a set, or one is `made`, and none is seen: it would be taken for none."""
+        unseen = self._copies.groups_unseen if self._cluster.lws else ""
+        made = made or self._copies.grouped(service)
+        if unseen and (made or await self._delivery.in_set(service)):
+            raise Unavailable(f"A list of the cluster's {GROUP.plural}", unseen)
 
     async def _make_way(
         self, workload: Workload, live: list[ReplicaStatus], *, stands_by: bool
@@ -348,7 +347,7 @@ class KubernetesRuntime:
             hidden = uid not in shown and not groups.is_member(pod)
             if (over and hidden) or strays.blocks(self._sights.of(pod), now):
                 await self._delivery.end(pod, 0)
-            elif strays.waits_in_vain(pod, statuses[uid], workload.drained):
+            elif strays.waits_in_vain(uid, group, statuses, workload.drained):
                 await self._delivery.end(pod, _SOON)
 
     def _raise_refusal(self, workload: Workload) -> None:
@@ -382,6 +381,7 @@ class KubernetesRuntime:
                 raise Unavailable("The Kubernetes cluster", why) from error
 
     async def _remove(self, service: str, grace: float) -> bool:
+        await self._demand_sets(service)
         makers = self._copies.owners(service)
         bare = await self._delivery.clear(service, makers)
         group = dict(self._copies.of(service))

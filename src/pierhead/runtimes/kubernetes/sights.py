@@ -103,8 +103,8 @@ class Sights:
             return
         leader = groups.leader_of(new, self._copies.of(service).values())
         if leader is not None:
-            status = pods.status_of(self.of(new), self._clock())
-            self._falls.seen(service, status, new, leader)
+            sight = self.of(new)
+            self._falls.seen(service, pods.status_of(sight, self._clock()), sight, leader)
 
     def forget(self, service: str) -> None:
         """It is gone."""

@@ -50,11 +50,19 @@ def maker(pod: Manifest) -> tuple[Kind, str] | None:
     return None
 
 
-def waits_in_vain(pod: Manifest, status: ReplicaStatus | None, drained: frozenset[str]) -> bool:
-    """Does a pod that was told to end sit out a grace that nobody needs?"""
+def waits_in_vain(
+    uid: str,
+    group: Mapping[str, Manifest],
+    statuses: Mapping[str, ReplicaStatus | None],
+    drained: frozenset[str],
+) -> bool:
+    """Does a pod that was told to end sit out a grace that nobody needs? `group`, `statuses`: by uid."""
+    pod, status = group[uid], statuses[uid]
     if pods.leaves_at(pod) is None or pods.let_go(pod) or status is None:
         return False
-    return status.state is not ReplicaState.DRAINING or status.id in drained
+    if status.state is not ReplicaState.DRAINING or status.id in drained:
+        return True
+    return groups.broken(pod, group.values(), statuses)
 
 
 def blocks(sight: pods.Sight, now: float) -> bool:

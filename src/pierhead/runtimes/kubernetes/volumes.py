@@ -28,6 +28,8 @@ SCRATCH = "/tmp"  # noqa: S108 - a volume of the pod's own
 #: Key of the Secret with what opens the source of the files.
 _ACCOUNT_KEY = "fetch-account"
 _OWN_KEY = "fetch.{}"  #: of an operator's variable for what fetches
+#: Seconds without a byte for which what fetches for one of several nodes tries again by itself.
+_PATIENCE = 600
 _FETCHER_MEMORY = 512 * MIB  #: at least: it re-quantizes small files, too
 
 
@@ -130,10 +132,12 @@ def _fetcher(workload: Workload, fetch: Fetch, cluster: Cluster) -> Part:
         env.append(from_secret(ACCOUNT, keys, _ACCOUNT_KEY))
     shared = "cache" if cluster.cache_path else "weights"
     given = (_read_only("given", fetch.local),) if fetch.local else ()
+    # The end of any container of a group ends them all, and with them what the others fetched.
+    patience = ("--patience", str(_PATIENCE)) if workload.template.nodes > 1 else ()
     found: Part = {
         "name": names.FETCH_CONTAINER,
         "image": cluster.image,
-        "command": command((cluster.python, "-m", "pierhead", *fetch.arguments)),
+        "command": command((cluster.python, "-m", "pierhead", *fetch.arguments, *patience)),
         "env": env,
         "resources": _fetcher_resources(workload),
         "volumeMounts": [

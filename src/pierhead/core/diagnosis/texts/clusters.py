@@ -293,4 +293,27 @@ ENTRIES = entries(
             ("請等待；如果節點有快取，該節點上的下一個副本可立即使用。",),
         ),
     ),
+    Entry(
+        "PodWaitsForLeader",
+        Text(
+            (
+                "A member of the replica waits for its leader: {problem}.",
+                "A member of the replica waits for its leader.",
+            ),
+            ("A member fetches its files and starts once its leader has.",),
+            (
+                "Wait; if the leader runs already, see whether pods reach each other by name and on port 6379.",
+            ),
+        ),
+        Text(
+            ("副本的成员正在等待其主 Pod：{problem}。", "副本的成员正在等待其主 Pod。"),
+            ("主 Pod 启动之后，成员才会获取文件并启动。",),
+            ("请等待；如果主 Pod 已在运行，请检查各 Pod 能否按名称互相访问 6379 端口。",),
+        ),
+        Text(
+            ("副本的成員正在等待其主 Pod：{problem}。", "副本的成員正在等待其主 Pod。"),
+            ("主 Pod 啟動之後，成員才會取得檔案並啟動。",),
+            ("請等待；如果主 Pod 已在執行，請檢查各 Pod 能否按名稱互相存取 6379 連接埠。",),
+        ),
+    ),
 )

@@ -112,6 +112,18 @@ async def settle(
         await asyncio.sleep(0.01)
 
 
+async def removed(runtime: Runtime, wanted: Workload, seconds: float = 20.0) -> None:
+    """As the reconciler does it: told that the service leaves, then asked until nothing is left."""
+    give_up = time.monotonic() + seconds
+    while True:
+        drained = frozenset(each.id for each in runtime.observe(wanted.service))
+        await runtime.apply(replace(wanted, replicas=0, leaving=True, drained=drained))
+        if await runtime.remove(wanted.service, 1.0):
+            return
+        assert time.monotonic() < give_up, runtime.observe(wanted.service)
+        await asyncio.sleep(0.02)
+
+
 async def until(done: Callable[[], bool], seconds: float = 10.0) -> None:
     """Wait for a condition; fails after `seconds`."""
     give_up = time.monotonic() + seconds

@@ -27,7 +27,7 @@ from pierhead.runtimes.kubernetes.cluster import Cluster
 from pierhead.runtimes.kubernetes.lightkube_api import LightkubeApi, configured
 from pierhead.runtimes.kubernetes.probe import discover
 from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
-from replica_servers import SERVICE, ready, settle, workload
+from replica_servers import SERVICE, ready, removed, settle, workload
 
 Json = dict[str, Any]
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -270,7 +270,7 @@ def test_groups_are_placed_scheduled_replaced_and_collected_by_real_servers(
             return ready(1, pids=False)(found) and found[0].id != first.id
 
         await settle(runtime, wanted, another, 60)
-        await removed(runtime, wanted)
+        await removed(runtime, wanted, 60)
         assert not cluster.api.pods(namespace) and not sets.all()
         # A third node is not there: the scheduler says so, and the replica tells it.
         wide = several(tmp_path, 3)
@@ -281,24 +281,12 @@ def test_groups_are_placed_scheduled_replaced_and_collected_by_real_servers(
         (found,) = await settle(runtime, wide, told, 60)
         assert found.message.startswith("A member (node "), found.message
         assert "2 must not have it beside others" in found.message
-        await removed(runtime, wide)
+        await removed(runtime, wide, 60)
         acting.cancel()
         await asyncio.gather(acting, return_exceptions=True)
         await runtime.close()
 
     asyncio.run(asyncio.wait_for(play(), 240))
-
-
-async def removed(runtime: KubernetesRuntime, wanted: Workload) -> None:
-    """As the reconciler does it, once nobody has requests any more."""
-    give_up = time.monotonic() + 60
-    while True:
-        drained = frozenset(each.id for each in runtime.observe(SERVICE))
-        await runtime.apply(replace(wanted, replicas=0, leaving=True, drained=drained))
-        if await runtime.remove(SERVICE, 1.0):
-            return
-        assert time.monotonic() < give_up, runtime.observe(SERVICE)
-        await asyncio.sleep(0.05)
 
 
 @pytest.fixture

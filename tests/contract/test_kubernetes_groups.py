@@ -21,7 +21,7 @@ from pierhead.core.workloads import Workload
 from pierhead.runtimes.kubernetes import groups, names, pods
 from pierhead.runtimes.kubernetes.copies import maker_key
 from pierhead.runtimes.kubernetes.runtime import KubernetesRuntime
-from replica_servers import SERVICE, ready, settle, until, workload
+from replica_servers import SERVICE, ready, removed, settle, until, workload
 
 Scene = Callable[[GroupsDouble, KubernetesRuntime], Awaitable[None]]
 PDB = "policy/v1"
@@ -67,18 +67,6 @@ def ours(server: GroupsDouble) -> dict[str, int]:
 def one_set(server: GroupsDouble) -> dict[str, Any]:
     (found,) = server.all(SETS)
     return found
-
-
-async def removed(runtime: KubernetesRuntime, wanted: Workload) -> None:
-    """As the reconciler does it: told that the service leaves, then asked until nothing is left."""
-    give_up = time.monotonic() + 20
-    while True:
-        drained = frozenset(each.id for each in runtime.observe(SERVICE))
-        await runtime.apply(replace(wanted, replicas=0, leaving=True, drained=drained))
-        if await runtime.remove(SERVICE, 1.0):
-            return
-        assert time.monotonic() < give_up, runtime.observe(SERVICE)
-        await asyncio.sleep(0.02)
 
 
 async def drained(

@@ -131,14 +131,20 @@ def test_what_no_setting_asks_for_need_not_be_permitted(tmp_path: Path) -> None:
     play(scene)
 
 
+async def without_policies(server: KubeDouble, folder: Path) -> KubernetesRuntime:
+    """A hub that makes no network policies, where one is left of an earlier one that did."""
+    first = on_cluster(server, folder, network_policy=True)
+    await first.adopt()
+    await settle(first, workload(1), up(1))
+    await first.close()
+    second = paced(server, folder / "second", replace(QUICK, whole_list=0.3))
+    await second.adopt()
+    return second
+
+
 def test_what_may_not_be_taken_away_holds_up_no_rollout(tmp_path: Path) -> None:
     async def scene(server: KubeDouble) -> None:
-        first = on_cluster(server, tmp_path, network_policy=True)
-        await first.adopt()
-        await settle(first, workload(1), up(1))
-        await first.close()
-        second = paced(server, tmp_path / "second", replace(QUICK, whole_list=0.3))
-        await second.adopt()
+        second = await without_policies(server, tmp_path)
         server.faults.refuse["DELETE", "networkpolicies"] = 403
         newer = workload(1, rollout="2.0")
         await settle(second, newer, up(1, "2.0"))
@@ -181,12 +187,7 @@ def test_what_may_not_be_taken_away_is_not_asked_for_with_each_look(
     tmp_path: Path, held: bool
 ) -> None:
     async def scene(server: KubeDouble) -> None:
-        first = on_cluster(server, tmp_path, network_policy=True)
-        await first.adopt()
-        await settle(first, workload(1), up(1))
-        await first.close()
-        second = paced(server, tmp_path / "second", replace(QUICK, whole_list=0.3))
-        await second.adopt()
+        second = await without_policies(server, tmp_path)
         server.faults.refuse["DELETE", "networkpolicies"] = 403
         complete = replace(workload(1), held=held)
         for _ in range(5):

@@ -76,4 +76,4 @@ def stage(platform: KubeletStage) -> Iterator[KubeletStage]:
     yield platform
     for each in platform.services():
         platform.delete(each)
-    until(lambda: not platform.pods(), "no pod is left", 60)
+    until(lambda: not platform.pods(), platform.pods, 60)

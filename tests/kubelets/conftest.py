@@ -76,4 +76,6 @@ def stage(platform: KubeletStage) -> Iterator[KubeletStage]:
     yield platform
     for each in platform.services():
         platform.delete(each)
-    until(lambda: not platform.pods(), platform.pods, 60)
+    # A kubelet of 1.20 ends the sandbox of a pod whose containers never started with its collection, once a minute,
+    # and tells that within ten seconds.
+    until(lambda: not platform.pods(), platform.pods, 90)

@@ -96,8 +96,8 @@ def test_replicas_of_a_node_that_is_cut_off_are_replaced(stage: KubeletStage) ->
 def test_the_api_server_is_away_for_half_a_minute(stage: KubeletStage) -> None:
     """Law: without an API server no container is touched, and no request fails; then what is wanted is placed.
 
-    When a kubelet hears of it is its own: its watch asks again after a pause that has grown to half a minute
-    by then, and another half by chance (client-go's reflector). That is measured, and no bound of ours.
+    When a kubelet hears of it is its own: its watch asks again after a pause that grows to half a minute, and by
+    chance to twice that (client-go's reflector). That is measured, and no bound of ours.
     """
     stage.create("svc", 2, grace=GRACE)
     stage.running("svc", 2, within=60)

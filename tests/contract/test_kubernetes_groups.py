@@ -652,3 +652,9 @@ def test_its_count_is_given_to_the_clusters_scaler_and_taken_back(tmp_path: Path
         assert counts == {2, 3}
 
     play(tmp_path, scene, follows_load=True)
+
+
+@pytest.mark.parametrize(("told", "nodes"), [("3", 3), ("9" * 5000, 256), ("²", 1), ("-2", 1)])
+def test_a_number_of_nodes_that_a_person_wrote_costs_no_look(told: str, nodes: int) -> None:
+    """Law: whatever stands in an annotation, the service's pods are looked at."""
+    assert groups.size({"metadata": {"annotations": {names.NODES: told}}}) == nodes

@@ -18,6 +18,7 @@ Place = tuple[str, str]
 _S = ReplicaState
 _WAITS = frozenset({_S.PENDING, _S.STARTING})
 _MOST = 256  #: nodes of a replica that are believed, whatever an annotation says
+_DIGITS = 9  #: of a number that is read at all: Python refuses to read thousands of them
 
 
 def is_member(pod: Manifest) -> bool:
@@ -35,7 +36,7 @@ def place(pod: Manifest) -> Place | None:
 def size(pod: Manifest) -> int:
     """Pods of its replica."""
     told = fields.text(pod, "metadata", "annotations", names.NODES)
-    return min(int(told), _MOST) if told.isdecimal() else 1
+    return min(int(told[:_DIGITS]), _MOST) if told.isdecimal() else 1
 
 
 def rank(pod: Manifest) -> int:
